@@ -1,0 +1,48 @@
+//! The rules of the ledger: a deterministic state machine applied in block order.
+
+use crate::{Arrival, EntityId, Time};
+
+/// One record of the state: 16 bytes whose meaning belongs to the ledger. Zero means "absent".
+pub type Cell = u128;
+
+/// The verdict of a rule on one transaction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// Accepted; its writes hold.
+    Valid,
+    /// Refused for the reason with this index in [`Ledger::reasons`]; it wrote nothing but still
+    /// occupied its block.
+    Rejected(u8),
+    /// Too old when it was executed.
+    Expired,
+}
+
+/// The state that a rule reads and writes: the branch on which the block stands.
+pub trait State {
+    /// The record of an entity.
+    fn get(&self, entity: EntityId) -> Cell;
+    /// Replaces the record of an entity.
+    fn set(&mut self, entity: EntityId, cell: Cell);
+}
+
+/// The rules.
+pub trait Ledger {
+    /// Names of the reasons for a rejection, in the order of [`Verdict::Rejected`].
+    fn reasons(&self) -> &[&'static str];
+
+    /// The record of an entity before the first block.
+    fn preload(&self, entity: EntityId) -> Cell;
+
+    /// Whether `preload` is zero for every entity from this one on; bounds the dense state.
+    fn preloaded(&self) -> u32;
+
+    /// Applies one transaction in block order. `now` is the block's time. A rejected transaction
+    /// must not write.
+    fn apply(&self, tx: &Arrival, now: Time, state: &mut dyn State) -> Verdict;
+
+    /// Whether a reader who sees `cell` would act on it: for a consent, whether access is allowed.
+    fn allows(&self, cell: Cell, now: Time) -> bool {
+        let _ = now;
+        cell != 0
+    }
+}

@@ -1,0 +1,23 @@
+//! The words of quorate: what every other crate speaks in.
+//!
+//! Time, identifiers, units, named random streams, portable mathematics, distributions, blocks,
+//! committees, and the contracts [`Engine`], [`Load`] and [`Ledger`]. No clock, file or thread.
+
+pub mod dist;
+pub mod hash;
+pub mod math;
+
+mod committee;
+mod id;
+mod ledger;
+mod load;
+mod seed;
+mod time;
+
+pub use committee::{Committee, Weight, byzantine_bound, majority, two_thirds};
+pub use hash::{Content, Digest};
+pub use id::{BlockId, CertId, EntityId, NodeId, SiteId};
+pub use ledger::{Cell, Ledger, State, Verdict};
+pub use load::{Arrival, Class, ClassId, Kind, Load, Outcome};
+pub use seed::{Draws, Seed, open01, open01_at};
+pub use time::{Span, Time};
