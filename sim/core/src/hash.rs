@@ -23,13 +23,6 @@ pub fn fold_all(key: u64, words: &[u64]) -> u64 {
         .fold(mix(key), |state, &word| fold(state, word))
 }
 
-/// What an item is, independent of when or where it was made in this run: the last word in the
-/// order of simultaneous events, the address of per-message draws, and what the digest folds.
-pub trait Content {
-    /// A 64-bit hash of the whole content.
-    fn content(&self) -> u64;
-}
-
 /// The trace digest: a running hash over the inputs that engines handled and the effects that they
 /// emitted, in order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

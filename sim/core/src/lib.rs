@@ -4,18 +4,29 @@
 //! committees, and the contracts [`Engine`], [`Load`] and [`Ledger`]. No clock, file or thread.
 
 pub mod dist;
+pub mod engine;
+pub mod finality;
 pub mod hash;
 pub mod math;
 
+mod block;
 mod committee;
+mod fault;
 mod id;
 mod ledger;
 mod load;
 mod seed;
 mod time;
 
+pub use block::{Block, BlockKey, Blocks};
 pub use committee::{Committee, Weight, byzantine_bound, majority, two_thirds};
-pub use hash::{Content, Digest};
+pub use engine::{
+    Ballot, Content, Context, Costs, Effect, Engine, Facts, Family, Input, Invalid, Limits, Outbox,
+    Promises, Relay, Services, Standing, Statement, To, Wire,
+};
+pub use fault::{Fault, FaultKind};
+pub use finality::{Adversary, Finality, Level};
+pub use hash::Digest;
 pub use id::{BlockId, CertId, EntityId, NodeId, SiteId};
 pub use ledger::{Cell, Ledger, State, Verdict};
 pub use load::{Arrival, Class, ClassId, Kind, Load, Outcome};
