@@ -1,0 +1,304 @@
+//! The ledger's state: one final state, and a sparse overlay per unfinal block.
+//!
+//! Overlays are lists of versions per entity. A read on a branch takes the newest version whose
+//! block is on it, else the final state. Most entities have no version at all.
+
+use crate::pool::{Place, Pool};
+use quorate_core::{Arrival, BlockId, Blocks, Cell, EntityId, Ledger, State, Time, Verdict};
+use std::collections::VecDeque;
+
+const NONE: u32 = u32::MAX;
+
+#[derive(Clone, Copy)]
+struct Version {
+    block: BlockId,
+    cell: Cell,
+    older: u32,
+}
+
+/// What executing one block left behind.
+#[derive(Default)]
+struct Executed {
+    /// Whether it was executed yet.
+    done: bool,
+    /// Entities that it wrote, each once.
+    writes: Vec<EntityId>,
+    /// Transactions that were not valid, by (site, number).
+    refused: Vec<(u32, u32, Verdict)>,
+}
+
+/// The state of one ledger.
+pub(crate) struct Book {
+    base: Vec<Cell>,
+    newest: Vec<u32>,
+    versions: Vec<Version>,
+    free: Vec<u32>,
+    first: u32,
+    executed: VecDeque<Executed>,
+    spare: Vec<Executed>,
+}
+
+impl Book {
+    pub(crate) fn new(ledger: &dyn Ledger) -> Self {
+        let n = ledger.preloaded();
+        Self {
+            base: (0..n).map(|i| ledger.preload(EntityId::new(i))).collect(),
+            newest: vec![NONE; n as usize],
+            versions: Vec::new(),
+            free: Vec::new(),
+            first: 0,
+            executed: VecDeque::new(),
+            spare: Vec::new(),
+        }
+    }
+
+    /// Whether a block was executed on its branch.
+    pub(crate) fn is_executed(&self, block: BlockId) -> bool {
+        let place = block.get().checked_sub(self.first);
+        place.is_none_or(|p| self.executed.get(p as usize).is_some_and(|e| e.done))
+    }
+
+    /// Executes the block's transactions in `order` on top of its parent's branch.
+    pub(crate) fn execute<H: Copy>(
+        &mut self,
+        ledger: &dyn Ledger,
+        blocks: &Blocks<H>,
+        pool: &Pool,
+        block: BlockId,
+        order: &[Place],
+        expired: impl Fn(&Arrival, Time) -> bool,
+    ) {
+        let now = blocks.get(block).timestamp;
+        let place = (block.get() - self.first) as usize;
+        while self.executed.len() <= place {
+            let spare = self.spare.pop().unwrap_or_default();
+            self.executed.push_back(spare);
+        }
+        let mut done = core::mem::take(&mut self.executed[place]);
+        for p in order {
+            let tx = pool.get(p.site, p.seq);
+            let verdict = if expired(tx, now) {
+                Verdict::Expired
+            } else {
+                let mut branch = Branch {
+                    book: self,
+                    blocks,
+                    head: block,
+                    writes: &mut done.writes,
+                };
+                ledger.apply(tx, now, &mut branch)
+            };
+            if verdict != Verdict::Valid {
+                done.refused.push((p.site, p.seq, verdict));
+            }
+        }
+        done.refused
+            .sort_unstable_by_key(|&(site, seq, _)| (site, seq));
+        done.done = true;
+        self.executed[place] = done;
+    }
+
+    /// The verdict on one transaction of an executed block.
+    pub(crate) fn verdict(&self, block: BlockId, site: u32, seq: u32) -> Verdict {
+        let refused = &self.executed[(block.get() - self.first) as usize].refused;
+        match refused.binary_search_by_key(&(site, seq), |&(site, seq, _)| (site, seq)) {
+            Ok(at) => refused[at].2,
+            Err(_) => Verdict::Valid,
+        }
+    }
+
+    /// The record of an entity as the branch that ends in `head` has it.
+    pub(crate) fn read<H: Copy>(
+        &self,
+        blocks: &Blocks<H>,
+        head: BlockId,
+        entity: EntityId,
+    ) -> Cell {
+        let mut at = self.newest.get(entity.index()).copied().unwrap_or(NONE);
+        while at != NONE {
+            let version = &self.versions[at as usize];
+            if blocks.extends(head, version.block) {
+                return version.cell;
+            }
+            at = version.older;
+        }
+        self.base.get(entity.index()).copied().unwrap_or(0)
+    }
+
+    fn write(&mut self, block: BlockId, entity: EntityId, cell: Cell) -> bool {
+        if entity.index() >= self.newest.len() {
+            self.newest.resize(entity.index() + 1, NONE);
+        }
+        let newest = self.newest[entity.index()];
+        if newest != NONE && self.versions[newest as usize].block == block {
+            self.versions[newest as usize].cell = cell;
+            return false;
+        }
+        let version = Version {
+            block,
+            cell,
+            older: newest,
+        };
+        let place = if let Some(place) = self.free.pop() {
+            self.versions[place as usize] = version;
+            place
+        } else {
+            self.versions.push(version);
+            self.versions.len() as u32 - 1
+        };
+        self.newest[entity.index()] = place;
+        true
+    }
+
+    /// Settles every executed block before `until`: those that `until` extends become part of the
+    /// final state, in order of height; the others vanish.
+    pub(crate) fn settle<H: Copy>(&mut self, blocks: &Blocks<H>, until: BlockId) {
+        while self.first < until.get() {
+            let block = BlockId::new(self.first);
+            let Some(mut done) = self.executed.pop_front() else {
+                self.first = until.get();
+                break;
+            };
+            let keep = blocks.extends(until, block);
+            for &entity in &done.writes {
+                self.drop_version(entity, block, keep);
+            }
+            done.done = false;
+            done.writes.clear();
+            done.refused.clear();
+            self.spare.push(done);
+            self.first += 1;
+        }
+    }
+
+    fn drop_version(&mut self, entity: EntityId, block: BlockId, keep: bool) {
+        let mut link = self.newest[entity.index()];
+        let mut newer = NONE;
+        while self.versions[link as usize].block != block {
+            newer = link;
+            link = self.versions[link as usize].older;
+        }
+        let Version { cell, older, .. } = self.versions[link as usize];
+        if newer == NONE {
+            self.newest[entity.index()] = older;
+        } else {
+            self.versions[newer as usize].older = older;
+        }
+        self.free.push(link);
+        if keep {
+            if entity.index() >= self.base.len() {
+                self.base.resize(entity.index() + 1, 0);
+            }
+            self.base[entity.index()] = cell;
+        }
+    }
+}
+
+/// The state as one block's execution sees it.
+struct Branch<'a, H> {
+    book: &'a mut Book,
+    blocks: &'a Blocks<H>,
+    head: BlockId,
+    writes: &'a mut Vec<EntityId>,
+}
+
+impl<H: Copy> State for Branch<'_, H> {
+    fn get(&self, entity: EntityId) -> Cell {
+        self.book.read(self.blocks, self.head, entity)
+    }
+
+    fn set(&mut self, entity: EntityId, cell: Cell) {
+        if self.book.write(self.head, entity, cell) {
+            self.writes.push(entity);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use quorate_core::{Block, BlockKey, ClassId, NodeId, Span};
+
+    /// Adds the operand to the record; refuses odd operands.
+    struct Adder;
+
+    impl Ledger for Adder {
+        fn reasons(&self) -> &[&'static str] {
+            &["odd"]
+        }
+        fn preload(&self, entity: EntityId) -> Cell {
+            Cell::from(entity.get())
+        }
+        fn preloaded(&self) -> u32 {
+            3
+        }
+        fn apply(&self, tx: &Arrival, _: Time, state: &mut dyn State) -> Verdict {
+            if tx.operand % 2 == 1 {
+                return Verdict::Rejected(0);
+            }
+            let old = state.get(tx.key);
+            state.set(tx.key, old * 3 + Cell::from(tx.operand));
+            Verdict::Valid
+        }
+    }
+
+    proptest! {
+        /// Any tree of blocks: overlays equal replaying the branch from the start, before and
+        /// after settling a prefix of it.
+        #[test]
+        fn overlays_equal_replay(
+            tree in prop::collection::vec((0_usize..4, 0_u32..6, 0_u32..9), 1..24),
+            settled in 0_usize..24,
+        ) {
+            let mut blocks = Blocks::new(());
+            let mut book = Book::new(&Adder);
+            let mut pool = Pool::new(vec![NodeId::new(0)], 1, |_, _| Span::ZERO);
+            let mut ids = vec![Blocks::<()>::GENESIS];
+            let mut path = vec![Vec::new()];
+            for (i, &(back, key, operand)) in tree.iter().enumerate() {
+                let parent = ids.len() - 1 - back.min(ids.len() - 1);
+                let block = blocks.push(Block {
+                    key: BlockKey { creator: NodeId::new(0), sequence: i as u32 },
+                    parent: Some(ids[parent]),
+                    height: blocks.get(ids[parent]).height + 1,
+                    timestamp: Time::ZERO,
+                    header: (),
+                    bytes: 0,
+                    txs: 1,
+                    exec: Span::ZERO,
+                });
+                let seq = pool.push(Arrival {
+                    at: Time::ZERO, key: EntityId::new(key), operand, bytes: 1, exec_us: 1,
+                    site: 0, class: ClassId(0), action: 0,
+                });
+                let order = [Place { seen: Time::ZERO, site: 0, seq }];
+                book.execute(&Adder, &blocks, &pool, block, &order, |_, _| false);
+                let mut txs: Vec<(u32, u32)> = path[parent].clone();
+                txs.push((key, operand));
+                ids.push(block);
+                path.push(txs);
+            }
+            let check = |book: &Book, blocks: &Blocks<()>, floor: Option<BlockId>| {
+                for (i, &head) in ids.iter().enumerate() {
+                    if floor.is_some_and(|f| !blocks.extends(head, f)) {
+                        continue;
+                    }
+                    for key in 0..6 {
+                        let mut want = if key < 3 { Cell::from(key) } else { 0 };
+                        for &(k, operand) in &path[i] {
+                            if k == key && operand % 2 == 0 {
+                                want = want * 3 + Cell::from(operand);
+                            }
+                        }
+                        assert_eq!(book.read(blocks, head, EntityId::new(key)), want);
+                    }
+                }
+            };
+            check(&book, &blocks, None);
+            let until = ids[settled.min(ids.len() - 1)];
+            book.settle(&blocks, until);
+            check(&book, &blocks, Some(until));
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! Measurements: counts, latency histograms, utilisation. Integers only, so that nothing depends
+//! on the order of additions.
+
+use hdrhistogram::Histogram;
+use quorate_core::{Class, ClassId, Kind, Level, Span, Time};
+
+/// A latency histogram in microseconds with three significant digits.
+pub type LatencyHistogram = Histogram<u32>;
+
+fn histogram() -> LatencyHistogram {
+    LatencyHistogram::new(3).expect("three digits are supported")
+}
+
+/// Three histograms, as small as can be where nothing will ever be recorded.
+fn histograms(used: bool) -> [LatencyHistogram; 3] {
+    let one = || LatencyHistogram::new(if used { 3 } else { 0 }).expect("digits are supported");
+    [one(), one(), one()]
+}
+
+/// How many equal slices of the measured span the backlog and the latency are sampled in.
+pub const SLICES: usize = 500;
+
+/// What happened to the transactions of one class.
+#[derive(Clone, Debug)]
+pub struct ClassCounts {
+    /// Arrivals in the measured span.
+    pub submitted: u64,
+    /// Final and accepted.
+    pub valid: u64,
+    /// Final and refused by the ledger, by reason.
+    pub rejected: Vec<u64>,
+    /// Too old when executed.
+    pub expired: u64,
+    /// Latency to each [`Level`] at the submitting site's node.
+    pub latency: [LatencyHistogram; 3],
+}
+
+/// How long a watched write, such as a revoked consent, was not yet in a site's view.
+#[derive(Clone, Debug)]
+pub struct Exposure {
+    /// Until the last site's view has it, by [`Level`] of the view.
+    pub longest: [LatencyHistogram; 3],
+    /// Mean over sites, by level.
+    pub mean: [LatencyHistogram; 3],
+    /// Writes that some site never saw.
+    pub open: u64,
+}
+
+/// One sample that may still be cut off as warm-up.
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    submitted: Time,
+    latency_us: u64,
+    class: ClassId,
+    slot: Slot,
+}
+
+/// Where a sample belongs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Slot {
+    Latency(Level),
+    Longest(Level),
+    Mean(Level),
+    Quorum,
+    All,
+    /// A final verdict: 0 valid, 1 expired, 2 + reason rejected. No latency.
+    Verdict(u8),
+    Submitted,
+}
+
+/// Everything that a unit measures about its transactions.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    /// By class.
+    pub classes: Vec<ClassCounts>,
+    /// By class, for watched writes only.
+    pub exposure: Vec<Exposure>,
+    /// Latency until all but the tolerated number of sites' nodes hold it as final.
+    pub quorum_final: LatencyHistogram,
+    /// Latency until every site's node holds it as final.
+    pub all_final: LatencyHistogram,
+    /// Transactions submitted but not yet in a block, at the end of each slice.
+    pub backlog: Vec<u64>,
+    /// Sum of latencies to included and their number, by slice of the submission.
+    slices: Vec<(u64, u64)>,
+    /// Valid transactions that became final in each slice.
+    pub finished: Vec<u64>,
+    /// Transactions submitted in each slice.
+    pub offered: Vec<u64>,
+    held_back: Vec<Sample>,
+    hold_until: Time,
+    horizon: Time,
+}
+
+impl Probe {
+    /// For arrivals submitted before `horizon`. With `may_cut`, the samples of the first half are
+    /// held back until [`Probe::cut`] says where the warm-up ends.
+    pub(crate) fn new(classes: &[Class], reasons: usize, horizon: Time, may_cut: bool) -> Self {
+        let counts = |class: &Class| ClassCounts {
+            submitted: 0,
+            valid: 0,
+            rejected: vec![0; reasons],
+            expired: 0,
+            latency: histograms(class.kind != Kind::Read),
+        };
+        let exposure = |class: &Class| Exposure {
+            longest: histograms(class.kind == Kind::WatchedWrite),
+            mean: histograms(class.kind == Kind::WatchedWrite),
+            open: 0,
+        };
+        Self {
+            classes: classes.iter().map(counts).collect(),
+            exposure: classes.iter().map(exposure).collect(),
+            quorum_final: histogram(),
+            all_final: histogram(),
+            backlog: Vec::with_capacity(SLICES),
+            slices: vec![(0, 0); SLICES],
+            finished: vec![0; SLICES],
+            offered: vec![0; SLICES],
+            held_back: Vec::new(),
+            hold_until: if may_cut {
+                Time::from_ns(horizon.ns() / 2)
+            } else {
+                Time::ZERO
+            },
+            horizon,
+        }
+    }
+
+    /// The slice that an instant of the measured span falls into.
+    fn slice(&self, at: Time) -> Option<usize> {
+        let horizon = self.horizon.ns();
+        if at.ns() >= horizon {
+            return None;
+        }
+        // Below a year 64 bits do, which is much faster.
+        Some(match at.ns().checked_mul(SLICES as u64) {
+            Some(product) => (product / horizon) as usize,
+            None => (u128::from(at.ns()) * SLICES as u128 / u128::from(horizon)) as usize,
+        })
+    }
+
+    /// The end of a slice.
+    pub(crate) fn slice_end(&self, slice: usize) -> Time {
+        let ns = u128::from(self.horizon.ns()) * (slice as u128 + 1) / SLICES as u128;
+        Time::from_ns(ns as u64)
+    }
+
+    pub(crate) fn submitted(&mut self, class: ClassId, at: Time) {
+        if let Some(slice) = self.slice(at) {
+            self.offered[slice] += 1;
+            self.add(at, class, Slot::Submitted, 0);
+        }
+    }
+
+    pub(crate) fn latency(&mut self, level: Level, class: ClassId, at: Time, now: Time) {
+        let us = now.since(at).ns() / 1_000;
+        // The queue's state shows in the time to a block; what follows until final only smears it.
+        if let (Level::Included, Some(slice)) = (level, self.slice(at)) {
+            self.slices[slice].0 += us;
+            self.slices[slice].1 += 1;
+        }
+        self.add(at, class, Slot::Latency(level), us);
+    }
+
+    pub(crate) fn verdict(
+        &mut self,
+        class: ClassId,
+        at: Time,
+        now: Time,
+        verdict: quorate_core::Verdict,
+    ) {
+        let code = match verdict {
+            quorate_core::Verdict::Valid => 0,
+            quorate_core::Verdict::Expired => 1,
+            quorate_core::Verdict::Rejected(reason) => 2 + reason,
+        };
+        if let (0, Some(slice)) = (code, self.slice(now)) {
+            self.finished[slice] += 1;
+        }
+        self.add(at, class, Slot::Verdict(code), 0);
+    }
+
+    pub(crate) fn spread(&mut self, all: bool, class: ClassId, at: Time, now: Time) {
+        let us = now.since(at).ns() / 1_000;
+        self.add(at, class, if all { Slot::All } else { Slot::Quorum }, us);
+    }
+
+    pub(crate) fn exposed(
+        &mut self,
+        level: Level,
+        class: ClassId,
+        at: Time,
+        longest: Span,
+        mean: Span,
+    ) {
+        self.add(at, class, Slot::Longest(level), longest.ns() / 1_000);
+        self.add(at, class, Slot::Mean(level), mean.ns() / 1_000);
+    }
+
+    fn add(&mut self, submitted: Time, class: ClassId, slot: Slot, latency_us: u64) {
+        if submitted >= self.horizon {
+            return;
+        }
+        let sample = Sample {
+            submitted,
+            latency_us,
+            class,
+            slot,
+        };
+        if submitted < self.hold_until {
+            self.held_back.push(sample);
+        } else {
+            self.record(sample);
+        }
+    }
+
+    fn record(&mut self, sample: Sample) {
+        let us = sample.latency_us;
+        let class = &mut self.classes[sample.class.index()];
+        let exposure = &mut self.exposure[sample.class.index()];
+        let target = match sample.slot {
+            Slot::Submitted => return class.submitted += 1,
+            Slot::Verdict(0) => return class.valid += 1,
+            Slot::Verdict(1) => return class.expired += 1,
+            Slot::Verdict(code) => return class.rejected[usize::from(code) - 2] += 1,
+            Slot::Latency(level) => &mut class.latency[level as usize],
+            Slot::Longest(level) => &mut exposure.longest[level as usize],
+            Slot::Mean(level) => &mut exposure.mean[level as usize],
+            Slot::Quorum => &mut self.quorum_final,
+            Slot::All => &mut self.all_final,
+        };
+        target.record(us).expect("the histogram grows as needed");
+    }
+
+    /// Mean latency to included by slice of the submission, in microseconds; a slice without a sample
+    /// repeats the one before.
+    pub fn latency_series_us(&self) -> Vec<f64> {
+        let mut last = 0.0;
+        let mean = |&(sum, n): &(u64, u64)| {
+            if n > 0 {
+                last = sum as f64 / n as f64;
+            }
+            last
+        };
+        self.slices.iter().map(mean).collect()
+    }
+
+    /// Ends the warm-up after `slices` slices: earlier samples are dropped, later ones count.
+    /// `slices` must not be beyond the first half.
+    pub fn cut(&mut self, slices: usize) {
+        assert!(
+            slices <= SLICES / 2,
+            "a warm-up beyond the first half is no warm-up"
+        );
+        let start = if slices == 0 {
+            Time::ZERO
+        } else {
+            self.slice_end(slices - 1)
+        };
+        for sample in core::mem::take(&mut self.held_back) {
+            if sample.submitted >= start {
+                self.record(sample);
+            }
+        }
+    }
+}
+
+/// Messages of one kind, counted where they are sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Traffic {
+    /// Messages.
+    pub messages: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// What the chain itself did.
+#[derive(Clone, Debug, Default)]
+pub struct ChainCounts {
+    /// Blocks built.
+    pub built: u64,
+    /// Height of the best head.
+    pub height: u64,
+    /// Heights with more than one block.
+    pub forked_heights: u64,
+    /// Height of the highest block that is final at any node.
+    pub final_height: u64,
+    /// Reorganisations at any node, by depth (the last entry collects deeper ones).
+    pub reorgs: [u64; 16],
+    /// Views given up.
+    pub round_changes: u64,
+    /// Blocks with no transaction.
+    pub empty: u64,
+    /// Blocks that left transactions behind, by what ran out: bytes, count, execution.
+    pub full: [u64; 3],
+    /// Sum over blocks of the fullest resource's share, in millionths.
+    pub fill_ppm_sum: u64,
+    /// Blocks that a node had called final and then left.
+    pub reversed_blocks: u64,
+    /// Transactions that a node had called final and then left.
+    pub reversed_txs: u64,
+    /// Proofs that a node lied.
+    pub evidence: u64,
+}
+
+/// Reads of a local view, of those that come before the end of the measured span.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Reads {
+    /// All reads.
+    pub served: u64,
+    /// Refused because the node was down.
+    pub refused: u64,
+    /// Allowed by a view that lacked a revocation already submitted, by cause: waiting for a block,
+    /// on the way or waiting for finality, undone by a reorganisation, behind a partition.
+    pub stale: [u64; 4],
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quorate_core::Verdict;
+
+    #[test]
+    fn warm_up_is_dropped_and_the_rest_counts() {
+        let class = Class {
+            name: "a",
+            kind: Kind::Write,
+            expiry: None,
+        };
+        let mut probe = Probe::new(&[class], 1, Time::ZERO + Span::from_s(100), true);
+        for s in 0..600 {
+            let at = Time::ZERO + Span::from_ms(200 * s);
+            let now = at + Span::from_ms(if s < 50 { 900 } else { 100 });
+            probe.submitted(ClassId(0), at);
+            probe.latency(Level::Included, ClassId(0), at, now);
+            probe.verdict(ClassId(0), at, now, Verdict::Rejected(0));
+        }
+        let series = probe.latency_series_us();
+        assert!((series[0] - 900_000.0).abs() < 1.0 && (series[499] - 100_000.0).abs() < 1.0);
+        probe.cut(50);
+        let class = &probe.classes[0];
+        assert_eq!((class.submitted, class.rejected[0]), (450, 450));
+        assert_eq!(class.latency[Level::Included as usize].max(), 100_031);
+    }
+}

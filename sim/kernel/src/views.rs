@@ -1,0 +1,662 @@
+//! What each node's view contains: heads, finality, watched writes, reads, and the safety checker.
+
+use crate::pool::Sum;
+use crate::probe::Probe;
+use crate::sim::{Simulation, Status};
+use quorate_core::{
+    Arrival, Block, BlockId, ClassId, Engine, EntityId, Finality, Level, Limits, NodeId, Outcome,
+    Span, Time, Verdict,
+};
+use std::collections::BTreeMap;
+
+/// A watched write on its way into every site's view.
+#[derive(Clone, Debug)]
+pub(crate) struct Watch {
+    class: ClassId,
+    key: EntityId,
+    at: Time,
+    site: u32,
+    seq: u32,
+    /// By level, then by serving node in order: when its view first had it.
+    seen: [Vec<Option<Time>>; 3],
+}
+
+impl Watch {
+    pub(crate) fn new(arrival: &Arrival, seq: u32) -> Self {
+        Self {
+            class: arrival.class,
+            key: arrival.key,
+            at: arrival.at,
+            site: u32::from(arrival.site),
+            seq,
+            seen: [Vec::new(), Vec::new(), Vec::new()],
+        }
+    }
+
+    /// Longest and mean time until the views of all live sites had it.
+    fn exposure(&self, level: Level) -> (Span, Span) {
+        let spans = || {
+            self.seen[level as usize]
+                .iter()
+                .flatten()
+                .map(|t| t.since(self.at).ns())
+        };
+        let (longest, sum, n) = (spans().max(), spans().sum::<u64>(), spans().count() as u64);
+        (
+            Span::from_ns(longest.unwrap_or(0)),
+            Span::from_ns(sum / n.max(1)),
+        )
+    }
+}
+
+/// All watched writes that some site's final view lacks.
+pub(crate) struct Watches {
+    serving: usize,
+    active: Vec<Watch>,
+    /// How many active writes have a key of each hash, so that a read finds out at once that none
+    /// concerns it.
+    by_hash: Vec<u32>,
+    /// The same by key.
+    by_key: BTreeMap<EntityId, u32>,
+}
+
+/// Hashes told apart; far more than writes are ever active in a steady run.
+const HASHES: u64 = 1 << 14;
+
+fn hash_of(key: EntityId) -> usize {
+    (quorate_core::hash::mix(u64::from(key.get())) % HASHES) as usize
+}
+
+impl Watches {
+    pub(crate) fn new(serving: u32) -> Self {
+        Self {
+            serving: serving as usize,
+            active: Vec::new(),
+            by_hash: vec![0; HASHES as usize],
+            by_key: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn add(&mut self, mut watch: Watch) {
+        for seen in &mut watch.seen {
+            seen.resize(self.serving, None);
+        }
+        self.by_hash[hash_of(watch.key)] += 1;
+        *self.by_key.entry(watch.key).or_default() += 1;
+        self.active.push(watch);
+    }
+
+    /// Whether an active write has this key.
+    fn concern(&self, key: EntityId) -> bool {
+        self.by_hash[hash_of(key)] > 0 && self.by_key.contains_key(&key)
+    }
+
+    /// Whether anything of the measured span is still watched. Writes are added in order of time,
+    /// and those that end leave the order as it is.
+    pub(crate) fn open(&self, horizon: Time) -> bool {
+        self.active.first().is_some_and(|w| w.at < horizon)
+    }
+
+    /// Ends those for which `ended` says so.
+    fn end(&mut self, mut ended: impl FnMut(&Watch) -> bool) {
+        let (by_hash, by_key) = (&mut self.by_hash, &mut self.by_key);
+        self.active.retain(|watch| {
+            let ends = ended(watch);
+            if ends {
+                by_hash[hash_of(watch.key)] -= 1;
+                let left = by_key
+                    .get_mut(&watch.key)
+                    .expect("counted when it was added");
+                *left -= 1;
+                if *left == 0 {
+                    by_key.remove(&watch.key);
+                }
+            }
+            !ends
+        });
+    }
+
+    /// A refused write changes no view.
+    fn forget(&mut self, site: u32, seq: u32) {
+        self.end(|w| (w.site, w.seq) == (site, seq));
+    }
+
+    pub(crate) fn close(&mut self, probe: &mut Probe, horizon: Time) {
+        for watch in self.active.drain(..).filter(|w| w.at < horizon) {
+            probe.exposure[watch.class.index()].open += 1;
+        }
+    }
+}
+
+impl<E: Engine> Simulation<'_, E> {
+    /// A node's head changes.
+    pub(crate) fn adopt(&mut self, node: NodeId, block: BlockId) {
+        let old = self.nodes[node.index()].head;
+        self.nodes[node.index()].head = block;
+        let height = self.blocks.get(block).height;
+        self.chain.height = self.chain.height.max(u64::from(height));
+        self.note_reorganisation(old, block);
+        self.note_delay(node, block);
+        if !self.nodes[node.index()].sites.is_empty() {
+            self.execute_branch(block);
+            self.advance_level(node, Level::Included, block);
+            if let Finality::Depth { safe, fin } = self.setup.finality {
+                self.derive_finality(node, block, safe, fin);
+            }
+        }
+        self.settle();
+        self.look_again(node);
+    }
+
+    fn note_reorganisation(&mut self, old: BlockId, new: BlockId) {
+        if self.blocks.get(new).parent == Some(old) || self.blocks.extends(new, old) {
+            return;
+        }
+        let fork = self.blocks.fork_point(old, new);
+        let fork_height = fork.map_or(0, |f| self.blocks.get(f).height);
+        let depth = (self.blocks.get(old).height - fork_height) as usize;
+        let last = self.chain.reorgs.len() - 1;
+        self.chain.reorgs[depth.min(last)] += 1;
+    }
+
+    fn note_delay(&mut self, node: NodeId, block: BlockId) {
+        let block = self.blocks.get(block);
+        if block.key.creator != node {
+            self.adopt_delay.0 += self.now().saturating_since(block.timestamp).ns();
+            self.adopt_delay.1 += 1;
+        }
+    }
+
+    /// Finality by depth: nothing is committed, so a block is as final as what lies on it.
+    fn derive_finality(&mut self, node: NodeId, head: BlockId, safe: u32, fin: u32) {
+        let height = self.blocks.get(head).height;
+        let under = |depth: u32| (height + 1).checked_sub(depth).filter(|&h| h > 0);
+        let was_final = self.nodes[node.index()].fin;
+        if !self.blocks.extends(head, was_final) {
+            self.note_reversal(node, was_final, head);
+        }
+        if let Some(block) = under(safe).and_then(|h| self.blocks.ancestor(head, h)) {
+            self.advance_level(node, Level::Safe, block);
+        }
+        if let Some(block) = under(fin).and_then(|h| self.blocks.ancestor(head, h)) {
+            self.finalise(node, block);
+        }
+    }
+
+    /// What depth had called final was left: a result of the protocol, not a fault of the run.
+    fn note_reversal(&mut self, node: NodeId, old: BlockId, head: BlockId) {
+        let fork = self
+            .blocks
+            .fork_point(old, head)
+            .unwrap_or(self.blocks.first());
+        let mut at = old;
+        while at != fork {
+            let block = self.blocks.get(at);
+            self.chain.reversed_blocks += 1;
+            self.chain.reversed_txs += u64::from(block.txs);
+            at = block.parent.expect("the fork point is below");
+        }
+        self.nodes[node.index()].fin = fork;
+    }
+
+    /// The protocol's own finality, held against what it promises.
+    pub(crate) fn commit(&mut self, node: NodeId, block: BlockId) {
+        let old = self.nodes[node.index()].fin;
+        if !self.blocks.extends(block, old) {
+            return self.violated(&format!(
+                "{node} committed {block}, which does not extend its committed {old}"
+            ));
+        }
+        let member = self.tally.committee().position(node).is_some();
+        let path = self.path(old, block);
+        for &committed in &path {
+            let height = self.blocks.get(committed).height;
+            let place = (height - self.committed_from) as usize;
+            if place == self.committed.len() {
+                self.committed.push_back((committed, 0));
+            }
+            let (other, members) = &mut self.committed[place];
+            if *other != committed {
+                let evidence = format!(
+                    "{node} committed {committed} at height {height}, where {other} was committed"
+                );
+                return self.violated(&evidence);
+            }
+            *members += u32::from(member);
+            if *members == self.tally.committee().len() {
+                // Nobody votes there any more.
+                self.tally.retire(height + 1);
+            }
+        }
+        self.path = path;
+        if !self.nodes[node.index()].sites.is_empty() {
+            self.execute_branch(block);
+            self.advance_level(node, Level::Safe, block);
+        }
+        self.finalise(node, block);
+        self.settle();
+    }
+
+    fn violated(&mut self, evidence: &str) {
+        self.status = Status::SafetyViolation;
+        self.violation = Some(format!("at {}: {evidence}", self.now()));
+    }
+
+    /// The blocks above `old` up to `new`, lowest first, in a buffer that is to be given back.
+    fn path(&mut self, old: BlockId, new: BlockId) -> Vec<BlockId> {
+        let mut path = core::mem::take(&mut self.path);
+        path.clear();
+        let mut at = new;
+        while at != old {
+            path.push(at);
+            at = self.blocks.get(at).parent.expect("the old block is below");
+        }
+        path.reverse();
+        path
+    }
+
+    fn execute_branch(&mut self, head: BlockId) {
+        if self.book.is_executed(head) {
+            return;
+        }
+        let mut todo = Vec::new();
+        let mut at = head;
+        while !self.book.is_executed(at) {
+            let block = self.blocks.get(at);
+            let Some(parent) = block.parent else { break };
+            todo.push(at);
+            at = parent;
+        }
+        let (mut from, mut to) = (Vec::new(), Vec::new());
+        for block in todo.into_iter().rev() {
+            let stored = self.blocks.get(block);
+            let parent = stored.parent.expect("not the genesis block");
+            self.store.marks(parent, &mut from);
+            self.store.marks(block, &mut to);
+            let mut order = core::mem::take(&mut self.order);
+            self.pool
+                .order(&self.faults, &from, &to, stored.key.creator, &mut order);
+            let classes = &self.classes;
+            let expired = |tx: &Arrival, now: Time| {
+                classes[tx.class.index()]
+                    .expiry
+                    .is_some_and(|e| tx.at + e < now)
+            };
+            self.book.execute(
+                self.ledger,
+                &self.blocks,
+                &self.pool,
+                block,
+                &order,
+                expired,
+            );
+            self.order = order;
+        }
+    }
+
+    /// A node's view at a level reaches a block: records its own sites' transactions, and the
+    /// watched writes of all.
+    pub(crate) fn advance_level(&mut self, node: NodeId, level: Level, block: BlockId) {
+        for i in 0..self.nodes[node.index()].sites.len() {
+            let site = self.nodes[node.index()].sites[i];
+            let from = self.nodes[node.index()].recorded[i][level as usize];
+            let to = self.store.mark(block, site);
+            for seq in from..to {
+                let tx = self.pool.get(site, seq);
+                self.probe.latency(level, tx.class, tx.at, self.now());
+            }
+            let recorded = &mut self.nodes[node.index()].recorded[i][level as usize];
+            *recorded = to.max(from);
+        }
+        if level == Level::Safe {
+            self.nodes[node.index()].safe = block;
+        }
+        self.note_watches(node, level, block);
+    }
+
+    fn note_watches(&mut self, node: NodeId, level: Level, block: BlockId) {
+        let Some(place) = self.serving_place(node) else {
+            return;
+        };
+        let now = self.now();
+        for watch in &mut self.watches.active {
+            let seen = &mut watch.seen[level as usize][place];
+            if seen.is_none() && self.store.mark(block, watch.site) > watch.seq {
+                *seen = Some(now);
+            }
+        }
+        if level == Level::Final {
+            self.close_watches();
+        }
+    }
+
+    /// The place of a node among those that serve sites.
+    fn serving_place(&self, node: NodeId) -> Option<usize> {
+        self.serving.binary_search(&node).ok()
+    }
+
+    fn close_watches(&mut self) {
+        let now = self.now();
+        let (serving, faults, probe) = (&self.serving, &self.faults, &mut self.probe);
+        self.watches.end(|watch| {
+            let seen = watch.seen[Level::Final as usize].iter().zip(serving);
+            let done = seen
+                .clone()
+                .all(|(t, &node)| t.is_some() || faults.dead(node, now));
+            if done {
+                for level in Level::ALL {
+                    let (longest, mean) = watch.exposure(level);
+                    probe.exposed(level, watch.class, watch.at, longest, mean);
+                }
+            }
+            done
+        });
+    }
+
+    /// A node's final view reaches a block.
+    fn finalise(&mut self, node: NodeId, block: BlockId) {
+        let old = self.nodes[node.index()].fin;
+        if old == block || self.blocks.get(block).height <= self.blocks.get(old).height {
+            return;
+        }
+        let path = self.path(old, block);
+        for &step in &path {
+            self.finalise_block(node, step);
+        }
+        self.path = path;
+        self.nodes[node.index()].fin = block;
+        self.chain.final_height = self
+            .chain
+            .final_height
+            .max(u64::from(self.blocks.get(block).height));
+        if !self.nodes[node.index()].sites.is_empty() {
+            self.advance_level(node, Level::Final, block);
+            self.note_spread(node);
+        }
+    }
+
+    /// Verdicts of the node's own sites' transactions in one block.
+    fn finalise_block(&mut self, node: NodeId, block: BlockId) {
+        let parent = self
+            .blocks
+            .get(block)
+            .parent
+            .expect("not the genesis block");
+        for i in 0..self.nodes[node.index()].sites.len() {
+            let site = self.nodes[node.index()].sites[i];
+            let done = self.nodes[node.index()].recorded[i][Level::Final as usize];
+            let from = self.store.mark(parent, site).max(done);
+            for seq in from..self.store.mark(block, site) {
+                self.settle_tx(block, site, seq);
+            }
+        }
+    }
+
+    fn settle_tx(&mut self, block: BlockId, site: u32, seq: u32) {
+        let tx = *self.pool.get(site, seq);
+        let verdict = self.book.verdict(block, site, seq);
+        match verdict {
+            Verdict::Valid => self.conservation.valid += 1,
+            Verdict::Rejected(_) => self.conservation.rejected += 1,
+            Verdict::Expired => self.conservation.expired += 1,
+        }
+        let now = self.now();
+        self.probe.verdict(tx.class, tx.at, now, verdict);
+        self.open -= u64::from(tx.at < self.setup.horizon);
+        let watched = self.classes[tx.class.index()].kind == quorate_core::Kind::WatchedWrite;
+        if watched && verdict != Verdict::Valid {
+            self.watches.forget(site, seq);
+        }
+        if self.reacts() {
+            self.outcome(&Outcome {
+                arrival: tx,
+                final_at: now,
+                verdict,
+            });
+        }
+    }
+
+    /// Transactions that are now final at a quorum of sites' nodes, and at all of them.
+    fn note_spread(&mut self, node: NodeId) {
+        let mut heights: Vec<u32> = self
+            .serving
+            .iter()
+            .map(|n| {
+                self.blocks
+                    .find(self.nodes[n.index()].fin)
+                    .map_or(0, |b| b.height)
+            })
+            .collect();
+        heights.sort_unstable();
+        let lag = (self.setup.tolerated as usize).min(heights.len() - 1);
+        for (which, place) in [(0, lag), (1, 0)] {
+            if heights[place] <= self.spread_height[which] {
+                continue;
+            }
+            let Some(block) = self
+                .blocks
+                .ancestor(self.nodes[node.index()].fin, heights[place])
+            else {
+                continue;
+            };
+            for site in 0..self.pool.sites() {
+                let (from, to) = (
+                    self.spread_marks[which][site as usize],
+                    self.store.mark(block, site),
+                );
+                for seq in from..to {
+                    let tx = self.pool.get(site, seq);
+                    let (class, at) = (tx.class, tx.at);
+                    let now = self.now();
+                    self.probe.spread(which == 1, class, at, now);
+                }
+                self.spread_marks[which][site as usize] = to.max(from);
+            }
+            self.spread_height[which] = heights[place];
+        }
+    }
+
+    /// A read of a node's own view.
+    pub(crate) fn read(&mut self, arrival: &Arrival) {
+        let node = self.pool.serving(u32::from(arrival.site));
+        let state = &self.nodes[node.index()];
+        if !state.up {
+            self.reads.refused += u64::from(arrival.at < self.setup.horizon);
+            return;
+        }
+        let exec = Span::from_us(u64::from(arrival.exec_us));
+        self.cpus.serve(node, arrival.at, exec);
+        if arrival.at >= self.setup.horizon {
+            return;
+        }
+        self.reads.served += 1;
+        let view = match self.setup.read_level {
+            Level::Included => state.head,
+            Level::Safe => state.safe,
+            Level::Final => state.fin,
+        };
+        if self.setup.forms.reads && !self.watches.concern(arrival.key) {
+            return;
+        }
+        // The naive form resolves every read, to the same counts.
+        let cell = self.book.read(&self.blocks, view, arrival.key);
+        let allowed = self.ledger.allows(cell, arrival.at);
+        let missing = |w: &&Watch| w.key == arrival.key && self.store.mark(view, w.site) <= w.seq;
+        if let Some(watch) = self.watches.active.iter().find(missing).filter(|_| allowed) {
+            let cause = self.stale_cause(watch, node);
+            self.reads.stale[cause] += 1;
+        }
+    }
+
+    /// Why a view lacks a write: an index into [`crate::probe::Reads::stale`].
+    fn stale_cause(&self, watch: &Watch, node: NodeId) -> usize {
+        let place = self.serving_place(node).expect("it serves the site");
+        let author = self.pool.serving(watch.site);
+        let in_a_block = self
+            .serving
+            .iter()
+            .map(|n| self.nodes[n.index()].head)
+            // The head of a node that never comes back may be forgotten.
+            .filter(|&head| self.blocks.find(head).is_some())
+            .any(|head| self.store.mark(head, watch.site) > watch.seq);
+        if self.faults.cut(author, node, self.now()) {
+            3
+        } else if watch.seen[self.setup.read_level as usize][place].is_some() {
+            2
+        } else {
+            usize::from(in_a_block)
+        }
+    }
+
+    /// Counts a block that was just built.
+    pub(crate) fn count_block(
+        &mut self,
+        block: &Block<E::Header>,
+        sum: &Sum,
+        limits: &Limits,
+        left: bool,
+    ) {
+        self.chain.built += 1;
+        self.chain.empty += u64::from(sum.txs == 0);
+        let share = |used: u64, limit: u64| {
+            (u128::from(used) * 1_000_000 / u128::from(limit.max(1))) as u64
+        };
+        let shares = [
+            share(sum.bytes, limits.bytes),
+            share(u64::from(sum.txs), u64::from(limits.txs)),
+            share(Span::from_us(sum.exec_us).ns(), limits.exec.ns()),
+        ];
+        let fullest = (0..3).max_by_key(|&i| shares[i]).expect("three resources");
+        self.chain.fill_ppm_sum += shares[fullest].min(1_000_000);
+        self.chain.full[fullest] += u64::from(left);
+        let place = (block.height.max(self.at_height_from) - self.at_height_from) as usize;
+        while self.at_height.len() <= place {
+            self.at_height.push_back(0);
+        }
+        self.at_height[place] += 1;
+        self.chain.forked_heights += u64::from(self.at_height[place] == 2);
+    }
+
+    /// Writes of the run that are not final: counted anew, for the conservation check.
+    pub(crate) fn pending_now(&self) -> u64 {
+        let mut pending = 0;
+        for node in &self.nodes {
+            for (&site, levels) in node.sites.iter().zip(&node.recorded) {
+                pending += u64::from(self.pool.end(site) - levels[Level::Final as usize]);
+            }
+        }
+        pending
+    }
+
+    /// Now and then, folds what is final everywhere into the final state and forgets it.
+    fn settle(&mut self) {
+        /// Heights between two rounds of retirement; they cost a walk over all nodes.
+        const EVERY: u32 = 16;
+        if self.chain.height < self.settle_at {
+            return;
+        }
+        self.settle_at = self.chain.height + u64::from(EVERY);
+        let Some(floor) = self.floor().filter(|&f| self.is_above(f, EVERY)) else {
+            return;
+        };
+        let Some(floor) = self
+            .below_arrivals(floor)
+            .filter(|&f| self.is_above(f, EVERY))
+        else {
+            return;
+        };
+        let height = self.blocks.get(floor).height;
+        self.settled_height = height;
+        self.book.settle(&self.blocks, floor);
+        self.retire_transactions(floor);
+        self.blocks.retire_before(floor);
+        self.store.retire_before(floor);
+        self.tally.retire(height.saturating_sub(EVERY));
+        while self.committed_from < height && self.committed.len() > 1 {
+            self.committed.pop_front();
+            self.committed_from += 1;
+        }
+        while self.at_height_from < height && !self.at_height.is_empty() {
+            self.at_height.pop_front();
+            self.at_height_from += 1;
+        }
+    }
+
+    /// Whether a block is so much higher than what was forgotten last that the work is worth it.
+    fn is_above(&self, floor: BlockId, every: u32) -> bool {
+        let height = self.blocks.find(floor).map(|b| b.height);
+        height.is_some_and(|h| h >= self.settled_height + every)
+    }
+
+    /// The highest block below which nobody who may come back will ever ask again.
+    fn floor(&self) -> Option<BlockId> {
+        let commits = self.setup.finality == Finality::Commit;
+        let mut floor: Option<BlockId> = None;
+        for (i, node) in self.nodes.iter().enumerate() {
+            if !node.up && self.faults.dead(NodeId::new(i as u32), self.now()) {
+                continue;
+            }
+            let tracked = commits || !node.sites.is_empty();
+            let own = if tracked { node.fin } else { node.head };
+            floor = Some(match floor {
+                None => own,
+                Some(f) => self.blocks.fork_point(f, own)?,
+            });
+        }
+        floor
+    }
+
+    /// The same, or lower, so that what is on its way lies above it too: where nothing is committed
+    /// a node may adopt whatever is higher than its head.
+    fn below_arrivals(&mut self, mut floor: BlockId) -> Option<BlockId> {
+        if self.setup.finality == Finality::Commit {
+            return Some(floor);
+        }
+        let live = (self.nodes.iter().enumerate())
+            .filter(|(i, node)| node.up || !self.faults.dead(NodeId::new(*i as u32), self.now()));
+        let lowest_head = live
+            .map(|(_, node)| self.blocks.get(node.head).height)
+            .min()?;
+        let (first, last) = (self.blocks.first().get(), self.blocks.last().get());
+        // Parents come before their children, so that one pass knows who descends from the floor.
+        let mut above = vec![false; (last - first + 1) as usize];
+        for id in first..=last {
+            let block = self.blocks.get(BlockId::new(id));
+            let parent = block.parent.map_or(0, BlockId::get);
+            above[(id - first) as usize] =
+                id == floor.get() || parent >= first && above[(parent - first) as usize];
+            if block.height > lowest_head && !above[(id - first) as usize] {
+                floor = self.blocks.fork_point(floor, BlockId::new(id))?;
+                // What descended from the old floor descends from the new one.
+                above[(id - first) as usize] = true;
+            }
+        }
+        Some(floor)
+    }
+
+    fn retire_transactions(&mut self, floor: BlockId) {
+        let everyone_alive = self
+            .serving
+            .iter()
+            .all(|&n| !self.faults.dead(n, self.now()));
+        for site in 0..self.pool.sites() {
+            let node = self.pool.serving(site);
+            let state = &self.nodes[node.index()];
+            let own = state
+                .sites
+                .iter()
+                .position(|&s| s == site)
+                .expect("it serves the site");
+            let mut keep = self
+                .store
+                .mark(floor, site)
+                .min(state.recorded[own][Level::Final as usize]);
+            for (which, marks) in self.spread_marks.iter().enumerate() {
+                if which == 0 || everyone_alive {
+                    keep = keep.min(marks[site as usize]);
+                }
+            }
+            self.pool.retire(site, keep);
+        }
+    }
+}
