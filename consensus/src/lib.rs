@@ -1,1 +1,16 @@
-//! Placeholder.
+//! Consensus engines, one file each, and the registry that names them.
+//!
+//! A file opens with its source, its rules as "Upon receiving …", where it deviates, when a block
+//! is final and what that costs in messages. An engine knows no kernel: it implements
+//! [`quorate_core::Engine`], and one line in [`registry`] makes it available by name.
+
+#[macro_use]
+mod config;
+
+pub mod central;
+pub mod nakamoto;
+pub mod qbft;
+pub mod registry;
+
+pub use config::Presets;
+pub use registry::{EngineKind, EngineVisitor};

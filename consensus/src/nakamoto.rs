@@ -1,0 +1,755 @@
+//! Bitcoin's most-work chain.
+//!
+//! source: bitcoin/bitcoin@0083e01 `src/pow.cpp`, `src/kernel/chainparams.cpp`;
+//! bitcoin/bips@7fe0b03 BIP 130 and 152 (relay); Gervais et al., "On the security and performance
+//! of proof of work blockchains", CCS 2016 (validation cost, pools).
+//!
+//! - Upon finding a block: build it on the head, adopt it, announce it, and search on.
+//! - Upon receiving a block whose ancestors are all here: adopt it if its chain has strictly more
+//!   work than the head's; of equal chains the first received stays. Announce an adopted block.
+//! - Upon receiving a block whose parent is missing: keep it and fetch the missing ancestor from
+//!   its sender; when the gap is long, ask for its whole chain too.
+//! - Upon adopting a block: search on top of it. When the difficulty of the next block differs, the
+//!   time that is left is multiplied by new over old difficulty.
+//! - The difficulty of a block at a height divisible by `retarget_blocks` is the old one times
+//!   `S / clamp(t[h−1] − t[h−retarget_blocks], S/4, 4S)` with `S = retarget_blocks · interval`. The
+//!   timespan covers one gap less than the period, so that the steady interval is `S/(N−2)`:
+//!   600.596 s instead of 600 s.
+//!
+//! Mining: a miner with share `s` finds a block after an exponential time with mean
+//! `interval · (D/D₀)/s`. It is memoryless, so that a new head draws nothing anew. The search is a
+//! timer with a generation; one that was replaced is recognised by it.
+//!
+//! Which blocks are relayed: those that become the head, once, as Bitcoin Core announces its active
+//! tip only. A block that loses a race stays with those who received it first; who later needs it
+//! as an ancestor fetches it. Relaying losers too would cost bandwidth and change no head.
+//!
+//! With `relay = "direct"` only its finder relays a block, whole and to every neighbour: what a few
+//! organisations do that are all connected to each other, and the model behind the closed forms of
+//! a constant delay, in which a block is everywhere one delay after it was found. In an overlay
+//! that is no mesh it reaches the finder's neighbours only; others fetch it as an ancestor.
+//!
+//! Deviations:
+//! - Difficulty is an integer (genesis: 2^32), not a compact 256-bit target, and cannot fall below
+//!   1; work is its sum.
+//! - Timestamps are the simulation's own, not whole seconds: at most one second in a timespan of
+//!   two weeks. There is no median-time-past rule, hence no timestamp attack.
+//! - After several blocks were adopted at once only the last is announced; Core announces up to
+//!   eight headers.
+//! - Compact blocks are announced after validation, not before.
+//!
+//! Finality: none by the protocol. A block counts as safe and final under the numbers of blocks at
+//! which the adversary's exact race (Rosenfeld 2014) falls below the two risks.
+//!
+//! Messages: a flood, about one block for each node and one announcement for each edge; `direct`:
+//! one block for each node and nothing else.
+
+use crate::Presets;
+use crate::config::unless_zero;
+use quorate_core::{
+    Adversary, BlockId, Blocks, Committee, Content, Context, Draws, Effect, Engine, Facts, Family,
+    Finality, Input, Invalid, Limits, NodeId, Outbox, Promises, Relay, Span, Standing, Time,
+    Weight, Wire, dist,
+};
+use serde::de::{Error as _, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+type Ctx<'a> = Context<'a, Header>;
+type Out = Outbox<Nakamoto>;
+
+/// Difficulty of the genesis block: large enough that integer division loses less than a part in
+/// 10^9 at each retarget.
+const GENESIS_DIFFICULTY: u64 = 1 << 32;
+/// source: bitcoin/bitcoin@0083e01 `src/pow.cpp`: a timespan counts at least 1/4 and at most 4
+/// times.
+const CLAMP: u64 = 4;
+/// Header, and the envelope of a message. source: bitcoin/bips@7fe0b03 (80 and 24 bytes).
+const HEADER_BYTES: u64 = 80 + 24;
+/// source: Gervais et al. 2016: 0.174 s for 458,263 bytes, linear.
+const GERVAIS: (Span, u64) = (Span::from_ms(174), 458_263);
+/// Blocks kept whose ancestors are missing.
+/// assumption: Bitcoin Core 0.9 kept 750 orphans; later versions fetch headers first.
+const ORPHANS: usize = 750;
+/// A gap longer than this asks for the chain, not only for one ancestor.
+/// source: bitcoin/bitcoin `net_processing.cpp` `MAX_BLOCKS_TO_ANNOUNCE` (BIP 130).
+const LONG_GAP: u32 = 8;
+/// Committee weight of a miner with all the work.
+const WHOLE: f64 = 1e9;
+
+/// source: Gervais et al. 2016, the 16 largest pools; they sum to 1.001.
+const GERVAIS_POOLS: [f64; 16] = [
+    0.289, 0.196, 0.159, 0.133, 0.066, 0.054, 0.029, 0.016, 0.012, 0.012, 0.012, 0.009, 0.005,
+    0.005, 0.002, 0.002,
+];
+/// assumption: the public chain's pools of 2025 in whole per cent, as in published pool statistics.
+const POOLS_2025: [f64; 9] = [30.0, 29.0, 12.0, 11.0, 8.0, 5.0, 3.0, 1.0, 1.0];
+
+config! {
+    /// Parameters of the most-work chain.
+    {
+        /// Mean time between blocks at the genesis difficulty, s.
+        block_interval_s: f64,
+        /// Blocks between changes of difficulty; 0 keeps it fixed.
+        retarget_blocks: u32,
+        /// Miners: the first so many nodes; 0 means all, or one for each of `hash_shares`.
+        miners: u32,
+        /// Each miner's share of the work, in any unit; empty means equal shares.
+        hash_shares: Vec<f64>,
+        /// How blocks travel.
+        relay: RelayRule,
+        /// How old a found block's choice of transactions may be.
+        template_refresh_s: Refresh,
+        /// What checking a block costs.
+        validation: Validation,
+        /// Bytes of transactions in a block.
+        block_bytes: u64,
+        /// Transactions in a block; 0 means no limit.
+        block_txs: u32,
+        /// Execution time of a block on the reference core, ms; 0 means no limit.
+        block_exec_ms: u64,
+    }
+}
+
+/// How blocks travel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RelayRule {
+    /// Announced, then fetched.
+    Inv,
+    /// BIP 152.
+    Compact,
+    /// Sent unasked.
+    Push,
+    /// Sent unasked by its finder; nobody else relays it.
+    Direct,
+}
+
+/// What checking a received block costs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Validation {
+    /// Time for each byte, as Gervais et al. measured it.
+    Bytes,
+    /// Hashing and executing its transactions on the reference core.
+    Execution,
+}
+
+/// When a miner chooses its transactions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refresh {
+    /// When it finds the block (model A; the key says 0).
+    AtFind,
+    /// Every so often after it began to search on the head.
+    Every(Span),
+    /// Once, when it began to search on the head (model B; the key says "never").
+    Never,
+}
+
+impl Serialize for Refresh {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::AtFind => to.serialize_f64(0.0),
+            Self::Every(span) => to.serialize_f64(span.as_s()),
+            Self::Never => to.serialize_str("never"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Refresh {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl Visitor<'_> for Either {
+            type Value = Refresh;
+
+            fn expecting(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                f.write_str("seconds of at least 0, or \"never\"")
+            }
+
+            fn visit_f64<E: serde::de::Error>(self, s: f64) -> Result<Refresh, E> {
+                match s {
+                    s if s > 0.0 && s.is_finite() => Ok(Refresh::Every(Span::from_s_f64(s))),
+                    s if s.to_bits() << 1 == 0 => Ok(Refresh::AtFind),
+                    s if s > 0.0 => Ok(Refresh::Never),
+                    s => Err(E::invalid_value(Unexpected::Float(s), &self)),
+                }
+            }
+
+            fn visit_u64<E: serde::de::Error>(self, s: u64) -> Result<Refresh, E> {
+                self.visit_f64(s as f64)
+            }
+
+            fn visit_i64<E: serde::de::Error>(self, s: i64) -> Result<Refresh, E> {
+                self.visit_f64(s as f64)
+            }
+
+            fn visit_str<E: serde::de::Error>(self, s: &str) -> Result<Refresh, E> {
+                match s {
+                    "never" => Ok(Refresh::Never),
+                    _ => Err(E::invalid_value(Unexpected::Str(s), &self)),
+                }
+            }
+        }
+        from.deserialize_any(Either).map_err(D::Error::custom)
+    }
+}
+
+impl Presets for Config {
+    const PRESETS: &'static [&'static str] =
+        &["bitcoin", "private-15s", "gervais-2016", "pools-2025"];
+
+    fn preset(name: &str) -> Option<Self> {
+        let bitcoin = Self {
+            // source: bitcoin/bitcoin@0083e01 `chainparams.cpp` `nPowTargetSpacing`, and
+            // `nPowTargetTimespan` of 1,209,600 s.
+            block_interval_s: 600.0,
+            retarget_blocks: 2_016,
+            miners: 0,
+            hash_shares: Vec::new(),
+            // source: BIP 152 is on by default.
+            relay: RelayRule::Compact,
+            // assumption: pools renew their templates about every 30 s.
+            template_refresh_s: Refresh::Every(Span::from_s(30)),
+            validation: Validation::Execution,
+            // source: bitcoin/bitcoin `consensus.h`: a weight of 4,000,000, four for each byte that
+            // is no witness.
+            block_bytes: 1_000_000,
+            block_txs: 0,
+            block_exec_ms: 0,
+        };
+        match name {
+            "bitcoin" => Some(bitcoin),
+            // assumption: a consortium that runs Bitcoin's rules at the period of Clique.
+            "private-15s" => Some(Self {
+                block_interval_s: 15.0,
+                template_refresh_s: Refresh::AtFind,
+                ..bitcoin
+            }),
+            // source: Gervais et al. 2016: inv relay, linear validation.
+            "gervais-2016" => Some(Self {
+                hash_shares: GERVAIS_POOLS.to_vec(),
+                relay: RelayRule::Inv,
+                validation: Validation::Bytes,
+                template_refresh_s: Refresh::AtFind,
+                ..bitcoin
+            }),
+            "pools-2025" => Some(Self {
+                hash_shares: POOLS_2025.to_vec(),
+                ..bitcoin
+            }),
+            _ => None,
+        }
+    }
+}
+
+impl Config {
+    fn interval(&self) -> Span {
+        Span::from_s_f64(self.block_interval_s)
+    }
+
+    /// Each miner's share of the work; they sum to one.
+    fn shares(&self, nodes: u32) -> Vec<f64> {
+        if self.hash_shares.is_empty() {
+            let miners = if self.miners == 0 { nodes } else { self.miners };
+            return vec![1.0 / f64::from(miners); miners as usize];
+        }
+        let sum: f64 = self.hash_shares.iter().sum();
+        self.hash_shares.iter().map(|share| share / sum).collect()
+    }
+}
+
+/// What a header says. The timestamp is the block's own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Header {
+    /// This block's difficulty.
+    pub difficulty: u64,
+    /// The work of the chain up to this block, itself included.
+    pub work: u128,
+    /// The timestamp of the first block of the retarget period that the parent is in. Carried,
+    /// because the arena forgets blocks that old.
+    pub period_start: Time,
+}
+
+/// Nothing is said but blocks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Message {}
+
+impl Content<Header> for Message {
+    fn content(&self, _: &Blocks<Header>) -> u64 {
+        match *self {}
+    }
+}
+
+/// The search of this generation succeeds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Found {
+    /// Which search.
+    pub generation: u32,
+}
+
+impl Content<Header> for Found {
+    fn content(&self, _: &Blocks<Header>) -> u64 {
+        u64::from(self.generation)
+    }
+}
+
+/// The configuration in the units of the simulation.
+#[derive(Clone, Copy, Debug)]
+struct Rules {
+    interval: Span,
+    retarget_blocks: u32,
+    relay: RelayRule,
+    refresh: Refresh,
+    validation: Validation,
+    limits: Limits,
+}
+
+/// One node.
+#[derive(Debug)]
+pub struct Nakamoto {
+    rules: Rules,
+    /// The share of the work; zero for a node that does not mine.
+    share: f64,
+    head: BlockId,
+    /// When the search on the head began.
+    head_since: Time,
+    /// The work of the head's chain.
+    work: u128,
+    /// The difficulty that the running search is for.
+    difficulty: u64,
+    generation: u32,
+    /// When the running search succeeds.
+    due: Time,
+    /// Blocks with a missing ancestor, in the order of arrival.
+    orphans: Vec<BlockId>,
+}
+
+impl Engine for Nakamoto {
+    type Config = Config;
+    type Header = Header;
+    type Message = Message;
+    type Timer = Found;
+
+    const FACTS: Facts = Facts {
+        family: Family::Work,
+        electorate: "whoever does the work",
+        agreement: "longest chain by work",
+        standing: Standing::Deployable,
+        final_holds_if: "the adversary has less work than assumed and blocks spread within the \
+                         assumed delay",
+    };
+    const KINDS: &'static [&'static str] = &[];
+    const PHASES: &'static [&'static str] = &[];
+
+    fn validate(config: &Config, nodes: u32) -> Result<(), Invalid> {
+        let refuse = |key, why: String, hint: &str| {
+            Err(Invalid {
+                key,
+                why,
+                hint: hint.to_owned(),
+            })
+        };
+        let interval = config.block_interval_s;
+        // A finite `Span` must also hold four retarget periods.
+        if !(1e-6..=1e6).contains(&interval) {
+            let why = format!("{interval} s is not between a microsecond and a million seconds");
+            return refuse("block_interval_s", why, "600 is Bitcoin's");
+        }
+        if config.retarget_blocks == 1 {
+            let why = "a period of one block has no timespan".to_owned();
+            return refuse(
+                "retarget_blocks",
+                why,
+                "0 keeps the difficulty fixed; 2016 is Bitcoin's",
+            );
+        }
+        let shares = &config.hash_shares;
+        if let Some(bad) = shares.iter().find(|s| !s.is_finite() || **s <= 0.0) {
+            let why = format!("{bad} is not a positive share");
+            return refuse("hash_shares", why, "leave out miners without work");
+        }
+        let named = shares.len() as u32;
+        if named > nodes {
+            let why = format!("{named} shares for {nodes} nodes");
+            return refuse("hash_shares", why, "add nodes, or name fewer shares");
+        }
+        if config.miners > nodes {
+            let why = format!("{} miners on {nodes} nodes", config.miners);
+            return refuse(
+                "miners",
+                why,
+                "name at most as many as there are nodes, or 0 for all",
+            );
+        }
+        if named > 0 && config.miners > 0 && config.miners != named {
+            let why = format!("{} miners but {named} shares", config.miners);
+            return refuse("miners", why, "leave one of the two out");
+        }
+        Ok(())
+    }
+
+    fn committee(config: &Config, nodes: u32) -> Committee {
+        let weight = |share: f64| ((share * WHOLE) as Weight).max(1);
+        let shares = config.shares(nodes);
+        let weighted = shares
+            .iter()
+            .zip(0..)
+            .map(|(&s, i)| (NodeId::new(i), weight(s)));
+        Committee::weighted(weighted.collect())
+    }
+
+    fn new(config: &Config, me: NodeId, committee: &Committee) -> Self {
+        Self {
+            rules: Rules {
+                interval: config.interval(),
+                retarget_blocks: config.retarget_blocks,
+                relay: config.relay,
+                refresh: config.template_refresh_s,
+                validation: config.validation,
+                limits: Limits {
+                    bytes: config.block_bytes,
+                    txs: unless_zero(u64::from(config.block_txs)).min(u64::from(u32::MAX)) as u32,
+                    exec: match config.block_exec_ms {
+                        0 => Span::MAX,
+                        ms => Span::from_ms(ms),
+                    },
+                },
+            },
+            share: committee.weight(me) as f64 / committee.total() as f64,
+            head: Blocks::<Header>::GENESIS,
+            head_since: Time::ZERO,
+            work: u128::from(GENESIS_DIFFICULTY),
+            difficulty: GENESIS_DIFFICULTY,
+            generation: 0,
+            due: Time::NEVER,
+            orphans: Vec::new(),
+        }
+    }
+
+    fn genesis(_: &Config) -> Header {
+        Header {
+            difficulty: GENESIS_DIFFICULTY,
+            work: u128::from(GENESIS_DIFFICULTY),
+            period_start: Time::ZERO,
+        }
+    }
+
+    fn finality(config: &Config, adversary: &Adversary) -> Result<Finality, String> {
+        // An announced block needs three crossings of a link, a pushed one needs one.
+        let crossings = match config.relay {
+            RelayRule::Inv | RelayRule::Compact => 3,
+            RelayRule::Push | RelayRule::Direct => 1,
+        };
+        let delay = adversary.delay * crossings;
+        Adversary {
+            delay,
+            ..*adversary
+        }
+        .depths(config.interval())
+    }
+
+    /// A lie needs more than half of the *work*, so that the numbers of miners follow from the
+    /// largest: those who together have less than half may lie. Any one miner carries on alone,
+    /// slower until the next change of difficulty.
+    fn promises(config: &Config, nodes: u32) -> Promises {
+        let mut shares = config.shares(nodes);
+        shares.sort_by(|a, b| b.total_cmp(a));
+        let sums = shares.iter().scan(0.0, |sum, share| {
+            *sum += share;
+            Some(*sum)
+        });
+        // A hair's breadth below a half, so that rounding does not turn a tie into a minority.
+        let byzantine = sums.take_while(|sum| *sum < 0.5 - 1e-9).count() as u32;
+        Promises {
+            byzantine,
+            crashed: shares.len() as u32 - 1,
+            quorum: 1,
+            interval: config.interval(),
+        }
+    }
+
+    fn handle(&mut self, ctx: &Ctx<'_>, draws: &mut Draws, input: Input<Self>, out: &mut Out) {
+        match input {
+            Input::Start => {
+                self.head_since = ctx.clock;
+                self.search(ctx, draws, out);
+            }
+            Input::Restarted => {
+                // Memoryless: a search that was interrupted starts anew.
+                self.search(ctx, draws, out);
+                let peer = (ctx.me.get() + 1) % ctx.nodes;
+                if ctx.nodes > 1 {
+                    let from = NodeId::new(peer);
+                    out.push(Effect::Sync { from });
+                }
+            }
+            Input::Timer(Found { generation }) if generation == self.generation => {
+                self.on_found(ctx, out);
+                self.search(ctx, draws, out);
+            }
+            Input::Timer(_) => {} // A search that was replaced.
+            Input::BlockBuilt(block) => self.on_connected(block, ctx, out),
+            Input::Body { block, from } => self.on_body(block, from, ctx, out),
+            Input::Message { message, .. } => match message {},
+            Input::Header { .. } | Input::Threshold(_) | Input::Pending => {} // Never asked for.
+        }
+    }
+
+    fn wire(&self, message: &Message, _: &Ctx<'_>) -> Wire {
+        match *message {}
+    }
+
+    fn header_bytes(&self, _: &Header, _: &Ctx<'_>) -> u64 {
+        HEADER_BYTES
+    }
+
+    fn check_block(&self, block: BlockId, ctx: &Ctx<'_>) -> Span {
+        let block = ctx.blocks.get(block);
+        match self.rules.validation {
+            Validation::Bytes => GERVAIS.0.scale(block.bytes, GERVAIS.1),
+            Validation::Execution => block.exec + ctx.costs.hash(block.bytes),
+        }
+    }
+}
+
+/// Mining.
+impl Nakamoto {
+    /// Starts a search for the next block.
+    fn search(&mut self, ctx: &Ctx<'_>, draws: &mut Draws, out: &mut Out) {
+        if self.share <= 0.0 {
+            return;
+        }
+        let relative = self.difficulty as f64 / GENESIS_DIFFICULTY as f64;
+        let mean = self.rules.interval.as_s() * relative / self.share;
+        let left = Span::from_s_f64(dist::exponential(mean, draws));
+        self.set_search(left, ctx, out);
+    }
+
+    fn set_search(&mut self, left: Span, ctx: &Ctx<'_>, out: &mut Out) {
+        self.generation += 1;
+        self.due = ctx.clock.saturating_add(left);
+        let generation = self.generation;
+        out.timer(self.due, Found { generation });
+    }
+
+    fn on_found(&self, ctx: &Ctx<'_>, out: &mut Out) {
+        let parent = ctx.blocks.get(self.head);
+        out.push(Effect::BuildBlock {
+            parent: self.head,
+            header: Header {
+                difficulty: self.difficulty,
+                work: parent.header.work + u128::from(self.difficulty),
+                period_start: self.period_start(parent.height, parent.timestamp, &parent.header),
+            },
+            limits: self.rules.limits,
+            as_of: self.template(ctx.clock),
+            cost: Span::ZERO,
+        });
+    }
+
+    /// When the transactions of a block that is found now were chosen.
+    fn template(&self, now: Time) -> Option<Time> {
+        match self.rules.refresh {
+            Refresh::AtFind => None,
+            Refresh::Never => Some(self.head_since),
+            Refresh::Every(period) => {
+                let searched = now.saturating_since(self.head_since);
+                let old = Span::from_ns(searched.ns() % period.ns());
+                Some(now.saturating_sub(old))
+            }
+        }
+    }
+
+    /// The timestamp of the first block of the period that a block is in.
+    fn period_start(&self, height: u32, timestamp: Time, header: &Header) -> Time {
+        match self.rules.retarget_blocks {
+            0 => Time::ZERO,
+            n if height.is_multiple_of(n) => timestamp,
+            _ => header.period_start,
+        }
+    }
+
+    /// The difficulty of the block above `parent`.
+    fn next_difficulty(&self, parent: BlockId, ctx: &Ctx<'_>) -> u64 {
+        let parent = ctx.blocks.get(parent);
+        let old = parent.header.difficulty;
+        match self.rules.retarget_blocks {
+            0 => old,
+            n if !(parent.height + 1).is_multiple_of(n) => old,
+            n => {
+                let first = self.period_start(parent.height, parent.timestamp, &parent.header);
+                let actual = parent.timestamp.saturating_since(first);
+                retarget(old, actual, self.rules.interval * u64::from(n))
+            }
+        }
+    }
+}
+
+/// `old · target / clamp(actual, target/4, 4·target)`, at least 1.
+///
+/// source: bitcoin/bitcoin@0083e01 `src/pow.cpp` `CalculateNextWorkRequired`, for the difficulty
+/// instead of the target.
+fn retarget(old: u64, actual: Span, target: Span) -> u64 {
+    let low = Span::from_ns(target.ns() / CLAMP);
+    let actual = actual.clamp(low, target * CLAMP);
+    let new = u128::from(old) * u128::from(target.ns()) / u128::from(actual.ns());
+    u64::try_from(new).unwrap_or(u64::MAX).max(1)
+}
+
+/// The chain.
+impl Nakamoto {
+    fn on_body(&mut self, block: BlockId, from: NodeId, ctx: &Ctx<'_>, out: &mut Out) {
+        // An orphan that nobody ever completed may have been retired.
+        self.orphans
+            .retain(|orphan| ctx.blocks.find(*orphan).is_some());
+        if self.orphans.contains(&block) {
+            return;
+        }
+        let Some(missing) = self.missing_ancestor(block, ctx) else {
+            return self.on_connected(block, ctx, out);
+        };
+        if self.orphans.len() == ORPHANS {
+            self.orphans.remove(0); // The oldest; it is fetched again when it is needed.
+        }
+        self.orphans.push(block);
+        let gap = ctx
+            .blocks
+            .get(block)
+            .height
+            .saturating_sub(ctx.blocks.get(self.head).height);
+        if gap > LONG_GAP {
+            out.push(Effect::Sync { from });
+        }
+        out.push(Effect::Fetch {
+            block: missing,
+            from,
+        });
+    }
+
+    /// The nearest ancestor that is not here. Only below orphans can one be missing.
+    fn missing_ancestor(&self, block: BlockId, ctx: &Ctx<'_>) -> Option<BlockId> {
+        let mut at = ctx.blocks.get(block).parent?;
+        loop {
+            if !ctx.holds(at) {
+                return Some(at);
+            }
+            if !self.orphans.contains(&at) {
+                return None;
+            }
+            at = ctx.blocks.get(at).parent?;
+        }
+    }
+
+    /// Upon a block whose ancestors are all here: it and the orphans above it compete for the head.
+    fn on_connected(&mut self, block: BlockId, ctx: &Ctx<'_>, out: &mut Out) {
+        let before = self.head;
+        self.compete(block, ctx, out);
+        if !self.orphans.is_empty() {
+            self.connect_orphans(block, ctx, out);
+        }
+        if self.head != before {
+            self.on_new_head(ctx, out);
+        }
+    }
+
+    fn connect_orphans(&mut self, block: BlockId, ctx: &Ctx<'_>, out: &mut Out) {
+        let mut connected = vec![block];
+        while let Some(block) = connected.pop() {
+            let above = |orphan: &BlockId| {
+                ctx.blocks
+                    .find(*orphan)
+                    .is_some_and(|o| o.parent == Some(block))
+            };
+            let (ready, waiting) = self.orphans.iter().partition(|&orphan| above(orphan));
+            self.orphans = waiting;
+            for &orphan in &ready {
+                self.compete(orphan, ctx, out);
+            }
+            connected.extend::<Vec<BlockId>>(ready);
+        }
+    }
+
+    fn compete(&mut self, block: BlockId, ctx: &Ctx<'_>, out: &mut Out) {
+        let work = ctx.blocks.get(block).header.work;
+        if work > self.work {
+            self.work = work;
+            self.head = block;
+            out.push(Effect::Adopt(block));
+        }
+    }
+
+    fn on_new_head(&mut self, ctx: &Ctx<'_>, out: &mut Out) {
+        self.announce(self.head, ctx, out);
+        self.head_since = ctx.clock;
+        let next = self.next_difficulty(self.head, ctx);
+        if next != self.difficulty {
+            let left = self.due.saturating_since(ctx.clock);
+            let old = core::mem::replace(&mut self.difficulty, next);
+            if self.share > 0.0 {
+                self.set_search(rescale(left, next, old), ctx, out);
+            }
+        }
+    }
+
+    fn announce(&self, block: BlockId, ctx: &Ctx<'_>, out: &mut Out) {
+        let rule = match self.rules.relay {
+            RelayRule::Inv => Relay::Inv,
+            RelayRule::Compact => Relay::Compact,
+            RelayRule::Push => Relay::Push,
+            RelayRule::Direct if ctx.blocks.get(block).key.creator == ctx.me => Relay::Push,
+            RelayRule::Direct => return,
+        };
+        out.push(Effect::Relay { block, rule });
+    }
+}
+
+/// `left · new / old`; a span too long to express is as good as for ever.
+fn rescale(left: Span, new: u64, old: u64) -> Span {
+    let scaled = u128::from(left.ns()) * u128::from(new) / u128::from(old);
+    Span::from_ns(u64::try_from(scaled).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TWO_WEEKS: Span = Span::from_s(1_209_600);
+
+    /// source: the rule of `CalculateNextWorkRequired` and its test vectors' four cases: inside,
+    /// too fast, too slow, exact.
+    #[test]
+    fn retarget_is_proportional_and_clamped() {
+        let old = GENESIS_DIFFICULTY;
+        assert_eq!(retarget(old, TWO_WEEKS, TWO_WEEKS), old);
+        assert_eq!(retarget(old, Span::from_s(604_800), TWO_WEEKS), 2 * old);
+        assert_eq!(retarget(old, Span::from_s(2_419_200), TWO_WEEKS), old / 2);
+        assert_eq!(retarget(old, Span::from_s(1), TWO_WEEKS), 4 * old);
+        assert_eq!(retarget(old, Span::ZERO, TWO_WEEKS), 4 * old);
+        assert_eq!(retarget(old, Span::from_s(302_400), TWO_WEEKS), 4 * old);
+        assert_eq!(retarget(old, TWO_WEEKS * 40, TWO_WEEKS), old / 4);
+        assert_eq!(retarget(1, TWO_WEEKS * 40, TWO_WEEKS), 1);
+    }
+
+    #[test]
+    fn time_left_scales_with_the_difficulty() {
+        assert_eq!(rescale(Span::from_s(90), 3, 2), Span::from_s(135));
+        assert_eq!(rescale(Span::MAX, 4, 1), Span::MAX);
+    }
+
+    #[test]
+    fn templates_are_as_old_as_the_refresh_allows() {
+        let miner = |refresh| {
+            let config = Config {
+                template_refresh_s: refresh,
+                ..Config::default()
+            };
+            let mut miner = Nakamoto::new(&config, NodeId::new(0), &Committee::equal(1));
+            miner.head_since = Time::ZERO + Span::from_s(100);
+            miner.template(Time::ZERO + Span::from_s(175))
+        };
+        let at = |s| Some(Time::ZERO + Span::from_s(s));
+        assert_eq!(miner(Refresh::AtFind), None);
+        assert_eq!(miner(Refresh::Never), at(100));
+        assert_eq!(miner(Refresh::Every(Span::from_s(30))), at(160));
+        assert_eq!(miner(Refresh::Every(Span::from_s(300))), at(100));
+    }
+}

@@ -1,0 +1,95 @@
+//! Engines by name. A new engine is its file and one line here.
+
+use crate::Presets;
+use quorate_core::{Engine, Facts};
+use serde::{Deserialize, Deserializer};
+
+/// Receives the type that a name stands for, so that a caller's loop is compiled once per engine.
+pub trait EngineVisitor {
+    /// What the visit yields.
+    type Output;
+
+    /// Called with the engine's type and its configuration.
+    fn visit<E: Engine>(self, config: E::Config) -> Self::Output;
+}
+
+macro_rules! engines {
+    ($($(#[doc = $doc:literal])+ $kind:ident = $name:literal => $engine:ty;)+) => {
+        /// An engine of the registry.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        pub enum EngineKind {
+            $($(#[doc = $doc])+ $kind,)+
+        }
+
+        impl EngineKind {
+            /// All engines, in the order in which they are listed.
+            pub const ALL: &'static [Self] = &[$(Self::$kind),+];
+
+            /// The name in plans and results.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $name,)+
+                }
+            }
+
+            /// What it is, in one line.
+            pub const fn doc(self) -> &'static str {
+                match self {
+                    $(Self::$kind => concat!($($doc),+).trim_ascii(),)+
+                }
+            }
+
+            /// What it is, for tables and verdicts.
+            pub const fn facts(self) -> Facts {
+                match self {
+                    $(Self::$kind => <$engine as Engine>::FACTS,)+
+                }
+            }
+
+            /// The names that its `preset` key takes; the first is the default.
+            pub const fn presets(self) -> &'static [&'static str] {
+                match self {
+                    $(Self::$kind => <<$engine as Engine>::Config as Presets>::PRESETS,)+
+                }
+            }
+
+            /// Reads the engine's configuration and hands its type to the visitor.
+            ///
+            /// # Errors
+            /// Those of the deserialiser: an unknown key or preset, or a value of the wrong type.
+            pub fn visit<'de, D: Deserializer<'de>, V: EngineVisitor>(
+                self,
+                config: D,
+                visitor: V,
+            ) -> Result<V::Output, D::Error> {
+                Ok(match self {
+                    $(Self::$kind => visitor.visit::<$engine>(Deserialize::deserialize(config)?),)+
+                })
+            }
+
+            /// Hands the engine's type and a preset to the visitor; `None` when the engine has no
+            /// preset of that name.
+            pub fn preset<V: EngineVisitor>(self, name: &str, visitor: V) -> Option<V::Output> {
+                Some(match self {
+                    $(Self::$kind => visitor.visit::<$engine>(Presets::preset(name)?),)+
+                })
+            }
+        }
+    };
+}
+
+engines! {
+    /// Most-work chain: exponential mining by hash share, retargeting, first-seen ties.
+    Nakamoto = "nakamoto" => crate::nakamoto::Nakamoto;
+    /// Three-phase committee agreement of appointed validators, with justified round changes.
+    Qbft = "qbft" => crate::qbft::Qbft;
+    /// No ledger: a primary with one synchronous standby, read replicas and an audit log.
+    Central = "central" => crate::central::Central;
+}
+
+impl EngineKind {
+    /// The engine with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.name() == name)
+    }
+}

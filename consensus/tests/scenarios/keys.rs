@@ -1,0 +1,180 @@
+//! No key is dead: changing any one changes what some run does.
+//!
+//! What a run does are its effects and the cost of checking its bodies; timers that are set do not
+//! count, since one that never matters would make every key look alive. A new key without a line
+//! here fails the test.
+
+use crate::driver::{World, at_ms};
+use quorate_consensus::{EngineKind, EngineVisitor};
+use quorate_core::{Engine, Seed, Span};
+use serde_json::{Value, json};
+
+/// What happens in a run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Scene {
+    /// Nothing but transactions.
+    Calm,
+    /// Crashes, partitions, loss and delays that differ.
+    Rough,
+}
+
+use Scene::{Calm, Rough};
+
+/// For each key another value, and where it matters. Keys marked `Rough` change nothing in a run
+/// without faults, which is tested too.
+type Keys = [(&'static str, Value, Scene)];
+
+struct Run(Scene);
+
+impl EngineVisitor for Run {
+    type Output = Vec<String>;
+
+    fn visit<E: Engine>(self, config: E::Config) -> Self::Output {
+        // Slow enough that headers in whole seconds differ from the clock.
+        let mut net: World<E> = World::new(&config, 5, Span::from_ms(400), 0);
+        net.trace = Some(Vec::new());
+        match self.0 {
+            Calm => calm(&mut net),
+            Rough => rough(&mut net),
+        }
+        net.trace.take().expect("it was asked for")
+    }
+}
+
+fn calm<E: Engine>(net: &mut World<E>) {
+    net.start();
+    for s in 1..120 {
+        // A pause, in which nothing is pending.
+        if s % 20 < 15 {
+            net.submit();
+        }
+        net.run_until(at_ms(1_000 * s + 300));
+    }
+}
+
+fn rough<E: Engine>(net: &mut World<E>) {
+    net.reorder(Span::from_ms(300), Seed::new(0, 0).stream("jitter", 0));
+    let mut dice = Seed::new(0, 0).stream("loss", 0);
+    net.lose(move |packet| packet.sent < at_ms(60_000) && dice.chance(0.2));
+    net.start();
+    for s in 1..300 {
+        match s {
+            20 => net.crash(&[0]),
+            90 => net.restart(0),
+            100 => net.partition(&[1]),
+            150 => net.partition(&[]),
+            // Two that come back, one after the other, when the rest has long tried without them.
+            160 => net.crash(&[2, 3]),
+            190 => net.restart(2),
+            200 => net.restart(3),
+            _ => {}
+        }
+        net.submit();
+        net.run_until(at_ms(1_000 * s));
+    }
+}
+
+fn run(kind: EngineKind, config: &Value, scene: Scene) -> Vec<String> {
+    kind.visit(config.clone(), Run(scene))
+        .expect("the table fits the engine")
+}
+
+/// The engine's default, fully resolved, so that no key follows from another, and what a test makes
+/// of it.
+fn resolved(kind: EngineKind, overrides: Value) -> Value {
+    struct Resolve;
+    impl EngineVisitor for Resolve {
+        type Output = Value;
+
+        fn visit<E: Engine>(self, config: E::Config) -> Value {
+            serde_json::to_value(&config).expect("plain data")
+        }
+    }
+    kind.visit(overrides, Resolve)
+        .expect("the table fits the engine")
+}
+
+fn assert_alive(kind: EngineKind, base: Value, keys: &Keys) {
+    let base = resolved(kind, base);
+    let names: Vec<&str> = base
+        .as_object()
+        .expect("a table")
+        .keys()
+        .map(String::as_str)
+        .collect();
+    let listed: Vec<&str> = keys.iter().map(|k| k.0).collect();
+    assert_eq!(names, listed, "{}", kind.name());
+    let before = |scene| run(kind, &base, scene);
+    let (calm, rough) = (before(Calm), before(Rough));
+    assert!(calm.len() > 100 && rough.len() > 100);
+    for (key, value, scene) in keys {
+        let mut changed = base.clone();
+        assert_ne!(&changed[key], value, "{key} is not changed");
+        changed[key] = value.clone();
+        let matters = run(kind, &changed, Calm) != calm;
+        assert_eq!(
+            matters,
+            *scene == Calm,
+            "{}.{key} in a calm run",
+            kind.name()
+        );
+        let matters = matters || run(kind, &changed, Rough) != rough;
+        assert!(matters, "{}.{key} does nothing", kind.name());
+    }
+}
+
+#[test]
+fn no_key_of_qbft_is_dead() {
+    let keys = [
+        ("period_ms", json!(2_000), Calm),
+        ("request_timeout_ms", json!(5_000), Rough),
+        ("validators", json!(4), Calm),
+        ("whole_second_timestamps", json!(false), Calm),
+        ("timer", json!("spec"), Rough),
+        ("early_round_change", json!(true), Rough),
+        ("empty_blocks", json!(false), Calm),
+        ("block_bytes", json!(1), Calm),
+        ("block_txs", json!(1), Calm),
+        ("block_exec_ms", json!(1), Calm),
+    ];
+    assert_alive(
+        EngineKind::Qbft,
+        json!({ "request_timeout_ms": 4_000 }),
+        &keys,
+    );
+}
+
+#[test]
+fn no_key_of_nakamoto_is_dead() {
+    let base = json!({
+        "block_interval_s": 10.0,
+        "retarget_blocks": 0,
+    });
+    let keys = [
+        ("block_interval_s", json!(20.0), Calm),
+        ("retarget_blocks", json!(4), Calm),
+        ("miners", json!(2), Calm),
+        ("hash_shares", json!([2.0, 1.0]), Calm),
+        ("relay", json!("direct"), Calm),
+        ("template_refresh_s", json!("never"), Calm),
+        ("validation", json!("bytes"), Calm),
+        ("block_bytes", json!(1), Calm),
+        ("block_txs", json!(1), Calm),
+        ("block_exec_ms", json!(1), Calm),
+    ];
+    assert_alive(EngineKind::Nakamoto, base, &keys);
+}
+
+#[test]
+fn no_key_of_central_is_dead() {
+    let keys = [
+        ("ttl_s", json!(20), Rough),
+        ("loop_wait_s", json!(5), Calm),
+        ("promote_ms", json!(4_000), Rough),
+        ("fsync_ms", json!(9.0), Calm),
+        ("block_bytes", json!(1), Calm),
+        ("block_txs", json!(1), Calm),
+        ("block_exec_ms", json!(1), Calm),
+    ];
+    assert_alive(EngineKind::Central, json!({}), &keys);
+}
