@@ -1,1 +1,24 @@
-//! Placeholder.
+//! Workloads: what arrives at the ledger of a healthcare network, and the rules of that ledger.
+//!
+//! A workload is a pure generator of arrivals ([`quorate_core::Load`]) with the rules that judge
+//! them ([`quorate_core::Ledger`]). It knows no engine. One file and one line in [`registry`] make
+//! a new one available by name. Nothing here opens a file: importers take [`std::io::Read`].
+
+pub mod arrivals;
+pub mod hospital;
+pub mod register;
+pub mod registry;
+pub mod rules;
+pub mod sdtm;
+pub mod trace;
+pub mod trial;
+
+mod error;
+mod payload;
+mod skew;
+mod table;
+
+pub use arrivals::{Profile, Rate, Shape, Weekday};
+pub use error::Error;
+pub use payload::Payload;
+pub use registry::{Built, Import, Setup, Spec, Workload, WorkloadKind};

@@ -1,0 +1,435 @@
+//! Hospitals, practices, pharmacies and payers of a population: consent, records, prescriptions,
+//! exchange and claims, at document granularity.
+//!
+//! Each class is a Poisson process with a clock of its own. What a transaction refers to was
+//! submitted long before it ([`Config::settle_s`]) or exists before the first block, because
+//! consensus may take minutes and the generator knows no outcome. Exceptions are deliberate: the
+//! racers, which come within seconds, usually at another site.
+
+mod cases;
+mod classes;
+mod config;
+mod people;
+
+pub use config::{Config, Mix, Preset};
+
+use crate::arrivals::{Clock, named};
+use crate::registry::{Built, Setup, Spec};
+use crate::rules::{Action, DECIDED_APPEAL, DECIDED_APPROVE, Layout, Records, fills, lot};
+use crate::{Error, Rate, Shape};
+use cases::{Case, Cases, Standing};
+use classes::facts;
+use people::People;
+use quorate_core::{Arrival, Class, ClassId, Draws, EntityId, Kind, Load, Seed, Span, Time};
+
+const CLASSES: usize = Action::ALL.len();
+
+/// What a transaction is about.
+#[derive(Clone, Copy)]
+struct Content {
+    key: u32,
+    operand: u32,
+    site: u16,
+}
+
+/// The generator.
+pub struct Hospital {
+    classes: [Class; CLASSES],
+    bytes: [u16; CLASSES],
+    clocks: Vec<Clock>,
+    /// When each class comes next, beside the clocks for the sake of the search.
+    times: [Time; CLASSES],
+    /// The write that comes next.
+    write: Action,
+    /// What each class draws besides its times.
+    draws: Vec<Draws>,
+    config: Config,
+    settle: Span,
+    mean_fills: f64,
+    people: People,
+    standing: Standing,
+    layout: Layout,
+    next_entity: u32,
+    prescriptions: Cases,
+    cancellable: Cases,
+    documents: Cases,
+    open_claims: Cases,
+    approved_claims: Cases,
+    /// Follow-ups within seconds, latest first.
+    racers: Vec<Arrival>,
+    unsettled: u64,
+}
+
+impl Hospital {
+    /// A generator; the same arguments give the same arrivals.
+    ///
+    /// # Errors
+    /// When a setting is out of its range; the error names it.
+    pub fn new(config: &Config, rate: Rate, seed: Seed) -> Result<Self, Error> {
+        config.check()?;
+        rate.check()?;
+        let layout = config.layout(rate)?;
+        let clocks = clocks(config, rate, seed);
+        let mut hospital = Self {
+            classes: Action::ALL.map(|action| class(action, config)),
+            bytes: Action::ALL.map(|action| match action {
+                // A local read is on no wire.
+                Action::AccessCheck => 0,
+                _ => config.payload.bytes(facts(action).full),
+            }),
+            times: core::array::from_fn(|class| clocks[class].at()),
+            clocks,
+            write: Action::AccessRecord,
+            draws: Action::ALL
+                .map(|a| seed.stream("content", named(facts(a).name)))
+                .into(),
+            settle: Span::from_s_f64(config.settle_s),
+            mean_fills: config.mean_fills(),
+            people: People::new(config, layout.patients),
+            standing: Standing::new(layout.consents().end),
+            next_entity: layout.end(),
+            prescriptions: Cases::preloaded(layout.prescriptions(), 0),
+            cancellable: Cases::preloaded(layout.cancellable(), 0),
+            documents: Cases::preloaded(layout.documents(), 1),
+            open_claims: Cases::preloaded(layout.open_claims(), 0),
+            approved_claims: Cases::preloaded(layout.approved_claims(), 0),
+            racers: Vec::with_capacity(1024),
+            unsettled: 0,
+            layout,
+            config: config.clone(),
+        };
+        hospital.find_write();
+        Ok(hospital)
+    }
+
+    /// The rules of the ledger that these arrivals belong to.
+    pub fn rules(&self) -> Records {
+        Records::new(self.layout, self.mean_fills)
+    }
+
+    /// Dependents so far that came sooner after their parent than [`Config::settle_s`], because no
+    /// older case was open.
+    pub const fn unsettled(&self) -> u64 {
+        self.unsettled
+    }
+
+    /// Moves a class on to its next arrival.
+    fn advance(&mut self, action: Action) {
+        let class = action.index();
+        self.clocks[class].advance();
+        self.times[class] = self.clocks[class].at();
+    }
+
+    fn find_write(&mut self) {
+        let mut first = Action::AccessRecord;
+        for &action in &Action::ALL[2..] {
+            if self.times[action.index()] < self.times[first.index()] {
+                first = action;
+            }
+        }
+        self.write = first;
+    }
+
+    fn arrival(&self, action: Action, at: Time, content: Content) -> Arrival {
+        let Content { key, operand, site } = content;
+        Arrival {
+            at,
+            key: EntityId::new(key),
+            operand,
+            bytes: self.bytes[action.index()],
+            exec_us: match action {
+                Action::AccessCheck => self.config.read_us,
+                _ => self.config.exec_us,
+            },
+            site,
+            class: ClassId(action as u8),
+            action: action as u8,
+        }
+    }
+
+    /// What the next write of a class is about.
+    fn write(&mut self, action: Action, at: Time) -> Content {
+        match action {
+            Action::AccessCheck => self.check(),
+            Action::AccessRecord
+            | Action::BreakGlass
+            | Action::ConsentGrant
+            | Action::ConsentRevoke
+            | Action::ExchangeRequest => self.consented(action, at),
+            Action::RecordAnchor
+            | Action::ReportIssue
+            | Action::ErxIssue
+            | Action::ClaimSubmit
+            | Action::IdentityRegister => self.created(action, at),
+            Action::RecordAmend
+            | Action::ErxCancel
+            | Action::ErxDispense
+            | Action::ClaimAdjudicate
+            | Action::ClaimPay => self.dependent(action, at),
+        }
+    }
+
+    /// A grantee asks for its consent, active or not.
+    fn check(&mut self) -> Content {
+        let key = self
+            .people
+            .consent(&mut self.draws[Action::AccessCheck.index()]);
+        Content {
+            key,
+            operand: 0,
+            site: self.people.grantee(key),
+        }
+    }
+
+    /// Transactions on a consent.
+    fn consented(&mut self, action: Action, at: Time) -> Content {
+        let Self {
+            people,
+            standing,
+            draws,
+            ..
+        } = self;
+        let draws = &mut draws[action.index()];
+        standing.settle(at);
+        let key = match action {
+            Action::AccessRecord => standing.find(true, || people.consent(draws)),
+            Action::ExchangeRequest => standing.find(true, || people.consent_from(1, draws)),
+            Action::ConsentRevoke => standing.find(true, || people.consent_from(0, draws)),
+            _ => standing.find(false, || people.consent_from(0, draws)),
+        };
+        let site = match action {
+            // The patient's own act.
+            Action::ConsentGrant | Action::ConsentRevoke => people.home(key / Layout::GRANTEES),
+            _ => people.grantee(key),
+        };
+        match action {
+            Action::ConsentGrant => standing.grant(key, at + self.settle),
+            Action::ConsentRevoke => {
+                standing.revoke(key);
+                self.after_revoke(key, at);
+            }
+            _ => {}
+        }
+        Content {
+            key,
+            operand: 0,
+            site,
+        }
+    }
+
+    /// The grantee who does not know yet.
+    fn after_revoke(&mut self, key: u32, at: Time) {
+        let grantee = Content {
+            key,
+            operand: 0,
+            site: self.people.grantee(key),
+        };
+        let draws = &mut self.draws[Action::ConsentRevoke.index()];
+        let access = draws.chance(self.config.racing_access_share);
+        let mean = self.config.rechecks_per_revoke;
+        let checks = mean as u32 + u32::from(draws.chance(mean - mean.floor()));
+        if access {
+            self.race(Action::AccessRecord, Action::ConsentRevoke, grantee, at);
+        }
+        for _ in 0..checks {
+            self.race(Action::AccessCheck, Action::ConsentRevoke, grantee, at);
+        }
+    }
+
+    /// Transactions that create a record.
+    fn created(&mut self, action: Action, at: Time) -> Content {
+        let draws = &mut self.draws[action.index()];
+        let patient = self.people.patient(draws);
+        let entity = self.next_entity;
+        self.next_entity += 1;
+        let mut content = Content {
+            key: entity,
+            operand: 0,
+            site: self.people.place(patient, draws),
+        };
+        let case = |step| Case {
+            ready: at + self.settle,
+            entity,
+            step,
+        };
+        match action {
+            Action::RecordAnchor if lot(entity, 1) < self.config.amend_share => {
+                self.documents.add(case(1));
+            }
+            Action::ErxIssue => {
+                content.operand = fills(entity, self.mean_fills);
+                let cancelled = lot(entity, 1) < self.config.cancel_share;
+                let cases = if cancelled {
+                    &mut self.cancellable
+                } else {
+                    &mut self.prescriptions
+                };
+                cases.add(case(0));
+            }
+            Action::ClaimSubmit => {
+                self.open_claims.add(case(0));
+                if draws.chance(self.config.racing_claim_share) {
+                    self.race_elsewhere(action, action, content, at);
+                }
+            }
+            _ => {}
+        }
+        content
+    }
+
+    /// Transactions on an earlier record.
+    fn dependent(&mut self, action: Action, at: Time) -> Content {
+        let cases = match action {
+            Action::RecordAmend => &mut self.documents,
+            Action::ErxCancel => &mut self.cancellable,
+            Action::ErxDispense => &mut self.prescriptions,
+            Action::ClaimAdjudicate => &mut self.open_claims,
+            _ => &mut self.approved_claims,
+        };
+        // Without an open case there is nothing to refer to: the ledger refuses the first consent
+        // as a case of any kind.
+        let case = cases.take();
+        self.unsettled += u64::from(case.is_none_or(|case| case.ready > at));
+        let (entity, step) = case.map_or((0, 0), |case| (case.entity, case.step));
+        let draws = &mut self.draws[action.index()];
+        let site = self.people.place(entity, draws);
+        let mut content = Content {
+            key: entity,
+            operand: step,
+            site,
+        };
+        if case.is_none() {
+            return content;
+        }
+        let case = |step| Case {
+            ready: at + self.settle,
+            entity,
+            step,
+        };
+        match action {
+            Action::RecordAmend if draws.chance(self.config.amend_share) => {
+                self.documents.add(case(step + 1));
+            }
+            Action::ErxCancel if draws.chance(self.config.racing_cancel_share) => {
+                self.race_elsewhere(Action::ErxDispense, action, content, at);
+            }
+            Action::ErxDispense => {
+                if step + 1 < fills(entity, self.mean_fills) {
+                    self.prescriptions.add(case(step + 1));
+                }
+                if draws.chance(self.config.racing_dispense_share) {
+                    self.race_elsewhere(action, action, content, at);
+                }
+            }
+            Action::ClaimAdjudicate => {
+                content.operand = self.decision(entity, step);
+                if content.operand & DECIDED_APPROVE != 0 {
+                    self.approved_claims.add(case(0));
+                } else if step == 0 {
+                    self.open_claims.add(case(1));
+                }
+            }
+            _ => {}
+        }
+        content
+    }
+
+    /// The payer's decision: a function of the claim, as a contract's would be.
+    fn decision(&self, claim: u32, round: u32) -> u32 {
+        if round == 0 {
+            return u32::from(lot(claim, 1) >= self.config.denial_share) * DECIDED_APPROVE;
+        }
+        let overturned = lot(claim, 2) < self.config.overturn_share;
+        DECIDED_APPEAL | (u32::from(overturned) * DECIDED_APPROVE)
+    }
+
+    /// Schedules a racer at another site, if there is one.
+    fn race_elsewhere(&mut self, what: Action, by: Action, mut content: Content, at: Time) {
+        let bits = self.draws[by.index()].bits();
+        content.site = self.people.other_site(content.site, bits);
+        self.race(what, by, content, at);
+    }
+
+    /// Schedules a `what` within seconds of a transaction `by`, whose stream it draws from.
+    fn race(&mut self, what: Action, by: Action, content: Content, at: Time) {
+        let within_s = match what {
+            Action::AccessCheck => self.config.recheck_s,
+            _ => self.config.race_s,
+        };
+        let delay_s = self.draws[by.index()].open01() * within_s;
+        let racer = self.arrival(what, at + Span::from_s_f64(delay_s), content);
+        let place = self.racers.partition_point(|r| r.at > racer.at);
+        self.racers.insert(place, racer);
+    }
+}
+
+fn class(action: Action, config: &Config) -> Class {
+    let classes::Facts { name, kind, .. } = facts(action);
+    let expiry = config.expiry_s.map(Span::from_s_f64);
+    Class {
+        name,
+        kind,
+        expiry: expiry.filter(|_| kind != Kind::Read),
+    }
+}
+
+fn clocks(config: &Config, rate: Rate, seed: Seed) -> Vec<Clock> {
+    let per_s = config.rates_per_s(rate);
+    let clock = |action: Action| {
+        let classes::Facts { name, shape, .. } = facts(action);
+        Clock::new(rate, per_s[action.index()], Shape::blend(shape), seed, name)
+    };
+    Action::ALL.map(clock).into()
+}
+
+impl Load for Hospital {
+    fn classes(&self) -> &[Class] {
+        &self.classes
+    }
+
+    fn sites(&self) -> u32 {
+        u32::from(self.people.sites())
+    }
+
+    /// Never ends; the plan says for how long it is asked.
+    fn next(&mut self) -> Option<Arrival> {
+        let read = self.times[Action::AccessCheck.index()];
+        let write = self.times[self.write.index()];
+        let at = read.min(write);
+        if self.racers.last().is_some_and(|racer| racer.at <= at) {
+            return self.racers.pop();
+        }
+        if at == Time::NEVER {
+            return None;
+        }
+        if read <= write {
+            self.advance(Action::AccessCheck);
+            let content = self.check();
+            return Some(self.arrival(Action::AccessCheck, read, content));
+        }
+        let action = self.write;
+        self.advance(action);
+        self.find_write();
+        let content = self.write(action, write);
+        Some(self.arrival(action, write, content))
+    }
+}
+
+impl Spec for Config {
+    const PRESETS: &'static [&'static str] = &["clinic", "hospital", "region", "nation"];
+
+    fn settle(&mut self) {
+        self.people = Some(self.people());
+        self.sites = Some(self.sites());
+    }
+
+    fn build(&self, setup: Setup<'_>) -> Result<Built, Error> {
+        let rate = setup.rate.unwrap_or_else(Rate::profile);
+        let load = Hospital::new(self, rate, setup.seed)?;
+        Ok(Built {
+            ledger: Box::new(load.rules()),
+            load: Box::new(load),
+            import: None,
+        })
+    }
+}

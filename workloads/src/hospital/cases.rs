@@ -1,0 +1,102 @@
+//! What the generator remembers of what it sent: standing consents and open cases.
+
+use crate::rules::starts_active;
+use core::ops::Range;
+use quorate_core::Time;
+use std::collections::VecDeque;
+
+/// Which consents the generator takes for active: grants count when they have settled, revocations
+/// at once.
+pub(super) struct Standing {
+    active: Vec<u64>,
+    granted: VecDeque<(Time, u32)>,
+}
+
+impl Standing {
+    pub(super) fn new(consents: u32) -> Self {
+        let mut active = vec![0; consents.div_ceil(64) as usize];
+        for consent in (0..consents).filter(|&c| starts_active(c)) {
+            active[consent as usize / 64] |= 1 << (consent % 64);
+        }
+        Self {
+            active,
+            granted: VecDeque::new(),
+        }
+    }
+
+    fn is_active(&self, consent: u32) -> bool {
+        self.active[consent as usize / 64] >> (consent % 64) & 1 == 1
+    }
+
+    /// Counts the grants that have settled by `now`.
+    pub(super) fn settle(&mut self, now: Time) {
+        while let Some(&(ready, consent)) = self.granted.front()
+            && ready <= now
+        {
+            self.active[consent as usize / 64] |= 1 << (consent % 64);
+            self.granted.pop_front();
+        }
+    }
+
+    /// A grant that counts from `ready` on.
+    pub(super) fn grant(&mut self, consent: u32, ready: Time) {
+        self.granted.push_back((ready, consent));
+    }
+
+    pub(super) fn revoke(&mut self, consent: u32) {
+        self.active[consent as usize / 64] &= !(1 << (consent % 64));
+    }
+
+    /// A consent from `draw` that is active, or not; a few draws settle nearly every case, and the
+    /// ledger refuses the rest.
+    pub(super) fn find(&self, active: bool, mut draw: impl FnMut() -> u32) -> u32 {
+        // assumption: half of the draws fit, so that fifteen more fail once in 65,536.
+        const MORE: u32 = 15;
+        let mut consent = draw();
+        for _ in 0..MORE {
+            if self.is_active(consent) == active {
+                break;
+            }
+            consent = draw();
+        }
+        consent
+    }
+}
+
+/// Something that a later transaction will refer to.
+#[derive(Clone, Copy)]
+pub(super) struct Case {
+    /// When it has settled.
+    pub(super) ready: Time,
+    pub(super) entity: u32,
+    /// Which fill, version or decision comes next.
+    pub(super) step: u32,
+}
+
+/// Open cases, oldest first.
+pub(super) struct Cases(VecDeque<Case>);
+
+impl Cases {
+    /// Cases that are open before the first block.
+    pub(super) fn preloaded(entities: Range<u32>, step: u32) -> Self {
+        let ready = Time::ZERO;
+        Self(
+            entities
+                .map(|entity| Case {
+                    ready,
+                    entity,
+                    step,
+                })
+                .collect(),
+        )
+    }
+
+    pub(super) fn add(&mut self, case: Case) {
+        self.0.push_back(case);
+    }
+
+    /// The oldest case.
+    pub(super) fn take(&mut self) -> Option<Case> {
+        self.0.pop_front()
+    }
+}

@@ -1,0 +1,416 @@
+//! Settings of the hospital workload, every default with its source.
+
+use super::classes::facts;
+use crate::arrivals::Rate;
+use crate::rules::{Action, Layout, MOST_FILLS};
+use crate::{Error, Payload, Shape};
+use serde::{Deserialize, Serialize};
+
+const CLASSES: usize = Action::ALL.len();
+// source: Julian year.
+const YEAR_S: f64 = 365.25 * 86_400.0;
+
+/// A population and the number of sites that serve it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Preset {
+    /// A group practice: 10,000 people, 4 sites, 0.03 writes a second.
+    Clinic,
+    /// The catchment of a 500-bed hospital: 250,000 people, 7 sites, 0.8 writes a second.
+    #[default]
+    Hospital,
+    /// A regional exchange: 3 million people, 25 sites, 10 writes a second.
+    Region,
+    /// A country such as the United Kingdom: 67 million people, 50 sites, 218 writes a second.
+    Nation,
+}
+
+impl Preset {
+    /// All presets, from small to large.
+    pub const ALL: [Self; 4] = [Self::Clinic, Self::Hospital, Self::Region, Self::Nation];
+
+    // assumption: round populations, the largest about that of the United Kingdom; sites are the
+    // organisations that run a validator.
+    const fn size(self) -> (u64, u16) {
+        match self {
+            Self::Clinic => (10_000, 4),
+            Self::Hospital => (250_000, 7),
+            Self::Region => (3_000_000, 25),
+            Self::Nation => (67_000_000, 50),
+        }
+    }
+}
+
+/// Events per person and year. What follows from others (amendments, cancellations, decisions,
+/// payments) is derived, so that no queue of open cases grows.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Mix {
+    /// Accesses to a record, break-glass included.
+    pub access_record: f64,
+    /// Consents granted.
+    pub consent_grant: f64,
+    /// Consents revoked.
+    pub consent_revoke: f64,
+    /// Documents anchored.
+    pub record_anchor: f64,
+    /// Reports issued.
+    pub report_issue: f64,
+    /// Prescriptions issued.
+    pub erx_issue: f64,
+    /// Fills dispensed.
+    pub erx_dispense: f64,
+    /// Documents asked for across organisations.
+    pub exchange_request: f64,
+    /// Claims submitted.
+    pub claim_submit: f64,
+    /// Identities registered.
+    pub identity_register: f64,
+}
+
+impl Default for Mix {
+    fn default() -> Self {
+        Self {
+            // source: 3.82 visits a year (CDC NHSR no. 8) and 0.49 bed-days;
+            // assumption: 3 accesses a visit, 30 a bed-day.
+            access_record: 26.2,
+            // assumption: one consent a year, and one in twenty revoked.
+            consent_grant: 1.0,
+            consent_revoke: 0.05,
+            // source: CDC NHSR no. 8 (visits); 5.1 documents a bed-day in clinosim 0.6.5.
+            record_anchor: 6.3,
+            // source: 22.4 laboratory tests (CDC, 6.8 bn a year), 10.5 tests a report (Turkish
+            // Journal of Biochemistry, tjb-2023-0099).
+            report_issue: 2.1,
+            // source: 1.91 bn US e-prescriptions in 2018 (Surescripts, national progress report).
+            erx_issue: 5.8,
+            // source: 6.9 bn US retail prescriptions in 2023 (IQVIA).
+            erx_dispense: 20.6,
+            // source: Carequality, 350 M documents a month (2023).
+            exchange_request: 12.5,
+            // source: Premier survey of 2023 data: about 3 bn US medical claims a year.
+            claim_submit: 9.0,
+            // assumption: births, movers and corrections.
+            identity_register: 0.1,
+        }
+    }
+}
+
+/// The hospital workload.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where `people` and `sites` come from unless given.
+    pub preset: Preset,
+    /// People served.
+    pub people: Option<u64>,
+    /// Sites that submit.
+    pub sites: Option<u16>,
+    /// What goes on the ledger.
+    pub payload: Payload,
+    /// Events per person and year.
+    pub per_person_year: Mix,
+    /// Reads (`access.check`) per write.
+    pub reads_per_write: f64,
+    /// Patients that are told apart; a larger population is folded onto them, which overstates
+    /// conflicts on one patient and bounds memory to 64 B of state each.
+    pub most_patients: u32,
+    /// Standard deviation of the logarithm of a patient's events.
+    pub patient_sigma: f64,
+    /// Standard deviation of the logarithm of a site's size.
+    pub site_sigma: f64,
+    /// Share of a patient's events that happen at the home site.
+    pub home_share: f64,
+    /// Share of accesses that break the glass.
+    pub break_glass_share: f64,
+    /// Share of document versions that are amended.
+    pub amend_share: f64,
+    /// Share of prescriptions that are cancelled before the first fill.
+    pub cancel_share: f64,
+    /// Share of claims denied at first.
+    pub denial_share: f64,
+    /// Share of denials overturned on appeal.
+    pub overturn_share: f64,
+    /// Share of fills that a second pharmacy dispenses as well.
+    pub racing_dispense_share: f64,
+    /// Share of cancellations that a pharmacy races.
+    pub racing_cancel_share: f64,
+    /// Share of claims submitted twice.
+    pub racing_claim_share: f64,
+    /// Share of revocations that an access by the same grantee races.
+    pub racing_access_share: f64,
+    /// Racers come within this many seconds, uniformly.
+    pub race_s: f64,
+    /// Reads by the grantee after a revocation, in the mean.
+    pub rechecks_per_revoke: f64,
+    /// Those reads come within this many seconds, uniformly.
+    pub recheck_s: f64,
+    /// Seconds that a dependent stays behind what it refers to, while there is enough of it.
+    pub settle_s: f64,
+    /// Seconds after which a write is too old to execute; left out, never.
+    pub expiry_s: Option<f64>,
+    /// Execution of a write on the reference core, in microseconds.
+    pub exec_us: u16,
+    /// Answering a read on the reference core, in microseconds.
+    pub read_us: u16,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            preset: Preset::default(),
+            people: None,
+            sites: None,
+            payload: Payload::default(),
+            per_person_year: Mix::default(),
+            // assumption: ten look-ups for each change.
+            reads_per_write: 10.0,
+            // assumption: 64 MB of state.
+            most_patients: 1_000_000,
+            // source: between spending (MEPS 2022: the top 1 % cause 21.7 %, σ 1.6) and encounter
+            // counts (Synthea R4 sample: the top 5 % cause 23.3 %, σ 0.9).
+            patient_sigma: 1.2,
+            // source: CDISC pilot study 01: 17 sites of 1 to 51 subjects, mean 18, deviation 13.7;
+            // σ = √ln(1 + (13.7 / 18)²).
+            site_sigma: 0.68,
+            // assumption: care is mostly local.
+            home_share: 0.8,
+            // assumption: rare, although counts as high as 5 % are told.
+            break_glass_share: 0.005,
+            // assumption.
+            amend_share: 0.03,
+            // assumption.
+            cancel_share: 0.01,
+            // source: 11.8 % initial denials at 2,100 US hospitals in 2024 (Kodiak).
+            denial_share: 0.118,
+            // source: 54 to 70 % of denials are overturned (Premier survey of 2023 data).
+            overturn_share: 0.62,
+            // assumption: a forged or copied prescription.
+            racing_dispense_share: 0.001,
+            // assumption: the patient is on the way to the pharmacy.
+            racing_cancel_share: 0.1,
+            // assumption: a resubmission by a second office.
+            racing_claim_share: 0.005,
+            // assumption: consent is revoked while care is under way.
+            racing_access_share: 0.1,
+            // assumption.
+            race_s: 10.0,
+            // assumption: the grantee looks once more.
+            rechecks_per_revoke: 1.0,
+            // assumption.
+            recheck_s: 60.0,
+            // assumption: longer than six blocks of a 15-second chain and most committees' delays.
+            settle_s: 600.0,
+            expiry_s: None,
+            // assumption: two state accesses and the rule, without signatures.
+            exec_us: 50,
+            // assumption: one cached state access.
+            read_us: 5,
+        }
+    }
+}
+
+impl Config {
+    /// The defaults of a preset.
+    pub fn preset(preset: Preset) -> Self {
+        Self {
+            preset,
+            ..Self::default()
+        }
+    }
+
+    /// People served.
+    pub fn people(&self) -> u64 {
+        self.people.unwrap_or(self.preset.size().0)
+    }
+
+    /// Sites that submit.
+    pub fn sites(&self) -> u16 {
+        self.sites.unwrap_or(self.preset.size().1)
+    }
+
+    /// Mean writes per second that the people cause, racers included.
+    pub fn mean_per_s(&self) -> f64 {
+        self.people() as f64 * self.writes_per_person_year() / YEAR_S
+    }
+
+    /// Mean number of fills that a prescription allows.
+    pub(super) fn mean_fills(&self) -> f64 {
+        let mix = &self.per_person_year;
+        mix.erx_dispense / (mix.erx_issue * (1.0 - self.cancel_share)).max(f64::MIN_POSITIVE)
+    }
+
+    /// Events per person and year by class, without racers and reads.
+    fn rates(&self) -> [f64; CLASSES] {
+        let mix = &self.per_person_year;
+        let overturned = self.denial_share * self.overturn_share;
+        Action::ALL.map(|action| match action {
+            Action::AccessCheck => 0.0,
+            Action::AccessRecord => mix.access_record * (1.0 - self.break_glass_share),
+            Action::BreakGlass => mix.access_record * self.break_glass_share,
+            Action::ConsentGrant => mix.consent_grant,
+            Action::ConsentRevoke => mix.consent_revoke,
+            Action::RecordAnchor => mix.record_anchor,
+            // An amended version may be amended again.
+            Action::RecordAmend => mix.record_anchor * self.amend_share / (1.0 - self.amend_share),
+            Action::ReportIssue => mix.report_issue,
+            Action::ErxIssue => mix.erx_issue,
+            Action::ErxCancel => mix.erx_issue * self.cancel_share,
+            Action::ErxDispense => mix.erx_dispense,
+            Action::ExchangeRequest => mix.exchange_request,
+            Action::ClaimSubmit => mix.claim_submit,
+            Action::ClaimAdjudicate => mix.claim_submit * (1.0 + self.denial_share),
+            Action::ClaimPay => mix.claim_submit * (1.0 - self.denial_share + overturned),
+            Action::IdentityRegister => mix.identity_register,
+        })
+    }
+
+    fn writes_per_person_year(&self) -> f64 {
+        let rates = self.rates();
+        let racers = rates[Action::ErxDispense.index()] * self.racing_dispense_share
+            + rates[Action::ErxCancel.index()] * self.racing_cancel_share
+            + rates[Action::ClaimSubmit.index()] * self.racing_claim_share
+            + rates[Action::ConsentRevoke.index()] * self.racing_access_share;
+        rates.iter().sum::<f64>() + racers
+    }
+
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let whole =
+            |key, n: u64, most: u64, hint| Error::unless((1..=most).contains(&n), key, &n, hint);
+        whole("people", self.people(), 1 << 34, "between 1 and 17 billion")?;
+        whole(
+            "sites",
+            u64::from(self.sites()),
+            65_535,
+            "between 1 and 65,535",
+        )?;
+        whole(
+            "most_patients",
+            self.most_patients.into(),
+            1 << 26,
+            "between 1 and 67 million",
+        )?;
+        for (key, share) in [
+            ("home_share", self.home_share),
+            ("break_glass_share", self.break_glass_share),
+            ("denial_share", self.denial_share),
+            ("overturn_share", self.overturn_share),
+            ("racing_dispense_share", self.racing_dispense_share),
+            ("racing_cancel_share", self.racing_cancel_share),
+            ("racing_claim_share", self.racing_claim_share),
+            ("racing_access_share", self.racing_access_share),
+        ] {
+            let fits = (0.0..=1.0).contains(&share);
+            Error::unless(fits, key, &share, "a share lies between 0 and 1")?;
+        }
+        for (key, share) in [
+            ("amend_share", self.amend_share),
+            ("cancel_share", self.cancel_share),
+        ] {
+            let fits = (0.0..=0.9).contains(&share);
+            Error::unless(
+                fits,
+                key,
+                &share,
+                "between 0 and 0.9: something must be left over",
+            )?;
+        }
+        for (key, amount, most) in [
+            ("reads_per_write", self.reads_per_write, 1e6),
+            ("patient_sigma", self.patient_sigma, 3.0),
+            ("site_sigma", self.site_sigma, 2.0),
+            ("race_s", self.race_s, 86_400.0),
+            ("rechecks_per_revoke", self.rechecks_per_revoke, 1000.0),
+            ("recheck_s", self.recheck_s, 86_400.0),
+            ("settle_s", self.settle_s, 864_000.0),
+            ("expiry_s", self.expiry_s.unwrap_or(0.0), 1e9),
+        ] {
+            let fits = (0.0..=most).contains(&amount);
+            Error::unless(
+                fits,
+                key,
+                &amount,
+                "a number of at least 0, and not absurdly large",
+            )?;
+        }
+        self.check_mix()
+    }
+
+    fn check_mix(&self) -> Result<(), Error> {
+        let total = self.writes_per_person_year();
+        let each = self.rates().iter().all(|rate| *rate >= 0.0);
+        let fits = each && total.is_finite() && total > 0.0;
+        Error::unless(
+            fits,
+            "per_person_year",
+            &total,
+            "rates of at least 0, one above it",
+        )?;
+        let fills = self.mean_fills();
+        let dispenses = self.per_person_year.erx_dispense > 0.0;
+        let fits = !dispenses || (1.0..=f64::from(MOST_FILLS)).contains(&fills);
+        Error::unless(
+            fits,
+            "erx_dispense",
+            &fills,
+            "1 to 32 times the prescriptions not cancelled",
+        )
+    }
+}
+
+impl Config {
+    /// Mean arrivals per second by class. Racers are part of the offered writes, and reads after a
+    /// revocation part of the reads.
+    pub(super) fn rates_per_s(&self, rate: Rate) -> [f64; CLASSES] {
+        let yearly = self.writes_per_person_year();
+        // Without a given rate no class depends on the others' rates, to the bit.
+        let people = rate
+            .mean_per_s()
+            .map_or(self.people() as f64 / YEAR_S, |per_s| per_s / yearly);
+        let offered = people * yearly;
+        let mut per_s = self.rates().map(|rate| rate * people);
+        let rechecks = per_s[Action::ConsentRevoke.index()] * self.rechecks_per_revoke;
+        per_s[Action::AccessCheck.index()] = (offered * self.reads_per_write - rechecks).max(0.0);
+        per_s
+    }
+
+    /// Sizes what exists before the first block: twice what dependents use up while the first
+    /// parents settle, in the busiest hour, and a reserve for chance.
+    pub(super) fn layout(&self, rate: Rate) -> Result<Layout, Error> {
+        // assumption: several deviations of the difference of two Poisson counts of a million.
+        const RESERVE: f64 = 4096.0;
+        let per_s = self.rates_per_s(rate);
+        let cases = |action: Action| {
+            let peak = match rate {
+                Rate::Flat { .. } => 1.0,
+                Rate::Profile { .. } => Shape::blend(facts(action).shape).peak(),
+            };
+            2.0 * per_s[action.index()] * peak * self.settle_s + RESERVE
+        };
+        let sizes = [
+            cases(Action::ErxDispense),
+            cases(Action::ErxCancel),
+            cases(Action::RecordAmend),
+            cases(Action::ClaimAdjudicate),
+            cases(Action::ClaimPay),
+        ];
+        // Each takes 16 bytes in the ledger and 16 in the generator.
+        let fits = sizes.iter().sum::<f64>() < 2e8;
+        Error::unless(fits, "settle_s", &self.settle_s, "lower it, or the rate")?;
+        let [
+            prescriptions,
+            cancellable,
+            documents,
+            open_claims,
+            approved_claims,
+        ] = sizes.map(|size| size as u32);
+        Ok(Layout {
+            patients: self.people().min(self.most_patients.into()) as u32,
+            prescriptions,
+            cancellable,
+            documents,
+            open_claims,
+            approved_claims,
+        })
+    }
+}
