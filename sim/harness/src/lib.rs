@@ -1,1 +1,22 @@
-//! Placeholder.
+//! Plans, replications, statistics, results and verdicts.
+//!
+//! A plan names engines, a workload, a network and service levels. It becomes cells, cells become
+//! units (one replication each), units run on all cores, and their reports become tables, curves
+//! and a verdict.
+
+pub mod analysis;
+pub mod cli;
+pub mod error;
+pub mod level;
+pub mod output;
+pub mod places;
+pub mod plan;
+pub mod plots;
+pub mod results;
+pub mod run;
+pub mod screen;
+pub mod stats;
+pub mod summary;
+pub mod unit;
+pub mod verdict;
+pub mod workload;

@@ -1,2 +1,5 @@
 //! The binary `quorate`.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    quorate::cli::main()
+}

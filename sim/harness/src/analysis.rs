@@ -1,0 +1,71 @@
+//! What can be said of a placement before anything is simulated.
+
+use crate::plan::Plan;
+use crate::unit::EngineSheet;
+use quorate_core::{Family, Finality};
+
+/// What a placement tolerates, by arithmetic alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placement {
+    /// Nodes that vote or lead.
+    pub members: u32,
+    /// Members that may lie.
+    pub byzantine: u32,
+    /// Members that may be down.
+    pub crashed: u32,
+    /// Members that must agree.
+    pub quorum: u32,
+    /// The fewest sites whose loss halts it.
+    pub halting_sites: u32,
+    /// The fewest regions whose loss halts it, with an example; `None` if no set does, or if
+    /// members are not alike.
+    pub halting_regions: Option<Vec<String>>,
+    /// Confirmations for safe and final, where finality is by depth.
+    pub depths: Option<(u32, u32)>,
+}
+
+/// Analyses one engine's placement.
+pub fn placement(plan: &Plan, sheet: &EngineSheet) -> Placement {
+    let promises = &sheet.promises;
+    let regions = &plan.network.regions;
+    let mut members = vec![0_u32; regions.len()];
+    for node in &sheet.committee {
+        members[node.index() % regions.len()] += 1;
+    }
+    // Only where members are alike does their number per region say what a region's loss does.
+    let alike = promises.quorum + promises.crashed == sheet.committee.len() as u32;
+    let mut order: Vec<usize> = (0..regions.len()).collect();
+    order.sort_by_key(|&r| std::cmp::Reverse(members[r]));
+    let mut lost = 0;
+    let mut names = Vec::new();
+    for r in order {
+        if lost > promises.crashed {
+            break;
+        }
+        lost += members[r];
+        names.push(regions[r].clone());
+    }
+    Placement {
+        members: sheet.committee.len() as u32,
+        byzantine: promises.byzantine,
+        crashed: promises.crashed,
+        quorum: promises.quorum,
+        halting_sites: promises.crashed + 1,
+        halting_regions: (alike && lost > promises.crashed).then_some(names),
+        depths: match sheet.finality {
+            Ok(Finality::Depth { safe, fin }) => Some((safe, fin)),
+            _ => None,
+        },
+    }
+}
+
+/// Who may vote and how they agree, in words.
+pub const fn family_name(family: Family) -> &'static str {
+    match family {
+        Family::Work => "proof of work",
+        Family::Stake => "proof of stake",
+        Family::Authority => "proof of authority",
+        Family::Reference => "crash-fault reference",
+        Family::Baseline => "no ledger",
+    }
+}

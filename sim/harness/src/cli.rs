@@ -1,0 +1,292 @@
+//! The command line.
+
+use crate::error::{Error, exit};
+use crate::plan::{BUILT_IN, Kind, Plan, Source};
+use crate::run::{self, Outcome, STOP};
+use crate::workload::Workload;
+use crate::{output, places, screen, unit, verdict};
+use clap::{Parser, Subcommand};
+use quorate_consensus::registry::{EngineKind, EngineVisitor};
+use quorate_core::Engine;
+use quorate_workloads::WorkloadKind;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::atomic::Ordering;
+
+/// Which consensus should a healthcare ledger run on, and what will it do under load, on this
+/// network, on a bad day?
+#[derive(Parser)]
+#[command(name = "quorate", version, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 ok, 1 a bug, 2 usage, 20 a protocol broke its promise, \
+    65 corrupt input, 66 missing input, 74 results cannot be written, 78 wrong plan, 130 interrupted";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Compare engines against service levels: a verdict with its reasons. Needs no file
+    Compare {
+        /// Another plan of kind `compare` than the built-in one
+        plan: Option<String>,
+        #[command(flatten)]
+        options: Options,
+    },
+    /// Run a plan: a file, or a built-in plan by name
+    Run {
+        /// A TOML file, or a name from `quorate list plans`
+        plan: String,
+        #[command(flatten)]
+        options: Options,
+    },
+    /// Show what there is: engines, workloads, plans, regions
+    List {
+        /// What to list; everything when left out
+        what: Option<What>,
+    },
+    /// Write a commented plan to start from
+    Init {
+        /// The file to write
+        #[arg(default_value = "plan.toml")]
+        file: PathBuf,
+        /// The built-in plan to start from
+        #[arg(long, default_value = "compare")]
+        from: String,
+    },
+}
+
+#[derive(clap::Args)]
+struct Options {
+    /// Override a key of the plan, such as `load.duration_s=60`; may be repeated
+    #[arg(short = 's', long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Threads; all cores when left out. The results are the same for any number
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Folder that the results folder is put into
+    #[arg(long, default_value = "results")]
+    out: PathBuf,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum What {
+    Engines,
+    Workloads,
+    Plans,
+    Regions,
+}
+
+/// Runs the command line and returns the exit code.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() {
+                exit::USAGE
+            } else {
+                exit::OK
+            };
+            // A closed pipe is no reason to fail.
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    match dispatch(cli.command) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "{error}");
+            ExitCode::from(error.code)
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Result<u8, Error> {
+    match command {
+        Command::Compare { plan, options } => {
+            let source = Source::open(plan.as_deref().unwrap_or("compare"))?;
+            let plan = source.plan(&options.set)?;
+            if plan.kind != Kind::Compare {
+                let hint = "use `quorate run` for other kinds of plan";
+                return Err(source.at_key("kind", "is not \"compare\"", hint));
+            }
+            execute(&source, &plan, &options)
+        }
+        Command::Run { plan, options } => {
+            let source = Source::open(&plan)?;
+            let plan = source.plan(&options.set)?;
+            execute(&source, &plan, &options)
+        }
+        Command::List { what } => {
+            print(&list(what));
+            Ok(exit::OK)
+        }
+        Command::Init { file, from } => init(&file, &from),
+    }
+}
+
+fn execute(source: &Source, plan: &Plan, options: &Options) -> Result<u8, Error> {
+    let workload = Workload::open_plan(source, plan)?;
+    output::probe(&options.out)?;
+    if let Some(threads) = options.threads {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build_global();
+        pool.map_err(|e| Error::config(format!("--threads {threads}: {e}"), "use 1 or more"))?;
+    }
+    stop_on_signal();
+    let command: Vec<String> = std::env::args().collect();
+    let sheets: Vec<_> = (0..plan.engines.len())
+        .map(|e| unit::sheet(plan, e))
+        .collect();
+    print(&screen::placements(plan, &sheets));
+    let outcome = run::run(plan, &workload, sheets, &command.join(" "))?;
+    let rows = verdict::judge(plan, &outcome, &workload.classes());
+    let folder = output::write(&options.out, plan, &workload, &outcome, &rows)?;
+    print(&screen::report(plan, &workload, &outcome, &rows, &folder));
+    Ok(safety(&outcome))
+}
+
+fn safety(outcome: &Outcome) -> u8 {
+    let reports = outcome
+        .cells
+        .iter()
+        .flat_map(|c| &c.units)
+        .map(|u| &u.report);
+    let Some(evidence) = reports.into_iter().find_map(|r| r.violation.as_ref()) else {
+        return exit::OK;
+    };
+    let _ = writeln!(
+        std::io::stderr(),
+        "error: a protocol broke its promise: {evidence}"
+    );
+    exit::SAFETY
+}
+
+/// The first signal lets running units end and writes nothing; the second ends the program.
+fn stop_on_signal() {
+    // A second handler in one process is refused; the first one then serves.
+    let _ = ctrlc::set_handler(|| {
+        if STOP.swap(true, Ordering::Relaxed) {
+            std::process::exit(i32::from(exit::INTERRUPTED));
+        }
+        let _ = writeln!(std::io::stderr(), "\nstopping; once more to stop at once");
+    });
+}
+
+fn print(text: &str) {
+    // A closed pipe is no reason to fail.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+fn list(what: Option<What>) -> String {
+    let mut text = String::new();
+    let wanted = |w: What| what.is_none_or(|only| only as u8 == w as u8);
+    let mut section = |title: &str, lines: Vec<(String, String)>| {
+        let width = lines.iter().map(|l| l.0.len()).max().unwrap_or(0);
+        let _ = writeln!(text, "{title}");
+        for (name, about) in lines {
+            let _ = writeln!(text, "  {name:width$}  {about}");
+        }
+        text.push('\n');
+    };
+    if wanted(What::Engines) {
+        let lines = EngineKind::ALL.iter().map(|k| {
+            let about = format!("{} Presets: {}.", k.doc(), k.presets().join(", "));
+            (k.name().to_owned(), about + &settings(&engine_defaults(*k)))
+        });
+        section("engines", lines.collect());
+    }
+    if wanted(What::Workloads) {
+        let lines = WorkloadKind::ALL.iter().map(|k| {
+            let presets = match k.presets() {
+                [] => String::new(),
+                names => format!(" Presets: {}.", names.join(", ")),
+            };
+            (
+                k.name().to_owned(),
+                format!("{}{presets}{}", k.doc(), settings(&workload_defaults(*k))),
+            )
+        });
+        section("workloads", lines.collect());
+    }
+    if wanted(What::Plans) {
+        let lines = BUILT_IN
+            .iter()
+            .map(|p| (p.name.to_owned(), p.about.to_owned()));
+        section("plans", lines.collect());
+    }
+    if wanted(What::Regions) {
+        let one = |about: &str, names: &[&str]| (about.to_owned(), names.join(" "));
+        section(
+            "regions",
+            vec![
+                one("cloud", &places::CLOUD_REGIONS),
+                one("world", &places::WORLD_REGIONS),
+            ],
+        );
+    }
+    text
+}
+
+/// The keys of a table with their values, a line each.
+fn settings(table: &toml::Table) -> String {
+    table.iter().fold(String::new(), |mut text, (key, value)| {
+        let _ = write!(text, "\n      {key} = {value}");
+        text
+    })
+}
+
+fn engine_defaults(kind: EngineKind) -> toml::Table {
+    struct Defaults;
+    impl EngineVisitor for Defaults {
+        type Output = toml::Table;
+        fn visit<E: Engine>(self, config: E::Config) -> toml::Table {
+            toml::Table::try_from(&config).expect("a configuration is a table")
+        }
+    }
+    kind.preset(kind.presets()[0], Defaults)
+        .expect("the first preset exists")
+}
+
+/// Empty for a workload that cannot do without a setting.
+fn workload_defaults(kind: WorkloadKind) -> toml::Table {
+    let workload = kind.parse(toml::Table::new());
+    workload
+        .ok()
+        .and_then(|w| toml::Table::try_from(&w).ok())
+        .unwrap_or_default()
+}
+
+fn init(file: &Path, from: &str) -> Result<u8, Error> {
+    let Some(plan) = BUILT_IN.iter().find(|p| p.name == from) else {
+        let names: Vec<&str> = BUILT_IN.iter().map(|p| p.name).collect();
+        return Err(Error::config(
+            format!("--from {from}: no such built-in plan"),
+            format!("built-in plans: {}", names.join(", ")),
+        ));
+    };
+    let written = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(file)
+        .and_then(|mut f| f.write_all(plan.text.as_bytes()));
+    match written {
+        Ok(()) => {
+            print(&format!(
+                "wrote {}; run it with: quorate run {}\n",
+                file.display(),
+                file.display()
+            ));
+            Ok(exit::OK)
+        }
+        Err(e) => Err(Error {
+            message: format!("cannot write {}: {e}", file.display()),
+            hint: "name a file that does not exist yet, in a folder that can be written".to_owned(),
+            code: exit::IO,
+        }),
+    }
+}

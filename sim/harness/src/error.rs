@@ -1,0 +1,97 @@
+//! What can go wrong outside the simulation, said in one line with a remedy.
+
+use crate::results::ResultsError;
+use std::fmt;
+
+/// Exit codes of the binary.
+pub mod exit {
+    /// All is well.
+    pub const OK: u8 = 0;
+    /// A bug: the message holds the command that reproduces it.
+    pub const BUG: u8 = 1;
+    /// The command line is wrong.
+    pub const USAGE: u8 = 2;
+    /// A protocol's promise was broken in a simulation.
+    pub const SAFETY: u8 = 20;
+    /// An input file is corrupt.
+    pub const DATA: u8 = 65;
+    /// An input file is missing or cannot be read.
+    pub const NO_INPUT: u8 = 66;
+    /// Results cannot be written.
+    pub const IO: u8 = 74;
+    /// A plan is wrong.
+    pub const CONFIG: u8 = 78;
+    /// Stopped by a signal; nothing half-written is left.
+    pub const INTERRUPTED: u8 = 130;
+}
+
+/// An error that ends the program.
+#[derive(Debug)]
+pub struct Error {
+    /// What was wrong and where: file, line and key.
+    pub message: String,
+    /// What to do about it.
+    pub hint: String,
+    /// The exit code, one of [`exit`].
+    pub code: u8,
+}
+
+impl Error {
+    /// A plan that cannot be run.
+    pub fn config(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            hint: hint.into(),
+            code: exit::CONFIG,
+        }
+    }
+
+    /// An input file whose content is wrong.
+    pub fn data(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            hint: hint.into(),
+            code: exit::DATA,
+        }
+    }
+
+    /// A file that is not there or cannot be read.
+    pub fn missing(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            hint: hint.into(),
+            code: exit::NO_INPUT,
+        }
+    }
+
+    /// Stopped by a signal.
+    pub fn interrupted() -> Self {
+        Self {
+            message: "interrupted".to_owned(),
+            hint: "nothing was written; run the same command again".to_owned(),
+            code: exit::INTERRUPTED,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error: {}", self.message)?;
+        if !self.hint.is_empty() {
+            write!(f, "\n\nhint: {}", self.hint)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<ResultsError> for Error {
+    fn from(error: ResultsError) -> Self {
+        Self {
+            message: error.to_string(),
+            hint: error.hint().to_owned(),
+            code: error.exit_code(),
+        }
+    }
+}

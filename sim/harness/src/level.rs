@@ -1,0 +1,220 @@
+//! Service levels in the grammar of load-test thresholds: `class:metric:statistic<bound`.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// A service level of a plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LevelConfig {
+    /// The expression, such as `consent.revoke:exposure:p(99)<2s`.
+    pub expect: String,
+    /// Whether it is law, contract or assumption.
+    pub standing: Standing,
+    /// Where it comes from.
+    pub source: String,
+}
+
+/// What a service level rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Standing {
+    /// A law or regulation.
+    Law,
+    /// An agreement between the parties.
+    Contract,
+    /// Assumed by the plan's author.
+    Assumption,
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Law => "law",
+            Self::Contract => "contract",
+            Self::Assumption => "assumption",
+        })
+    }
+}
+
+/// A parsed service level.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Level {
+    /// The class of arrivals, or `all`.
+    pub class: String,
+    /// What is measured.
+    pub metric: Metric,
+    /// Which statistic of a replication.
+    pub statistic: Statistic,
+    /// Whether the value must stay below the bound (else above).
+    pub below: bool,
+    /// The bound in ms, or as a share for [`Metric::Goodput`].
+    pub bound: f64,
+}
+
+/// What a service level looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Metric {
+    /// Latency until in a block at the observer.
+    Included,
+    /// Latency until safe.
+    Safe,
+    /// Latency until final.
+    Final,
+    /// Time until the last site's served view has a watched write.
+    Exposure,
+    /// Valid final transactions per second over valid offered ones.
+    Goodput,
+}
+
+/// A statistic of one replication.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Statistic {
+    /// The mean.
+    Mean,
+    /// A percentile, 0 to 100.
+    Percentile(f64),
+    /// The maximum.
+    Max,
+    /// The value itself, for shares.
+    Rate,
+}
+
+impl fmt::Display for Statistic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mean => f.write_str("avg"),
+            Self::Percentile(p) => write!(f, "p({p})"),
+            Self::Max => f.write_str("max"),
+            Self::Rate => f.write_str("rate"),
+        }
+    }
+}
+
+/// The grammar, for hints.
+pub const GRAMMAR: &str = "write class:metric:statistic<bound, for example \
+    consent.revoke:exposure:p(99)<2s; metrics: included, safe, final, exposure, goodput; \
+    statistics: avg, med, p(N), max, rate; units: ms, s, min, h, or % for goodput:rate";
+
+impl Level {
+    /// Parses an expression.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let compact: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+        let at = compact.find(['<', '>']).ok_or("no < or >")?;
+        let below = compact.as_bytes()[at] == b'<';
+        let (left, right) = (&compact[..at], compact[at + 1..].trim_start_matches('='));
+        let parts: Vec<&str> = left.split(':').collect();
+        let &[class, metric, statistic] = parts.as_slice() else {
+            return Err(format!("`{left}` is not class:metric:statistic"));
+        };
+        let metric = match metric {
+            "included" => Metric::Included,
+            "safe" => Metric::Safe,
+            "final" => Metric::Final,
+            "exposure" => Metric::Exposure,
+            "goodput" => Metric::Goodput,
+            other => return Err(format!("unknown metric `{other}`")),
+        };
+        let statistic = parse_statistic(statistic)?;
+        if (metric == Metric::Goodput) != (statistic == Statistic::Rate) {
+            return Err("goodput goes with rate, and only goodput does".to_owned());
+        }
+        let bound = parse_bound(right, metric == Metric::Goodput)?;
+        Ok(Self {
+            class: class.to_owned(),
+            metric,
+            statistic,
+            below,
+            bound,
+        })
+    }
+}
+
+fn parse_statistic(text: &str) -> Result<Statistic, String> {
+    match text {
+        "avg" => Ok(Statistic::Mean),
+        "med" => Ok(Statistic::Percentile(50.0)),
+        "max" => Ok(Statistic::Max),
+        "rate" => Ok(Statistic::Rate),
+        _ => {
+            let inner = text.strip_prefix("p(").and_then(|t| t.strip_suffix(')'));
+            let p: f64 = inner
+                .and_then(|t| t.parse().ok())
+                .ok_or_else(|| format!("unknown statistic `{text}`"))?;
+            if p > 0.0 && p <= 100.0 {
+                Ok(Statistic::Percentile(p))
+            } else {
+                Err(format!("percentile {p} is not between 0 and 100"))
+            }
+        }
+    }
+}
+
+fn parse_bound(text: &str, share: bool) -> Result<f64, String> {
+    let split = text
+        .find(|c: char| c.is_ascii_alphabetic() || c == '%')
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let number: f64 = number
+        .parse()
+        .map_err(|_| format!("`{number}` is not a number"))?;
+    if number.is_nan() || number < 0.0 {
+        return Err(format!("the bound {number} is negative"));
+    }
+    match (unit, share) {
+        ("%", true) => Ok(number / 100.0),
+        ("", true) => Ok(number),
+        ("ms", false) => Ok(number),
+        ("s", false) => Ok(number * 1e3),
+        ("min", false) => Ok(number * 6e4),
+        ("h", false) => Ok(number * 3.6e6),
+        ("", false) => Err(format!("`{text}` has no unit")),
+        (unit, _) => Err(format!("unknown unit `{unit}`")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parses_the_grammar() {
+        let level = Level::parse("consent.revoke:exposure:p(99) < 2s").expect("valid");
+        assert_eq!(level.class, "consent.revoke");
+        assert_eq!(
+            (level.metric, level.statistic),
+            (Metric::Exposure, Statistic::Percentile(99.0))
+        );
+        assert!(level.below && (level.bound - 2_000.0).abs() < 1e-9);
+        let goodput = Level::parse("all:goodput:rate>99%").expect("valid");
+        assert!(!goodput.below && (goodput.bound - 0.99).abs() < 1e-12);
+    }
+
+    #[test]
+    fn says_what_is_wrong() {
+        for (text, why) in [
+            (
+                "final:p(99)<2s",
+                "`final:p(99)` is not class:metric:statistic",
+            ),
+            ("all:final:p(99)", "no < or >"),
+            ("all:final:p(99)<2", "`2` has no unit"),
+            ("all:final:p(99)<2kg", "unknown unit `kg`"),
+            ("all:finality:p(99)<2s", "unknown metric `finality`"),
+            (
+                "all:final:p(101)<2s",
+                "percentile 101 is not between 0 and 100",
+            ),
+            (
+                "all:final:rate<2s",
+                "goodput goes with rate, and only goodput does",
+            ),
+            ("all:final:avg<-2s", "the bound -2 is negative"),
+        ] {
+            assert_eq!(Level::parse(text), Err(why.to_owned()), "{text}");
+        }
+    }
+}

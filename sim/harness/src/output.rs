@@ -1,0 +1,889 @@
+//! The files of a result: tidy tables with units, the resolved plan, histograms, plots, checksums.
+
+use crate::error::Error;
+use crate::plan::{Kind as PlanKind, Plan};
+use crate::plots::{self, Bound, Curve, Line, Point, PointStatus, Series};
+use crate::results::{Column, Folder, Kind, Value, sha256_hex};
+use crate::run::{Cell, Outcome};
+use crate::stats::Interval;
+use crate::summary;
+use crate::unit::{Done, Tweak, UnitStatus};
+use crate::verdict::Row;
+use crate::workload::Workload;
+use hdrhistogram::serialization::V2DeflateSerializer;
+use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
+use quorate_consensus::registry::EngineKind;
+use quorate_core::{Level, Span};
+use quorate_kernel::probe::{ClassCounts, LatencyHistogram, Traffic};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Raised whenever the same plan gives other results than before.
+pub const MODEL_VERSION: u32 = 1;
+
+const fn column(name: &'static str, kind: Kind, unit: &'static str, about: &'static str) -> Column {
+    Column {
+        name,
+        kind,
+        unit,
+        description: about,
+        key: false,
+    }
+}
+
+const fn key(name: &'static str, kind: Kind, about: &'static str) -> Column {
+    Column {
+        name,
+        kind,
+        unit: "",
+        description: about,
+        key: true,
+    }
+}
+
+/// The plan with every default spelled out.
+pub fn resolved(plan: &Plan, outcome: &Outcome, workload: &Workload) -> String {
+    let mut resolved = plan.clone();
+    for (engine, sheet) in resolved.engines.iter_mut().zip(&outcome.sheets) {
+        engine.config = sheet.resolved.clone();
+    }
+    resolved.workload = workload.resolved();
+    let text = toml::to_string(&resolved).expect("a plan is a table");
+    format!("# model_version = {MODEL_VERSION}\n{text}")
+}
+
+/// Writes everything and returns the folder.
+///
+/// # Errors
+/// When the folder cannot be written; nothing half-written is left.
+pub fn write(
+    parent: &Path,
+    plan: &Plan,
+    workload: &Workload,
+    outcome: &Outcome,
+    verdict: &[Row],
+) -> Result<PathBuf, Error> {
+    let config = resolved(plan, outcome, workload);
+    let hash = sha256_hex(config.as_bytes());
+    let mut folder = Folder::create(parent, &format!("{}-{}", plan.name, &hash[..8]))?;
+    folder.text("config.resolved.toml", &config)?;
+    let writer = Writer {
+        plan,
+        workload,
+        outcome,
+        hash: &hash,
+    };
+    writer.plan_table(&mut folder)?;
+    writer.replications(&mut folder)?;
+    writer.summary(&mut folder)?;
+    if plan.kind == PlanKind::Compare {
+        writer.verdict(&mut folder, verdict)?;
+    }
+    writer.skipped(&mut folder)?;
+    folder.bytes("latency.hlog", &writer.histograms())?;
+    if plan.kind != PlanKind::Replay {
+        folder.text("plots/load.svg", &plots::draw_panel(&writer.curves()))?;
+    }
+    Ok(folder.finish()?)
+}
+
+struct Writer<'a> {
+    plan: &'a Plan,
+    workload: &'a Workload,
+    outcome: &'a Outcome,
+    hash: &'a str,
+}
+
+impl Writer<'_> {
+    fn label(&self, cell: &Cell) -> &str {
+        self.plan.engines[cell.engine].label()
+    }
+
+    /// Columns that say which cell a row belongs to, and their values.
+    fn cell_columns() -> Vec<Column> {
+        vec![
+            key("cell", Kind::Integer, "place of the cell in the plan"),
+            column(
+                "ledger",
+                Kind::Integer,
+                "",
+                "which of the unit's ledgers, from 0",
+            ),
+            column("engine", Kind::String, "", "label of the engine"),
+            column("workload", Kind::String, "", "name of the workload"),
+            column("nodes", Kind::Integer, "nodes", "nodes of the network"),
+            column(
+                "offered_tps",
+                Kind::Number,
+                "transactions/s",
+                "offered writes; empty in a replay",
+            ),
+            column(
+                "changed",
+                Kind::String,
+                "",
+                "what is better or worse than planned, or `as planned`",
+            ),
+        ]
+    }
+
+    fn cell_values(&self, cell: &Cell) -> Vec<Value> {
+        vec![
+            Value::from(cell.index as u64),
+            Value::from(0_u64),
+            Value::from(self.label(cell)),
+            Value::from(self.workload.name()),
+            Value::from(u64::from(self.plan.network.nodes)),
+            Value::from(cell.offered_tps),
+            Value::from(cell.tweak.name()),
+        ]
+    }
+
+    fn plan_table(&self, folder: &mut Folder) -> Result<(), Error> {
+        let mut columns = Self::cell_columns();
+        columns.extend([
+            column("duration_s", Kind::Number, "s", "measured span"),
+            column(
+                "replications",
+                Kind::Integer,
+                "",
+                "independent replications",
+            ),
+            column("seed", Kind::Integer, "", "master seed"),
+            column(
+                "plan_hash",
+                Kind::String,
+                "",
+                "SHA-256 of config.resolved.toml",
+            ),
+        ]);
+        let rows = self.outcome.cells.iter().map(|cell| {
+            let mut row = self.cell_values(cell);
+            row.extend([
+                Value::from(cell.units.first().map(|u| u.report.horizon.as_s())),
+                Value::from(u64::from(self.plan.replications)),
+                Value::from(self.plan.seed),
+                Value::from(self.hash),
+            ]);
+            row
+        });
+        Ok(folder.csv("plan.csv", &columns, rows)?)
+    }
+
+    fn replications(&self, folder: &mut Folder) -> Result<(), Error> {
+        let mut columns = Self::cell_columns();
+        columns.insert(
+            1,
+            key("replication", Kind::Integer, "number of the replication"),
+        );
+        columns.extend(MEASURES.iter().map(|m| m.column));
+        let rows = self.outcome.cells.iter().flat_map(|cell| {
+            cell.units.iter().map(|unit| {
+                let mut row = self.cell_values(cell);
+                row.insert(1, Value::from(u64::from(unit.key.replication)));
+                row.extend(MEASURES.iter().map(|m| (m.of)(unit)));
+                row
+            })
+        });
+        Ok(folder.csv("replications.csv", &columns, rows)?)
+    }
+
+    fn summary(&self, folder: &mut Folder) -> Result<(), Error> {
+        let mut columns = Self::cell_columns();
+        columns.extend([
+            key("class", Kind::String, "class of transactions, or `all`"),
+            key("metric", Kind::String, "what is measured"),
+            key("stat", Kind::String, "statistic of a replication"),
+            column(
+                "value",
+                Kind::Number,
+                "",
+                "mean of the statistic over replications, in `unit`",
+            ),
+            column("unit", Kind::String, "", "unit of value and interval"),
+            column("ci_low", Kind::Number, "", "lower end of the interval"),
+            column("ci_high", Kind::Number, "", "upper end of the interval"),
+            column("ci_level", Kind::Number, "", "confidence of the interval"),
+            column("ci_method", Kind::String, "", "how the interval was made"),
+            column("n_reps", Kind::Integer, "", "replications with a sample"),
+            column(
+                "status",
+                Kind::String,
+                "",
+                "worst status of the cell's units",
+            ),
+        ]);
+        let mut rows = Vec::new();
+        for cell in self.outcome.cells.iter().filter(|c| !c.units.is_empty()) {
+            let status = summary::status(cell).name();
+            for m in self.metrics(cell) {
+                let mut row = self.cell_values(cell);
+                row.extend([
+                    Value::from(m.class),
+                    Value::from(m.metric),
+                    Value::from(m.stat),
+                    Value::from(m.interval.mean),
+                    Value::from(m.unit),
+                    Value::from(m.interval.low),
+                    Value::from(m.interval.high),
+                    Value::from(self.plan.confidence),
+                    Value::from("student"),
+                    Value::from(m.interval.n as u64),
+                    Value::from(status),
+                ]);
+                rows.push(row);
+            }
+        }
+        Ok(folder.csv("summary.csv", &columns, rows)?)
+    }
+
+    fn metrics(&self, cell: &Cell) -> Vec<MetricRow> {
+        let mut rows = Vec::new();
+        let confidence = self.plan.confidence;
+        let mut add =
+            |class: &str, metric: &str, stat: String, unit: &'static str, samples: Vec<f64>| {
+                if !samples.is_empty() {
+                    let interval = summary::interval(&samples, confidence);
+                    let (class, metric) = (class.to_owned(), metric.to_owned());
+                    rows.push(MetricRow {
+                        class,
+                        metric,
+                        stat,
+                        unit,
+                        interval,
+                    });
+                }
+            };
+        let each = |of: &dyn Fn(&Done) -> Option<f64>| summary::samples(cell, of);
+        add(
+            "all",
+            "goodput",
+            "rate".into(),
+            "transactions/s",
+            each(&|u| Some(summary::goodput_tps(u))),
+        );
+        add(
+            "all",
+            "goodput_share",
+            "rate".into(),
+            "share",
+            each(&|u| Some(summary::goodput_share(u))),
+        );
+        let names = self.workload.classes();
+        let chosen = (0..names.len()).map(Some);
+        for class in std::iter::once(None).chain(chosen) {
+            let name = class.map_or("all", |c| names[c]);
+            for level in Level::ALL {
+                let count: u64 = cell
+                    .units
+                    .iter()
+                    .map(|u| summary::latency(u, class, level).len())
+                    .sum();
+                if count == 0 {
+                    continue;
+                }
+                let of = |stat: &dyn Fn(&LatencyHistogram) -> f64| {
+                    each(&|u| {
+                        let h = summary::latency(u, class, level);
+                        (!h.is_empty()).then(|| stat(h))
+                    })
+                };
+                let metric = format!("latency_{}", level.name());
+                add(name, &metric, "mean".into(), "ms", of(&summary::mean_ms));
+                for p in summary::PERCENTILES {
+                    if summary::supports(cell, count, p) {
+                        let samples = of(&|h| summary::percentile_ms(h, p));
+                        add(name, &metric, format!("p{p}"), "ms", samples);
+                    }
+                }
+            }
+            if let Some(class) = class {
+                exposures(cell, class, &mut |metric, stat, samples| {
+                    add(name, metric, stat, "ms", samples);
+                });
+            }
+        }
+        for (metric, everybody) in [("quorum_final", false), ("all_final", true)] {
+            let of = |u: &Done| {
+                let probe = &u.report.probe;
+                let h = if everybody {
+                    &probe.all_final
+                } else {
+                    &probe.quorum_final
+                };
+                (!h.is_empty()).then(|| summary::mean_ms(h))
+            };
+            add(
+                "all",
+                &format!("latency_{metric}"),
+                "mean".into(),
+                "ms",
+                each(&of),
+            );
+        }
+        rows
+    }
+
+    fn verdict(&self, folder: &mut Folder, rows: &[Row]) -> Result<(), Error> {
+        let columns = [
+            key("engine", Kind::String, "label of the engine"),
+            key("level", Kind::String, "service level"),
+            key(
+                "situation",
+                Kind::String,
+                "all sites up, or one down from the start",
+            ),
+            column("standing", Kind::String, "", "what the level rests on"),
+            column("source", Kind::String, "", "where the level comes from"),
+            column("answer", Kind::String, "", "holds, fails or undecided"),
+            column(
+                "value",
+                Kind::Number,
+                "ms or share",
+                "mean over replications",
+            ),
+            column(
+                "ci_low",
+                Kind::Number,
+                "ms or share",
+                "lower end, corrected for all comparisons",
+            ),
+            column(
+                "ci_high",
+                Kind::Number,
+                "ms or share",
+                "upper end, corrected for all comparisons",
+            ),
+            column(
+                "margin",
+                Kind::Number,
+                "ratio",
+                "bound over value, or value over bound where more is better",
+            ),
+            column(
+                "reason",
+                Kind::String,
+                "",
+                "what limits it, or why it cannot be said",
+            ),
+        ];
+        let rows = rows.iter().map(|row| {
+            let level = &self.plan.levels[row.level];
+            vec![
+                Value::from(self.plan.engines[row.engine].label()),
+                Value::from(level.expect.as_str()),
+                Value::from(if row.site_down {
+                    "one site down"
+                } else {
+                    "all sites up"
+                }),
+                Value::from(level.standing.to_string()),
+                Value::from(level.source.as_str()),
+                Value::from(row.answer.name()),
+                Value::from(row.value.mean),
+                Value::from(row.value.low),
+                Value::from(row.value.high),
+                Value::from(row.margin),
+                Value::from(row.reason.as_str()),
+            ]
+        });
+        Ok(folder.csv("verdict.csv", &columns, rows)?)
+    }
+
+    /// What an importer took and left, if the workload was imported.
+    fn skipped(&self, folder: &mut Folder) -> Result<(), Error> {
+        let Some(imported) = self.workload.imported() else {
+            return Ok(());
+        };
+        let columns = [
+            key(
+                "outcome",
+                Kind::String,
+                "`imported`, or why rows were skipped",
+            ),
+            column("rows", Kind::Integer, "rows", "rows of the files"),
+        ];
+        let rows = imported
+            .iter()
+            .map(|(what, n)| vec![Value::from(what.as_str()), Value::from(*n)]);
+        Ok(folder.csv("imported.csv", &columns, rows)?)
+    }
+
+    /// Final latencies of each planned cell in the interval-log format, tagged by cell.
+    fn histograms(&self) -> Vec<u8> {
+        let mut log = Vec::new();
+        let mut serializer = V2DeflateSerializer::new();
+        let mut writer = IntervalLogWriterBuilder::new()
+            .add_comment(
+                "final latency in microseconds, tag = cell of plan.csv, one line a replication",
+            )
+            .begin_log_with(&mut log, &mut serializer)
+            .expect("memory takes all");
+        for cell in self.outcome.cells.iter().filter(|c| c.tweak == Tweak::None) {
+            let tag = format!("cell-{}", cell.index);
+            for unit in &cell.units {
+                let histogram = summary::latency(unit, None, Level::Final);
+                let span = Duration::from_nanos(unit.report.horizon.ns());
+                let tag = Tag::new(&tag).expect("no comma or space");
+                writer
+                    .write_histogram(histogram, Duration::ZERO, span, Some(tag))
+                    .expect("memory takes all");
+            }
+        }
+        log
+    }
+
+    fn curves(&self) -> [Curve; 2] {
+        let offered = "offered load (transactions/s)";
+        let goodput = Curve {
+            title: "Goodput".into(),
+            x_label: offered.into(),
+            y_label: "valid and final (transactions/s)".into(),
+            x_log: true,
+            y_log: true,
+            series: self.series(
+                &|cell| {
+                    Some(summary::interval(
+                        &summary::samples(cell, |u| Some(summary::goodput_tps(u))),
+                        self.plan.confidence,
+                    ))
+                },
+                "",
+                0,
+            ),
+            bounds: vec![Bound {
+                label: "offered".into(),
+                line: Line::Diagonal,
+            }],
+            note: format!(
+                "{} % intervals over {} replications.",
+                100.0 * self.plan.confidence,
+                self.plan.replications
+            ),
+        };
+        let mut latency = Vec::new();
+        for (p, variant) in [(50.0, 0), (99.0, 2)] {
+            let of = |cell: &Cell| {
+                let count: u64 = cell
+                    .units
+                    .iter()
+                    .map(|u| summary::latency(u, None, Level::Final).len())
+                    .sum();
+                summary::supports(cell, count, p).then(|| {
+                    let samples = summary::samples(cell, |u| {
+                        let h = summary::latency(u, None, Level::Final);
+                        (!h.is_empty()).then(|| summary::percentile_ms(h, p) / 1e3)
+                    });
+                    summary::interval(&samples, self.plan.confidence)
+                })
+            };
+            latency.extend(self.series(&of, &format!(" p{p}"), variant));
+        }
+        let latency = Curve {
+            title: "Latency from submission to final".into(),
+            x_label: offered.into(),
+            y_label: "at the submitting site (s)".into(),
+            x_log: true,
+            y_log: true,
+            series: latency,
+            bounds: Vec::new(),
+            note: "Of the transactions that became final; a saturated engine leaves out the rest."
+                .into(),
+        };
+        [goodput, latency]
+    }
+
+    fn series(
+        &self,
+        of: &dyn Fn(&Cell) -> Option<Interval>,
+        suffix: &str,
+        variant: usize,
+    ) -> Vec<Series> {
+        let engines = self.plan.engines.iter().enumerate();
+        engines
+            .map(|(engine, entry)| {
+                let planned = |c: &&Cell| c.engine == engine && c.tweak == Tweak::None;
+                let points = self
+                    .outcome
+                    .cells
+                    .iter()
+                    .filter(planned)
+                    .filter_map(|cell| {
+                        let interval = of(cell)?;
+                        let flagged = !matches!(summary::status(cell), UnitStatus::Ok);
+                        Some(Point {
+                            x: cell.offered_tps?,
+                            y: interval.mean?,
+                            low: interval.low.filter(|&l| !flagged && l > 0.0),
+                            high: interval.high.filter(|_| !flagged),
+                            status: if flagged {
+                                PointStatus::Flagged
+                            } else {
+                                PointStatus::Ok
+                            },
+                        })
+                    });
+                // One look an engine in every figure; a second entry of it gets one of its own.
+                let earlier = self.plan.engines[..engine]
+                    .iter()
+                    .filter(|e| e.name == entry.name);
+                let look = entry.kind() as usize + EngineKind::ALL.len() * earlier.count();
+                Series {
+                    label: format!("{}{suffix}", entry.label()),
+                    look,
+                    variant,
+                    points: points.collect(),
+                }
+            })
+            .filter(|s| !s.points.is_empty())
+            .collect()
+    }
+}
+
+/// Exposure of a class's watched writes, by level of the view.
+fn exposures(cell: &Cell, class: usize, add: &mut dyn FnMut(&str, String, Vec<f64>)) {
+    for level in Level::ALL {
+        let count: u64 = cell
+            .units
+            .iter()
+            .map(|u| longest(u, class, level).len())
+            .sum();
+        if count == 0 {
+            continue;
+        }
+        let metric = format!("exposure_{}", level.name());
+        let of = |stat: &dyn Fn(&LatencyHistogram) -> f64| {
+            summary::samples(cell, |u| {
+                let h = longest(u, class, level);
+                (!h.is_empty()).then(|| stat(h))
+            })
+        };
+        add(&metric, "mean".into(), of(&summary::mean_ms));
+        for p in summary::PERCENTILES {
+            if summary::supports(cell, count, p) {
+                add(
+                    &metric,
+                    format!("p{p}"),
+                    of(&|h| summary::percentile_ms(h, p)),
+                );
+            }
+        }
+    }
+}
+
+/// Time until the last site's view had a watched write.
+fn longest(unit: &Done, class: usize, level: Level) -> &LatencyHistogram {
+    &unit.report.probe.exposure[class].longest[level as usize]
+}
+
+struct MetricRow {
+    class: String,
+    metric: String,
+    stat: String,
+    unit: &'static str,
+    interval: Interval,
+}
+
+/// A column of `replications.csv` and where its value comes from.
+struct Measure {
+    column: Column,
+    of: fn(&Done) -> Value,
+}
+
+const fn text(name: &'static str, about: &'static str, of: fn(&Done) -> Value) -> Measure {
+    Measure {
+        column: column(name, Kind::String, "", about),
+        of,
+    }
+}
+
+const fn count(
+    name: &'static str,
+    unit: &'static str,
+    about: &'static str,
+    of: fn(&Done) -> Value,
+) -> Measure {
+    Measure {
+        column: column(name, Kind::Integer, unit, about),
+        of,
+    }
+}
+
+const fn number(
+    name: &'static str,
+    unit: &'static str,
+    about: &'static str,
+    of: fn(&Done) -> Value,
+) -> Measure {
+    Measure {
+        column: column(name, Kind::Number, unit, about),
+        of,
+    }
+}
+
+/// Sum over classes.
+fn total(unit: &Done, of: impl Fn(&ClassCounts) -> u64) -> Value {
+    Value::from(unit.report.probe.classes.iter().map(of).sum::<u64>())
+}
+
+/// A percentile of the latency to a level, over all classes.
+fn latency_ms(unit: &Done, level: Level, p: f64) -> Value {
+    let histogram = summary::latency(unit, None, level);
+    Value::from((!histogram.is_empty()).then(|| summary::percentile_ms(histogram, p)))
+}
+
+fn mean_final_ms(unit: &Done) -> Value {
+    let histogram = summary::latency(unit, None, Level::Final);
+    Value::from((!histogram.is_empty()).then(|| summary::mean_ms(histogram)))
+}
+
+/// The busiest node's share of the run.
+fn busiest(unit: &Done, busy: &[Span]) -> Value {
+    let run_s = unit.report.ended.as_s().max(f64::MIN_POSITIVE);
+    Value::from(busy.iter().map(|b| b.as_s()).fold(0.0, f64::max) / run_s)
+}
+
+fn traffic(unit: &Done, of: impl Fn(&Traffic) -> u64) -> Value {
+    Value::from(unit.report.traffic.iter().map(|(_, t)| of(t)).sum::<u64>())
+}
+
+/// What a replication left behind, a column each.
+const MEASURES: &[Measure] = &[
+    text(
+        "status",
+        "ok, saturated, not_steady, no_commit, limit or safety_violation",
+        |u| u.status.name().into(),
+    ),
+    number("warmup_cut_s", "s", "start of the measured window", |u| {
+        (u.report.horizon.as_s() - summary::window_s(u)).into()
+    }),
+    number("horizon_s", "s", "end of the measured window", |u| {
+        u.report.horizon.as_s().into()
+    }),
+    number("sim_end_s", "s", "simulated end of the run", |u| {
+        u.report.ended.as_s().into()
+    }),
+    count(
+        "submitted",
+        "transactions",
+        "submitted in the window",
+        |u| total(u, |c| c.submitted),
+    ),
+    count(
+        "valid",
+        "transactions",
+        "of those, final and accepted",
+        |u| total(u, |c| c.valid),
+    ),
+    count(
+        "rejected",
+        "transactions",
+        "of those, final and refused by the ledger",
+        |u| total(u, |c| c.rejected.iter().sum()),
+    ),
+    count(
+        "expired",
+        "transactions",
+        "of those, too old when executed",
+        |u| total(u, |c| c.expired),
+    ),
+    count(
+        "run_submitted",
+        "transactions",
+        "submitted in the whole run",
+        |u| u.report.conservation.submitted.into(),
+    ),
+    count(
+        "run_pending",
+        "transactions",
+        "of those, not final at the end",
+        |u| u.report.conservation.pending.into(),
+    ),
+    count(
+        "run_refused",
+        "transactions",
+        "not submitted, because their site was down for good",
+        |u| u.report.conservation.refused.into(),
+    ),
+    number("goodput_tps", "transactions/s", "valid and final", |u| {
+        summary::goodput_tps(u).into()
+    }),
+    number("included_p50_ms", "ms", "median latency to included", |u| {
+        latency_ms(u, Level::Included, 50.0)
+    }),
+    number("safe_p50_ms", "ms", "median latency to safe", |u| {
+        latency_ms(u, Level::Safe, 50.0)
+    }),
+    number(
+        "final_mean_ms",
+        "ms",
+        "mean latency to final",
+        mean_final_ms,
+    ),
+    number("final_p50_ms", "ms", "median latency to final", |u| {
+        latency_ms(u, Level::Final, 50.0)
+    }),
+    number(
+        "final_p99_ms",
+        "ms",
+        "99th percentile of the latency to final",
+        |u| latency_ms(u, Level::Final, 99.0),
+    ),
+    number("final_max_ms", "ms", "largest latency to final", |u| {
+        latency_ms(u, Level::Final, 100.0)
+    }),
+    count("reads", "reads", "served from local views", |u| {
+        u.report.reads.served.into()
+    }),
+    count(
+        "reads_refused",
+        "reads",
+        "refused because the node was down",
+        |u| u.report.reads.refused.into(),
+    ),
+    count(
+        "stale_block_wait",
+        "reads",
+        "allowed though a revocation waited for a block",
+        |u| u.report.reads.stale[0].into(),
+    ),
+    count(
+        "stale_propagation",
+        "reads",
+        "allowed though a revocation was in a block elsewhere, or not yet final",
+        |u| u.report.reads.stale[1].into(),
+    ),
+    count(
+        "stale_reorg",
+        "reads",
+        "allowed after a reorganisation undid a revocation",
+        |u| u.report.reads.stale[2].into(),
+    ),
+    count(
+        "stale_partition",
+        "reads",
+        "allowed behind a partition",
+        |u| u.report.reads.stale[3].into(),
+    ),
+    count(
+        "exposure_open",
+        "transactions",
+        "watched writes that some live site never saw",
+        |u| {
+            u.report
+                .probe
+                .exposure
+                .iter()
+                .map(|e| e.open)
+                .sum::<u64>()
+                .into()
+        },
+    ),
+    count("blocks_built", "blocks", "built by anybody", |u| {
+        u.report.chain.built.into()
+    }),
+    count("height", "blocks", "of the best chain at the end", |u| {
+        u.report.chain.height.into()
+    }),
+    count("blocks_empty", "blocks", "without a transaction", |u| {
+        u.report.chain.empty.into()
+    }),
+    count(
+        "blocks_full",
+        "blocks",
+        "that left transactions behind",
+        |u| u.report.chain.full.iter().sum::<u64>().into(),
+    ),
+    number(
+        "block_fill_mean",
+        "share",
+        "of the fullest block resource",
+        |u| summary::block_fill(u).into(),
+    ),
+    count(
+        "forked_heights",
+        "heights",
+        "with more than one block",
+        |u| u.report.chain.forked_heights.into(),
+    ),
+    count("reorgs", "", "reorganisations, summed over nodes", |u| {
+        u.report.chain.reorgs.iter().sum::<u64>().into()
+    }),
+    count(
+        "round_changes",
+        "",
+        "views given up, summed over nodes",
+        |u| u.report.chain.round_changes.into(),
+    ),
+    count(
+        "reversed_blocks",
+        "blocks",
+        "called final by a node and then left by it",
+        |u| u.report.chain.reversed_blocks.into(),
+    ),
+    count(
+        "reversed_txs",
+        "transactions",
+        "called final by a node and then left by it",
+        |u| u.report.chain.reversed_txs.into(),
+    ),
+    count("evidence", "", "proofs that a node lied", |u| {
+        u.report.chain.evidence.into()
+    }),
+    count(
+        "messages",
+        "messages",
+        "accounted, whether or not each was an event",
+        |u| traffic(u, |t| t.messages),
+    ),
+    count("bytes", "bytes", "of those messages", |u| {
+        traffic(u, |t| t.bytes)
+    }),
+    count("messages_lost", "messages", "swallowed by faults", |u| {
+        u.report.lost.into()
+    }),
+    count("events", "events", "executed", |u| u.report.events.into()),
+    number(
+        "uplink_busy_max",
+        "share",
+        "busiest uplink's share of the run",
+        |u| busiest(u, &u.report.uplink_busy),
+    ),
+    number("cpu_busy_max", "cores", "busiest node's cores", |u| {
+        busiest(u, &u.report.cpu_busy)
+    }),
+    number(
+        "vote_checks_busy_max",
+        "cores",
+        "busiest core that checks votes",
+        |u| busiest(u, &u.report.vote_busy),
+    ),
+    number(
+        "adopt_delay_mean_ms",
+        "ms",
+        "from a block's building to its adoption by another node",
+        |u| summary::adopt_delay_ms(u).into(),
+    ),
+    count("ballots_explicit", "ballots", "counted vote by vote", |u| {
+        u.report.ballot_forms[0].into()
+    }),
+    count(
+        "ballots_order_statistic",
+        "ballots",
+        "decided as order statistics, to the same result",
+        |u| u.report.ballot_forms[1].into(),
+    ),
+    text("digest", "hash of the trace", |u| {
+        format!("{:016x}", u.report.digest).into()
+    }),
+];
+
+/// Fails early when results could not be written later.
+///
+/// # Errors
+/// When the folder cannot be made or written.
+pub fn probe(parent: &Path) -> Result<(), Error> {
+    let folder = Folder::create(parent, &format!("probe-{}", std::process::id()))?;
+    drop(folder);
+    Ok(())
+}

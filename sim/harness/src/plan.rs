@@ -1,0 +1,712 @@
+//! Plans: what to run, in TOML. Unknown keys are refused; every error names file, line and key.
+
+use crate::error::Error;
+use crate::level::{Level, LevelConfig};
+use crate::places;
+use quorate_consensus::registry::EngineKind;
+use quorate_core::Span;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// An experiment.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// Names the results folder.
+    pub name: String,
+    /// What is made of the cells.
+    pub kind: Kind,
+    /// Master seed of all streams.
+    #[serde(default = "default_seed")]
+    pub seed: u64,
+    /// Independent replications of every cell; at least 2, at least 10 for a verdict.
+    pub replications: u32,
+    /// Confidence of the intervals, before the correction for several comparisons.
+    #[serde(default = "default_confidence")]
+    pub confidence: f64,
+    /// Nodes and links.
+    pub network: NetworkPlan,
+    /// The machines.
+    #[serde(default)]
+    pub node: NodePlan,
+    /// The adversary that finality is held against.
+    #[serde(default)]
+    pub adversary: AdversaryPlan,
+    /// What arrives: `name`, and the workload's own keys.
+    pub workload: toml::Table,
+    /// How much of it, for how long.
+    pub load: LoadPlan,
+    /// What is compared.
+    pub engines: Vec<EnginePlan>,
+    /// What must hold.
+    #[serde(default)]
+    pub levels: Vec<LevelConfig>,
+    /// What goes wrong.
+    #[serde(default)]
+    pub faults: Vec<FaultPlan>,
+    /// When a unit is given up.
+    #[serde(default)]
+    pub limits: LimitsPlan,
+}
+
+impl Plan {
+    /// Whether load is offered at given rates; a replay takes the workload as it is.
+    pub fn is_swept(&self) -> bool {
+        self.kind != Kind::Replay
+    }
+}
+
+const fn default_seed() -> u64 {
+    1
+}
+
+const fn default_confidence() -> f64 {
+    0.95
+}
+
+/// What is made of the cells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A verdict against service levels, with what limits each engine, and the curves.
+    Compare,
+    /// Goodput and latency against offered load.
+    Curve,
+    /// One pass over the workload as it is; no load is offered.
+    Replay,
+}
+
+/// Nodes and links.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkPlan {
+    /// Nodes, one an organisation; node `i` stands in region `i mod regions`.
+    pub nodes: u32,
+    /// Names from one latency table, see `quorate list regions`; or one name with `one_way_ms`.
+    pub regions: Vec<String>,
+    /// One-way latency between all nodes in ms, instead of a table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub one_way_ms: Option<f64>,
+    /// Mean of the exponential jitter, in thousandths of the latency.
+    // assumption: 50; wide-area paths between data centres vary by a few percent.
+    #[serde(default = "default_jitter")]
+    pub jitter_permille: u32,
+    /// Uplink of each node in Mbit/s; 0 means unlimited.
+    // assumption: 1,000; a hospital's data-centre connection.
+    #[serde(default = "default_mbps")]
+    pub uplink_mbps: f64,
+    /// Downlink of each node in Mbit/s; 0 means unlimited.
+    #[serde(default = "default_mbps")]
+    pub downlink_mbps: f64,
+    /// Messages up to this size do not queue at the downlink.
+    // source: Ethernet's maximum transmission unit.
+    #[serde(default = "default_mtu")]
+    pub mtu_bytes: u64,
+    /// Connections that each node opens to others drawn at random; 0 means everybody with everybody.
+    #[serde(default)]
+    pub outbound: u32,
+}
+
+const fn default_jitter() -> u32 {
+    50
+}
+
+const fn default_mbps() -> f64 {
+    1_000.0
+}
+
+const fn default_mtu() -> u64 {
+    1_500
+}
+
+/// The machines.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NodePlan {
+    /// Cores of each node.
+    pub cores: u32,
+    /// Whether votes are checked on a core of their own (`own-core`) or behind all else (`shared`).
+    pub vote_checks: VoteChecks,
+    /// Making a signature, µs.
+    pub sign_us: f64,
+    /// Checking a signature, µs.
+    pub verify_us: f64,
+    /// Hashing 1,024 bytes, ns.
+    pub hash_kib_ns: u64,
+    /// Which view readers are served from.
+    pub read_level: ReadLevel,
+}
+
+impl Default for NodePlan {
+    fn default() -> Self {
+        let costs = quorate_core::Costs::REFERENCE;
+        Self {
+            // assumption: a small server.
+            cores: 4,
+            vote_checks: VoteChecks::OwnCore,
+            sign_us: costs.sign.as_ms() * 1e3,
+            verify_us: costs.verify.as_ms() * 1e3,
+            hash_kib_ns: costs.hash_kib.ns(),
+            // assumption: refusing access on an unfinal revocation harms nobody for long.
+            read_level: ReadLevel::Included,
+        }
+    }
+}
+
+/// Where votes are checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VoteChecks {
+    /// On a core of their own.
+    OwnCore,
+    /// On the node's cores.
+    Shared,
+}
+
+/// Which view readers are served from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReadLevel {
+    /// The head.
+    Included,
+    /// What is safe.
+    Safe,
+    /// What is final.
+    Final,
+}
+
+/// The adversary that finality is held against.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdversaryPlan {
+    /// Corrupt organisations; absent means the most that a Byzantine committee bears, ⌊(n−1)/3⌋.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub corrupt: Option<u32>,
+    /// Reversal risk at which a block counts as final.
+    pub final_risk: f64,
+    /// Reversal risk at which a block counts as safe.
+    pub safe_risk: f64,
+}
+
+impl Default for AdversaryPlan {
+    fn default() -> Self {
+        // assumption: one reversal in a million final blocks; one in a thousand for "safe".
+        Self {
+            corrupt: None,
+            final_risk: 1e-6,
+            safe_risk: 1e-3,
+        }
+    }
+}
+
+/// How much arrives, for how long.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoadPlan {
+    /// Offered writes per second, one cell each.
+    #[serde(default)]
+    pub offered_tps: Vec<f64>,
+    /// The offered load at which service levels are judged; one of `offered_tps`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decide_at_tps: Option<f64>,
+    /// Measured span, s.
+    #[serde(default = "default_duration")]
+    pub duration_s: f64,
+    /// How long the run then waits for what was submitted in it, s.
+    #[serde(default = "default_drain")]
+    pub drain_s: f64,
+}
+
+const fn default_duration() -> f64 {
+    600.0
+}
+
+const fn default_drain() -> f64 {
+    1_800.0
+}
+
+/// One engine of the comparison.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnginePlan {
+    /// Name in the registry.
+    pub name: String,
+    /// Name in the results; absent means `name`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// Measured span for this engine, s, instead of the load's: slow finality needs longer ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_s: Option<f64>,
+    /// The engine's own keys; `preset` starts from a named set.
+    #[serde(default)]
+    pub config: toml::Table,
+}
+
+impl EnginePlan {
+    /// The name in the results.
+    pub fn label(&self) -> &str {
+        self.label.as_deref().unwrap_or(&self.name)
+    }
+
+    /// The registry's entry; the plan was checked.
+    pub fn kind(&self) -> EngineKind {
+        EngineKind::from_name(&self.name).expect("the plan was checked")
+    }
+}
+
+/// One fault.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FaultPlan {
+    /// Start, s.
+    pub from_s: f64,
+    /// End, s; absent means for the rest of the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until_s: Option<f64>,
+    /// Nodes that are down.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub crash: Vec<u32>,
+    /// Nodes cut off from the others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub partition: Vec<u32>,
+}
+
+/// When a unit is given up.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsPlan {
+    /// Events executed.
+    pub events: u64,
+    /// Transactions pending at once.
+    pub pending: u64,
+}
+
+impl Default for LimitsPlan {
+    fn default() -> Self {
+        // assumption: far beyond any plan here; they stop a plan that would eat the machine.
+        Self {
+            events: 2_000_000_000,
+            pending: 20_000_000,
+        }
+    }
+}
+
+/// A built-in plan.
+pub struct BuiltIn {
+    /// Its name.
+    pub name: &'static str,
+    /// What it asks.
+    pub about: &'static str,
+    /// Its text.
+    pub text: &'static str,
+}
+
+/// All built-in plans.
+pub const BUILT_IN: &[BuiltIn] = &[
+    BuiltIn {
+        name: "compare",
+        about: "12 hospitals in 3 regions: which engine meets the service levels?",
+        text: include_str!("../scenarios/compare.toml"),
+    },
+    BuiltIn {
+        name: "cdisc-pilot",
+        about: "replay of the CDISC pilot study from a folder of its SDTM tables",
+        text: include_str!("../scenarios/cdisc-pilot.toml"),
+    },
+];
+
+/// A plan with the text it came from, for messages.
+pub struct Source {
+    /// File name, or `built-in plan NAME`.
+    pub origin: String,
+    /// The text.
+    pub text: String,
+}
+
+impl Source {
+    /// A plan file, or a built-in plan by name.
+    ///
+    /// # Errors
+    /// When neither exists, or the file cannot be read.
+    pub fn open(name: &str) -> Result<Self, Error> {
+        if let Some(plan) = BUILT_IN.iter().find(|p| p.name == name) {
+            return Ok(Self {
+                origin: format!("built-in plan {name}"),
+                text: plan.text.to_owned(),
+            });
+        }
+        let text = std::fs::read_to_string(Path::new(name)).map_err(|e| {
+            let names: Vec<&str> = BUILT_IN.iter().map(|p| p.name).collect();
+            Error::missing(
+                format!("cannot read plan {name}: {e}"),
+                format!("give a file, or a built-in plan: {}", names.join(", ")),
+            )
+        })?;
+        Ok(Self {
+            origin: name.to_owned(),
+            text,
+        })
+    }
+
+    /// Applies `key.path=value` overrides and checks everything.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its file, line and key.
+    pub fn plan(&self, overrides: &[String]) -> Result<Plan, Error> {
+        // The file is read on its own first, so that its errors point at its own lines.
+        let base: Plan = toml::from_str(&self.text).map_err(|e| self.at_line(&e))?;
+        if overrides.is_empty() {
+            check::all(self, &base)?;
+            return Ok(base);
+        }
+        let mut table: toml::Table = toml::from_str(&self.text).expect("it was parsed above");
+        for text in overrides {
+            set(&mut table, text)?;
+        }
+        let plan = Plan::deserialize(table).map_err(|e| {
+            Error::config(
+                format!("-s {}: {}", overrides.join(" -s "), one_line(e.message())),
+                "keys are those of the plan, such as -s network.nodes=7",
+            )
+        })?;
+        check::all(self, &plan)?;
+        Ok(plan)
+    }
+
+    fn at_line(&self, error: &toml::de::Error) -> Error {
+        let line = error.span().map_or(1, |s| line_of(&self.text, s.start));
+        let message = one_line(error.message());
+        Error::config(
+            format!("{}:{line}: {message}", self.origin),
+            "`quorate init` writes a plan with every key and its meaning",
+        )
+    }
+
+    /// A message about a key of the plan.
+    pub(crate) fn at_key(&self, path: &str, why: &str, hint: &str) -> Error {
+        let line = find_key(&self.text, path);
+        let place = line.map_or_else(|| self.origin.clone(), |l| format!("{}:{l}", self.origin));
+        Error::config(format!("{place}: `{path}` {why}"), hint)
+    }
+}
+
+mod check {
+    use super::{EngineKind, Error, Kind, Level, Plan, Source, Span, places};
+    use crate::unit;
+
+    pub(super) fn all(source: &Source, plan: &Plan) -> Result<(), Error> {
+        name(source, plan)?;
+        network(source, plan)?;
+        node(source, plan)?;
+        adversary(source, plan)?;
+        load(source, plan)?;
+        engines(source, plan)?;
+        levels(source, plan)?;
+        faults(source, plan)
+    }
+
+    fn name(source: &Source, plan: &Plan) -> Result<(), Error> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        if plan.name.is_empty() || !plan.name.chars().all(plain) {
+            return Err(source.at_key(
+                "name",
+                &format!("is {:?}", plan.name),
+                "it names a folder: use letters, digits, - and _",
+            ));
+        }
+        if plan.replications < 2 {
+            return Err(source.at_key(
+                "replications",
+                &format!("is {}, too few for an interval", plan.replications),
+                "use at least 10",
+            ));
+        }
+        if !(0.5..1.0).contains(&plan.confidence) {
+            return Err(source.at_key(
+                "confidence",
+                &format!("is {}", plan.confidence),
+                "use a share such as 0.95",
+            ));
+        }
+        Ok(())
+    }
+
+    fn network(source: &Source, plan: &Plan) -> Result<(), Error> {
+        let net = &plan.network;
+        if net.nodes == 0 {
+            return Err(source.at_key("network.nodes", "is 0", "at least one node must exist"));
+        }
+        if net.regions.is_empty() {
+            return Err(source.at_key("network.regions", "is empty", "name at least one region"));
+        }
+        for (key, value) in [
+            ("uplink_mbps", net.uplink_mbps),
+            ("downlink_mbps", net.downlink_mbps),
+        ] {
+            if value < 0.0 || !value.is_finite() {
+                let path = format!("network.{key}");
+                return Err(source.at_key(
+                    &path,
+                    &format!("is {value}, a negative rate"),
+                    "give Mbit/s, or 0 for unlimited",
+                ));
+            }
+        }
+        match net.one_way_ms {
+            Some(ms) if ms < 0.0 || !ms.is_finite() => Err(source.at_key(
+                "network.one_way_ms",
+                &format!("is {ms}"),
+                "a latency is at least 0 ms",
+            )),
+            Some(_) => Ok(()),
+            None => places::latencies(&net.regions).map(|_| ()).map_err(|name| {
+                source.at_key(
+                    "network.regions",
+                    &format!("names {name:?}, which is not in the latency table of the first"),
+                    "`quorate list regions` shows the tables; or set one_way_ms",
+                )
+            }),
+        }
+    }
+
+    fn node(source: &Source, plan: &Plan) -> Result<(), Error> {
+        if plan.node.cores == 0 {
+            return Err(source.at_key("node.cores", "is 0", "a node has at least one core"));
+        }
+        for (key, value) in [
+            ("sign_us", plan.node.sign_us),
+            ("verify_us", plan.node.verify_us),
+        ] {
+            if !(0.0..=1e9).contains(&value) {
+                let path = format!("node.{key}");
+                return Err(source.at_key(&path, &format!("is {value}"), "give microseconds"));
+            }
+        }
+        Ok(())
+    }
+
+    fn adversary(source: &Source, plan: &Plan) -> Result<(), Error> {
+        let adversary = &plan.adversary;
+        let n = plan.network.nodes;
+        if let Some(corrupt) = adversary.corrupt.filter(|&c| c > n) {
+            return Err(source.at_key(
+                "adversary.corrupt",
+                &format!("is {corrupt} of {n} organisations"),
+                "name at most as many as there are nodes",
+            ));
+        }
+        let (fin, safe) = (adversary.final_risk, adversary.safe_risk);
+        if !(fin > 0.0 && fin <= safe && safe < 1.0) {
+            return Err(source.at_key(
+                "adversary.final_risk",
+                &format!("is {fin} and safe_risk {safe}"),
+                "both lie between 0 and 1, and final is the smaller risk",
+            ));
+        }
+        Ok(())
+    }
+
+    fn load(source: &Source, plan: &Plan) -> Result<(), Error> {
+        let load = &plan.load;
+        if let Some(tps) = load
+            .offered_tps
+            .iter()
+            .find(|t| **t <= 0.0 || !t.is_finite())
+        {
+            return Err(source.at_key(
+                "load.offered_tps",
+                &format!("holds {tps}, not a positive rate"),
+                "give transactions per second above 0",
+            ));
+        }
+        if plan.kind != Kind::Replay && load.offered_tps.is_empty() {
+            return Err(source.at_key(
+                "load.offered_tps",
+                "is empty",
+                "list the offered loads in transactions per second",
+            ));
+        }
+        let exists = |tps: f64| load.offered_tps.iter().any(|t| (t - tps).abs() < 1e-9);
+        if plan.kind == Kind::Compare && !load.decide_at_tps.is_some_and(exists) {
+            return Err(source.at_key(
+                "load.decide_at_tps",
+                "is not one of offered_tps",
+                "name the load at which the service levels are judged",
+            ));
+        }
+        for (key, value) in [("duration_s", load.duration_s), ("drain_s", load.drain_s)] {
+            if value <= 0.0 || !value.is_finite() {
+                let path = format!("load.{key}");
+                return Err(source.at_key(&path, &format!("is {value}"), "give seconds above 0"));
+            }
+        }
+        Ok(())
+    }
+
+    fn engines(source: &Source, plan: &Plan) -> Result<(), Error> {
+        if plan.engines.is_empty() {
+            return Err(source.at_key("engines", "is empty", "add an [[engines]] table"));
+        }
+        for (i, engine) in plan.engines.iter().enumerate() {
+            if EngineKind::from_name(&engine.name).is_none() {
+                let names: Vec<&str> = EngineKind::ALL.iter().map(|k| k.name()).collect();
+                return Err(source.at_key(
+                    &format!("engines.{i}.name"),
+                    &format!("is {:?}, which is no engine", engine.name),
+                    &format!("engines: {}", names.join(", ")),
+                ));
+            }
+            if plan.engines[..i]
+                .iter()
+                .any(|e| e.label() == engine.label())
+            {
+                return Err(source.at_key(
+                    &format!("engines.{i}.label"),
+                    &format!("{:?} stands twice", engine.label()),
+                    "give each its own label",
+                ));
+            }
+            unit::check_engine(plan, i).map_err(|invalid| {
+                let path = format!("engines.{i}.config.{}", invalid.key);
+                let path = path.trim_end_matches('.');
+                source.at_key(path, &invalid.why, &invalid.hint)
+            })?;
+        }
+        Ok(())
+    }
+
+    fn levels(source: &Source, plan: &Plan) -> Result<(), Error> {
+        for (i, level) in plan.levels.iter().enumerate() {
+            Level::parse(&level.expect).map_err(|why| {
+                let path = format!("levels.{i}.expect");
+                source.at_key(
+                    &path,
+                    &format!("is {:?}: {why}", level.expect),
+                    crate::level::GRAMMAR,
+                )
+            })?;
+        }
+        Ok(())
+    }
+
+    fn faults(source: &Source, plan: &Plan) -> Result<(), Error> {
+        for (i, fault) in plan.faults.iter().enumerate() {
+            let path = format!("faults.{i}.from_s");
+            if fault.from_s < 0.0 || fault.until_s.is_some_and(|u| u <= fault.from_s) {
+                let why = "does not come before until_s, or is negative";
+                return Err(source.at_key(
+                    &path,
+                    why,
+                    "a fault starts at 0 s or later and then ends",
+                ));
+            }
+            if fault.crash.is_empty() == fault.partition.is_empty() {
+                let why = "belongs to a fault with neither or both of crash and partition";
+                return Err(source.at_key(&path, why, "list nodes under one of the two"));
+            }
+            let nodes = fault.crash.iter().chain(&fault.partition);
+            if let Some(bad) = nodes.copied().find(|&n| n >= plan.network.nodes) {
+                return Err(source.at_key(
+                    &path,
+                    &format!("belongs to a fault of node {bad}"),
+                    &format!("nodes are 0 to {}", plan.network.nodes - 1),
+                ));
+            }
+            let _ = Span::from_s_f64(fault.from_s);
+        }
+        Ok(())
+    }
+}
+
+/// Sets one key of a table from `a.b.c=value`; the value is TOML, or else a string.
+fn set(table: &mut toml::Table, text: &str) -> Result<(), Error> {
+    let usage = || {
+        Error::config(
+            format!("-s {text}: not key=value"),
+            "for example -s load.duration_s=60",
+        )
+    };
+    let (path, value) = text.split_once('=').ok_or_else(usage)?;
+    let parsed: Result<toml::Table, _> = toml::from_str(&format!("value = {value}"));
+    let value = match parsed {
+        Ok(mut table) => table.remove("value").expect("just parsed"),
+        Err(_) => toml::Value::String(value.to_owned()),
+    };
+    let mut keys: Vec<&str> = path.split('.').collect();
+    let last = keys.pop().filter(|k| !k.is_empty()).ok_or_else(usage)?;
+    let mut at = table;
+    for (i, key) in keys.iter().enumerate() {
+        let empty = || toml::Value::Table(toml::Table::new());
+        at = match at.entry(*key).or_insert_with(empty) {
+            toml::Value::Table(table) => table,
+            // The number of an element follows an array's name: engines.0.config.period_ms.
+            toml::Value::Array(list) => {
+                let place = keys.get(i + 1).and_then(|k| k.parse::<usize>().ok());
+                let inner = place.and_then(|p| list.get_mut(p)).ok_or_else(usage)?;
+                return set_in(inner, &keys[i + 2..], last, value, usage);
+            }
+            _ => return Err(usage()),
+        };
+    }
+    at.insert(last.to_owned(), value);
+    Ok(())
+}
+
+/// The rest of a path, inside an element of an array.
+fn set_in(
+    element: &mut toml::Value,
+    keys: &[&str],
+    last: &str,
+    value: toml::Value,
+    usage: impl Fn() -> Error,
+) -> Result<(), Error> {
+    let mut at = element.as_table_mut().ok_or_else(&usage)?;
+    for key in keys {
+        let empty = || toml::Value::Table(toml::Table::new());
+        at = at
+            .entry(*key)
+            .or_insert_with(empty)
+            .as_table_mut()
+            .ok_or_else(&usage)?;
+    }
+    at.insert(last.to_owned(), value);
+    Ok(())
+}
+
+fn one_line(message: &str) -> String {
+    message.lines().collect::<Vec<_>>().join(" ")
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    text[..offset.min(text.len())].matches('\n').count() + 1
+}
+
+/// The line of a key such as `engines.1.config.period_ms`, or of the nearest table above it.
+fn find_key(text: &str, path: &str) -> Option<usize> {
+    let document = toml::de::DeTable::parse(text).ok()?;
+    let mut span = None;
+    let mut table = Some(document.get_ref());
+    let mut array: Option<&toml::de::DeArray<'_>> = None;
+    for part in path.split('.') {
+        let value = match (table, array) {
+            (Some(t), _) => t
+                .iter()
+                .find(|(k, _)| k.get_ref() == part)
+                .map(|(k, v)| (k.span(), v)),
+            (None, Some(a)) => part
+                .parse()
+                .ok()
+                .and_then(|i: usize| a.get(i))
+                .map(|v| (v.span(), v)),
+            (None, None) => None,
+        };
+        let Some((at, value)) = value else { break };
+        span = Some(at);
+        (table, array) = match value.get_ref() {
+            toml::de::DeValue::Table(t) => (Some(t), None),
+            toml::de::DeValue::Array(a) => (None, Some(a)),
+            _ => (None, None),
+        };
+    }
+    span.map(|s| line_of(text, s.start))
+}

@@ -1,0 +1,161 @@
+//! Statistics of cells: one sample a replication, Student intervals across them.
+
+use crate::level::{Level as ServiceLevel, Metric, Statistic};
+use crate::plan::{Plan, ReadLevel};
+use crate::run::Cell;
+use crate::stats::{self, Interval};
+use crate::unit::{Done, UnitStatus, settled};
+use quorate_core::Level;
+use quorate_kernel::probe::LatencyHistogram;
+
+/// Percentiles that are reported where the sample supports them.
+pub const PERCENTILES: [f64; 5] = [50.0, 90.0, 95.0, 99.0, 99.9];
+
+/// A statistic is supported when this many independent samples lie beyond it.
+// assumption: ten, the usual rule for an empirical quantile.
+const BEYOND: f64 = 10.0;
+
+/// The status of a cell: that of its worst unit.
+pub fn status(cell: &Cell) -> UnitStatus {
+    let rank = |s: UnitStatus| match s {
+        UnitStatus::Ok => 0,
+        UnitStatus::NotSteady => 1,
+        UnitStatus::Saturated => 2,
+        UnitStatus::NoCommit => 3,
+        UnitStatus::Limit => 4,
+        UnitStatus::SafetyViolation => 5,
+    };
+    cell.units
+        .iter()
+        .map(|u| u.status)
+        .max_by_key(|&s| rank(s))
+        .unwrap_or(UnitStatus::NoCommit)
+}
+
+/// Latency histogram of a unit, of one class or of all together.
+pub fn latency(done: &Done, class: Option<usize>, level: Level) -> &LatencyHistogram {
+    match class {
+        Some(class) => &done.report.probe.classes[class].latency[level as usize],
+        None => &done.all[level as usize],
+    }
+}
+
+/// Milliseconds at a percentile.
+pub fn percentile_ms(histogram: &LatencyHistogram, p: f64) -> f64 {
+    histogram.value_at_quantile(p / 100.0) as f64 / 1e3
+}
+
+/// Mean in milliseconds.
+pub fn mean_ms(histogram: &LatencyHistogram) -> f64 {
+    histogram.mean() / 1e3
+}
+
+/// Seconds of the measured span after the warm-up.
+pub fn window_s(done: &Done) -> f64 {
+    let slices = quorate_kernel::probe::SLICES as f64;
+    done.report.horizon.as_s() * (slices - done.cut_slices as f64) / slices
+}
+
+/// Valid final transactions per second: of those submitted in the window where the unit was
+/// steady, else of those that became final in the second half.
+pub fn goodput_tps(done: &Done) -> f64 {
+    let probe = &done.report.probe;
+    if done.status == UnitStatus::Ok || done.status == UnitStatus::NotSteady {
+        let valid: u64 = probe.classes.iter().map(|c| c.valid).sum();
+        return valid as f64 / window_s(done);
+    }
+    let half = probe.finished.len() / 2;
+    let finished: u64 = probe.finished[half..].iter().sum();
+    finished as f64 / (done.report.horizon.as_s() / 2.0)
+}
+
+/// Goodput over the offered load that the ledger's rules would accept.
+pub fn goodput_share(done: &Done) -> f64 {
+    let classes = &done.report.probe.classes;
+    let submitted: u64 = classes.iter().map(|c| c.submitted).sum();
+    let settled: u64 = classes.iter().map(settled).sum();
+    let valid: u64 = classes.iter().map(|c| c.valid).sum();
+    if settled == 0 {
+        return 0.0;
+    }
+    let offered = submitted as f64 / window_s(done);
+    goodput_tps(done) / (offered * valid as f64 / settled as f64)
+}
+
+/// One sample a replication; units without one (nothing was measured) are left out.
+pub fn samples(cell: &Cell, of: impl Fn(&Done) -> Option<f64>) -> Vec<f64> {
+    cell.units
+        .iter()
+        .filter_map(of)
+        .filter(|x| x.is_finite())
+        .collect()
+}
+
+/// The value of a service level's left side in one unit, in ms or as a share.
+pub fn level_value(
+    plan: &Plan,
+    done: &Done,
+    level: &ServiceLevel,
+    classes: &[&str],
+) -> Option<f64> {
+    let class = classes.iter().position(|c| *c == level.class);
+    if level.metric == Metric::Goodput {
+        return Some(goodput_share(done));
+    }
+    let histogram = match level.metric {
+        Metric::Included => latency(done, class, Level::Included),
+        Metric::Safe => latency(done, class, Level::Safe),
+        Metric::Final => latency(done, class, Level::Final),
+        Metric::Exposure => {
+            let view = read_level(plan) as usize;
+            &done.report.probe.exposure[class?].longest[view]
+        }
+        Metric::Goodput => return None,
+    };
+    if histogram.is_empty() {
+        return None;
+    }
+    Some(match level.statistic {
+        Statistic::Mean => mean_ms(histogram),
+        Statistic::Percentile(p) => percentile_ms(histogram, p),
+        Statistic::Max => histogram.max() as f64 / 1e3,
+        Statistic::Rate => return None,
+    })
+}
+
+/// The core's level of the view that readers are served from.
+pub const fn read_level(plan: &Plan) -> Level {
+    match plan.node.read_level {
+        ReadLevel::Included => Level::Included,
+        ReadLevel::Safe => Level::Safe,
+        ReadLevel::Final => Level::Final,
+    }
+}
+
+/// Whether the cell's samples support a percentile: enough blocks with transactions, and enough
+/// transactions, lie beyond it. Transactions of one block are not independent.
+pub fn supports(cell: &Cell, count: u64, p: f64) -> bool {
+    let blocks: u64 = cell
+        .units
+        .iter()
+        .map(|u| u.report.chain.built - u.report.chain.empty)
+        .sum();
+    (count.min(blocks)) as f64 * (1.0 - p / 100.0) >= BEYOND
+}
+
+/// The interval of a sample.
+pub fn interval(samples: &[f64], confidence: f64) -> Interval {
+    stats::student_interval(samples, confidence)
+}
+
+/// Mean share of the fullest block resource.
+pub fn block_fill(done: &Done) -> f64 {
+    let chain = &done.report.chain;
+    chain.fill_ppm_sum as f64 / 1e6 / chain.built.max(1) as f64
+}
+
+/// Mean time from a block's building until another node has adopted it; `None` without a sample.
+pub fn adopt_delay_ms(done: &Done) -> Option<f64> {
+    let (mean, samples) = done.report.adopt_delay;
+    (samples > 0).then(|| mean.as_ms())
+}

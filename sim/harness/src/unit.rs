@@ -1,0 +1,478 @@
+//! One unit: a cell's replication, from plan to the kernel's report.
+
+use crate::plan::{Plan, ReadLevel, VoteChecks as PlanVoteChecks};
+use crate::workload::Workload;
+use crate::{places, stats};
+use quorate_consensus::registry::EngineVisitor;
+use quorate_core::finality::Level;
+use quorate_core::{
+    Adversary, Costs, Engine, Facts, Fault, FaultKind, Finality, Invalid, NodeId, Promises, Seed,
+    Span, Time, byzantine_bound,
+};
+use quorate_kernel::probe::LatencyHistogram;
+use quorate_kernel::{
+    Forms, NetworkConfig, OverlayConfig, Report, RunLimits, Setup, Simulation, Status, VoteChecks,
+};
+
+/// Which unit of a plan to run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Key {
+    /// Index into the plan's engines.
+    pub engine: usize,
+    /// Offered writes per second; `None` replays the workload as it is.
+    pub offered_tps: Option<f64>,
+    /// The replication.
+    pub replication: u32,
+    /// What is changed against the plan, to find what limits an engine.
+    pub tweak: Tweak,
+}
+
+/// A counterfactual: one resource twice as good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tweak {
+    /// As planned.
+    None,
+    /// Uplinks and downlinks twice as fast.
+    Bandwidth,
+    /// CPUs twice as fast.
+    Cpu,
+    /// Blocks twice as large, by every limit.
+    BlockSpace,
+    /// Latencies halved.
+    Latency,
+    /// Time between blocks halved.
+    Interval,
+    /// The plan's own faults, plus the first site's node down from the start.
+    SiteDown,
+}
+
+impl Tweak {
+    /// Those that ask what limits an engine.
+    pub const LIMITS: [Self; 5] = [
+        Self::Bandwidth,
+        Self::Cpu,
+        Self::BlockSpace,
+        Self::Latency,
+        Self::Interval,
+    ];
+
+    /// What it is called in a verdict.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "as planned",
+            Self::Bandwidth => "bandwidth",
+            Self::Cpu => "CPU",
+            Self::BlockSpace => "block space",
+            Self::Latency => "network latency",
+            Self::Interval => "block interval",
+            Self::SiteDown => "one site down",
+        }
+    }
+}
+
+/// Keys of engines that set the time between blocks, and block limits.
+const INTERVAL_KEYS: [&str; 3] = ["period_ms", "block_interval_s", "request_timeout_ms"];
+const SPACE_KEYS: [&str; 3] = ["block_bytes", "block_txs", "block_exec_ms"];
+
+/// What an engine is under a plan, before anything is simulated.
+#[derive(Clone, Debug)]
+pub struct EngineSheet {
+    /// What the protocol is.
+    pub facts: Facts,
+    /// Its promises with the plan's nodes.
+    pub promises: Promises,
+    /// How blocks become final against the plan's adversary, or why they never do.
+    pub finality: Result<Finality, String>,
+    /// The adversary.
+    pub adversary: Adversary,
+    /// Its configuration, fully resolved.
+    pub resolved: toml::Table,
+    /// Members of the committee.
+    pub committee: Vec<NodeId>,
+}
+
+/// Checks an engine's configuration.
+///
+/// # Errors
+/// The key within its table, what is wrong and what to do.
+pub fn check_engine(plan: &Plan, engine: usize) -> Result<(), Invalid> {
+    struct Check<'p>(&'p Plan);
+    impl EngineVisitor for Check<'_> {
+        type Output = Result<(), Invalid>;
+        fn visit<E: Engine>(self, config: E::Config) -> Self::Output {
+            let n = self.0.network.nodes;
+            E::validate(&config, n)?;
+            let corrupt = self.0.adversary.corrupt.unwrap_or(0);
+            let promises = E::promises(&config, n);
+            let appointed = E::FACTS.family == quorate_core::Family::Authority;
+            if appointed && corrupt > promises.byzantine {
+                return Err(Invalid {
+                    key: "validators",
+                    why: format!(
+                        "is too small a committee for adversary.corrupt = {corrupt}: it bears {} liars",
+                        promises.byzantine
+                    ),
+                    hint: format!(
+                        "use at least {} validators, or fewer corrupt ones",
+                        3 * corrupt + 1
+                    ),
+                });
+            }
+            Ok(())
+        }
+    }
+    let entry = &plan.engines[engine];
+    let config = entry.config.clone();
+    entry.kind().visit(config, Check(plan)).unwrap_or_else(|e| {
+        let message = e.message().lines().collect::<Vec<_>>().join(" ");
+        Err(Invalid {
+            key: "",
+            why: format!("is wrong: {message}"),
+            hint: format!(
+                "`quorate list engines` shows the keys of {} with their defaults",
+                entry.name
+            ),
+        })
+    })
+}
+
+/// What an engine is under a plan. The plan must be checked.
+pub fn sheet(plan: &Plan, engine: usize) -> EngineSheet {
+    struct Sheet<'p>(&'p Plan);
+    impl EngineVisitor for Sheet<'_> {
+        type Output = EngineSheet;
+        fn visit<E: Engine>(self, config: E::Config) -> Self::Output {
+            let n = self.0.network.nodes;
+            let adversary = adversary(self.0);
+            EngineSheet {
+                facts: E::FACTS,
+                promises: E::promises(&config, n),
+                finality: E::finality(&config, &adversary),
+                adversary,
+                resolved: toml::Table::try_from(&config).expect("a configuration is a table"),
+                committee: E::committee(&config, n).members().collect(),
+            }
+        }
+    }
+    let entry = &plan.engines[engine];
+    entry
+        .kind()
+        .visit(entry.config.clone(), Sheet(plan))
+        .expect("the plan was checked")
+}
+
+/// The plan's adversary. Its delay is the mean over pairs of nodes of latency with jitter: what
+/// a block needs at least. The delay that the run then measures stands beside it in the results.
+fn adversary(plan: &Plan) -> Adversary {
+    let n = plan.network.nodes;
+    let corrupt = plan.adversary.corrupt.unwrap_or_else(|| byzantine_bound(n));
+    let network = network(plan, Tweak::None);
+    let mean = network.mean_latency();
+    Adversary {
+        share: f64::from(corrupt) / f64::from(n),
+        risk: plan.adversary.final_risk,
+        safe_risk: plan.adversary.safe_risk,
+        delay: mean.scale(1_000 + u64::from(network.jitter_permille), 1_000),
+    }
+}
+
+fn network(plan: &Plan, tweak: Tweak) -> NetworkConfig {
+    let net = &plan.network;
+    let regions = net.regions.len();
+    let one_way = match net.one_way_ms {
+        Some(ms) => vec![vec![Span::from_ms_f64(ms); regions]; regions],
+        None => places::latencies(&net.regions).expect("the plan was checked"),
+    };
+    let halve = |span: &Span| {
+        if tweak == Tweak::Latency {
+            span.scale(1, 2)
+        } else {
+            *span
+        }
+    };
+    let factor = if tweak == Tweak::Bandwidth { 2 } else { 1 };
+    let bps = |mbps: f64| (mbps * 1e6) as u64 * factor;
+    NetworkConfig {
+        region_of: (0..net.nodes)
+            .map(|i| (i as usize % regions) as u8)
+            .collect(),
+        one_way: one_way
+            .iter()
+            .map(|row| row.iter().map(halve).collect())
+            .collect(),
+        jitter_permille: net.jitter_permille,
+        uplink_bps: bps(net.uplink_mbps),
+        downlink_bps: bps(net.downlink_mbps),
+        mtu_bytes: net.mtu_bytes,
+        overlay: match net.outbound {
+            0 => OverlayConfig::Mesh,
+            outbound => OverlayConfig::Random { outbound },
+        },
+    }
+}
+
+fn costs(plan: &Plan) -> Costs {
+    let us = |us: f64| Span::from_ms_f64(us / 1e3);
+    Costs {
+        sign: us(plan.node.sign_us),
+        verify: us(plan.node.verify_us),
+        hash_kib: Span::from_ns(plan.node.hash_kib_ns),
+    }
+}
+
+fn faults(plan: &Plan, tweak: Tweak) -> Vec<Fault> {
+    let s = |s: f64| Time::ZERO + Span::from_s_f64(s);
+    let mut faults: Vec<Fault> = plan
+        .faults
+        .iter()
+        .map(|f| Fault {
+            from: s(f.from_s),
+            until: f.until_s.map_or(Time::NEVER, s),
+            what: if f.crash.is_empty() {
+                FaultKind::Partition(f.partition.clone())
+            } else {
+                FaultKind::Crash(f.crash.clone())
+            },
+        })
+        .collect();
+    if tweak == Tweak::SiteDown {
+        let what = FaultKind::Crash(vec![0]);
+        faults.push(Fault {
+            from: Time::ZERO,
+            until: Time::NEVER,
+            what,
+        });
+    }
+    faults
+}
+
+/// The engine's table with a counterfactual applied. What the plan leaves out stays out, so that
+/// keys which follow from others follow the changed ones.
+fn tweaked(planned: &toml::Table, resolved: &toml::Table, tweak: Tweak) -> toml::Table {
+    let mut table = planned.clone();
+    let (keys, factor): (&[&str], f64) = match tweak {
+        Tweak::Interval => {
+            // Half of a whole second is none; the engine's default follows the period.
+            table.remove("whole_second_timestamps");
+            (&INTERVAL_KEYS, 0.5)
+        }
+        Tweak::BlockSpace => (&SPACE_KEYS, 2.0),
+        _ => return table,
+    };
+    for &key in keys {
+        let changed = match resolved.get(key) {
+            Some(toml::Value::Integer(i)) => toml::Value::Integer((*i as f64 * factor) as i64),
+            Some(toml::Value::Float(x)) => toml::Value::Float(x * factor),
+            _ => continue,
+        };
+        table.insert(key.to_owned(), changed);
+    }
+    table
+}
+
+/// Everything about a unit that a setup needs; shared with tests that drive the kernel themselves.
+pub fn setup(
+    plan: &Plan,
+    key: Key,
+    finality: Finality,
+    sites: u32,
+    horizon: Time,
+    seed: Seed,
+) -> Setup {
+    let n = plan.network.nodes;
+    let level = match plan.node.read_level {
+        ReadLevel::Included => Level::Included,
+        ReadLevel::Safe => Level::Safe,
+        ReadLevel::Final => Level::Final,
+    };
+    Setup {
+        network: network(plan, key.tweak),
+        cores: plan.node.cores,
+        cpu_speed: if key.tweak == Tweak::Cpu { 2 } else { 1 },
+        costs: costs(plan),
+        vote_checks: match plan.node.vote_checks {
+            PlanVoteChecks::OwnCore => VoteChecks::OwnCore,
+            PlanVoteChecks::Shared => VoteChecks::Shared,
+        },
+        faults: faults(plan, key.tweak),
+        finality,
+        tolerated: byzantine_bound(n),
+        serving: (0..sites).map(|s| NodeId::new(s % n)).collect(),
+        horizon,
+        drain: Span::from_s_f64(plan.load.drain_s),
+        may_cut: key.offered_tps.is_some(),
+        read_level: level,
+        limits: RunLimits {
+            events: plan.limits.events,
+            pending: plan.limits.pending as usize,
+        },
+        forms: Forms::FAST,
+        seed,
+    }
+}
+
+/// How a unit counts in the statistics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnitStatus {
+    /// Steady and accounted for.
+    Ok,
+    /// The backlog grew, or more was pending than allowed.
+    Saturated,
+    /// The warm-up did not end within the first half.
+    NotSteady,
+    /// Nothing became final.
+    NoCommit,
+    /// Given up: too many events, or the drain ended before all was final.
+    Limit,
+    /// A protocol's promise was broken.
+    SafetyViolation,
+}
+
+impl UnitStatus {
+    /// The name in results.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Saturated => "saturated",
+            Self::NotSteady => "not_steady",
+            Self::NoCommit => "no_commit",
+            Self::Limit => "limit",
+            Self::SafetyViolation => "safety_violation",
+        }
+    }
+}
+
+/// A finished unit.
+pub struct Done {
+    /// Which.
+    pub key: Key,
+    /// How it counts.
+    pub status: UnitStatus,
+    /// Slices cut off as warm-up.
+    pub cut_slices: usize,
+    /// The kernel's report, warm-up cut.
+    pub report: Report,
+    /// Latencies of all classes together, by level.
+    pub all: [LatencyHistogram; 3],
+}
+
+/// Runs one unit. The plan must be checked and the engine's finality must exist.
+pub fn run(plan: &Plan, workload: &Workload, sheet: &EngineSheet, key: Key) -> Done {
+    struct Go<'p> {
+        plan: &'p Plan,
+        workload: &'p Workload,
+        finality: Finality,
+        key: Key,
+    }
+    impl EngineVisitor for Go<'_> {
+        type Output = Report;
+        fn visit<E: Engine>(self, config: E::Config) -> Report {
+            let seed = Seed::new(self.plan.seed, self.key.replication);
+            let sites = self.workload.sites();
+            let horizon = self.workload.horizon(self.plan, self.key);
+            let setup = setup(self.plan, self.key, self.finality, sites, horizon, seed);
+            let (load, ledger) = self.workload.open(self.key.offered_tps, seed);
+            let mut sim = Simulation::<E>::new(&config, setup, load, ledger.as_ref());
+            sim.run();
+            sim.finish()
+        }
+    }
+    let finality = sheet
+        .finality
+        .clone()
+        .expect("an engine without finality is not run");
+    let go = Go {
+        plan,
+        workload,
+        finality,
+        key,
+    };
+    let entry = &plan.engines[key.engine];
+    let table = tweaked(&entry.config, &sheet.resolved, key.tweak);
+    let kind = entry.kind();
+    let mut report = kind
+        .visit(table, go)
+        .expect("a resolved configuration is valid");
+    let (status, cut_slices) = settle(&mut report, key, plan.confidence);
+    let all = Level::ALL.map(|level| merged(&report, level));
+    Done {
+        key,
+        status,
+        cut_slices,
+        report,
+        all,
+    }
+}
+
+fn merged(report: &Report, level: Level) -> LatencyHistogram {
+    let mut all = LatencyHistogram::new(3).expect("three digits are supported");
+    for class in &report.probe.classes {
+        all.add(&class.latency[level as usize])
+            .expect("it grows as needed");
+    }
+    all
+}
+
+/// Cuts the warm-up and judges whether the unit was steady.
+fn settle(report: &mut Report, key: Key, confidence: f64) -> (UnitStatus, usize) {
+    let steady = key.offered_tps.is_some();
+    let status = match report.status {
+        Status::Ok => UnitStatus::Ok,
+        Status::NoCommit => UnitStatus::NoCommit,
+        Status::Saturated => UnitStatus::Saturated,
+        Status::Limit => UnitStatus::Limit,
+        Status::SafetyViolation => UnitStatus::SafetyViolation,
+    };
+    if !steady {
+        return (status, 0);
+    }
+    if status != UnitStatus::Ok {
+        report.probe.cut(0);
+        return (status, 0);
+    }
+    let cut = stats::mser5(&report.probe.latency_series_us());
+    let slices = cut.unwrap_or(0);
+    report.probe.cut(slices);
+    let status = if is_saturated(report, confidence) {
+        UnitStatus::Saturated
+    } else if is_cut_short(report) {
+        UnitStatus::Limit
+    } else if cut.is_none() {
+        UnitStatus::NotSteady
+    } else {
+        UnitStatus::Ok
+    };
+    (status, slices)
+}
+
+/// A trend or a remainder below this share of the offered load is noise.
+// assumption: the 1 % of the definition of the knee (goodput at least 99 % of the offered load).
+const MATERIAL: f64 = 0.01;
+
+/// How rarely a stationary backlog may look as if it grew: one unit in so many times `1 − confidence`.
+// assumption: a sweep has about this many units in a column.
+const UNITS: f64 = 50.0;
+
+/// Whether the backlog of the second half grows significantly and materially.
+fn is_saturated(report: &Report, confidence: f64) -> bool {
+    let probe = &report.probe;
+    let half = probe.backlog.len() / 2;
+    let backlog: Vec<f64> = probe.backlog[half..].iter().map(|&b| b as f64).collect();
+    let offered: u64 = probe.offered[half..].iter().sum();
+    let growth = stats::slope(&backlog).map_or(0.0, |t| t.slope * backlog.len() as f64);
+    let grows = stats::is_growing(&backlog, 1.0 - (1.0 - confidence) / UNITS);
+    grows && growth > MATERIAL * offered as f64
+}
+
+/// Whether the drain ended before what was submitted in the window was final.
+fn is_cut_short(report: &Report) -> bool {
+    let classes = &report.probe.classes;
+    let submitted: u64 = classes.iter().map(|c| c.submitted).sum();
+    let settled: u64 = classes.iter().map(settled).sum();
+    submitted.saturating_sub(settled) as f64 > MATERIAL * submitted as f64
+}
+
+/// Measured transactions of a class that are final, whatever the verdict.
+pub fn settled(class: &quorate_kernel::probe::ClassCounts) -> u64 {
+    class.valid + class.expired + class.rejected.iter().sum::<u64>()
+}

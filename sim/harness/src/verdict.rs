@@ -1,0 +1,325 @@
+//! The verdict: which engine meets which service level, by which margin, and what limits it.
+
+use crate::level::{Level as ServiceLevel, LevelConfig, Metric, Statistic};
+use crate::plan::Plan;
+use crate::run::{Cell, Outcome};
+use crate::stats::{self, Interval};
+use crate::summary;
+use crate::unit::{Tweak, UnitStatus};
+use quorate_core::Finality;
+
+/// Whether a service level is met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The whole interval is inside.
+    Holds,
+    /// The whole interval is outside, or the engine cannot carry the load at all.
+    Fails,
+    /// The bound lies in the interval, or the sample does not support the statistic.
+    Undecided,
+}
+
+impl Answer {
+    /// The word in tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Holds => "holds",
+            Self::Fails => "fails",
+            Self::Undecided => "undecided",
+        }
+    }
+}
+
+/// One engine against one service level.
+pub struct Row {
+    /// Index into the plan's engines.
+    pub engine: usize,
+    /// Index into the plan's levels.
+    pub level: usize,
+    /// Under the plan's faults, or with one site down as well.
+    pub site_down: bool,
+    /// The verdict.
+    pub answer: Answer,
+    /// The value's interval at the corrected confidence, ms or a share.
+    pub value: Interval,
+    /// Bound over value (or value over bound where more is better): above 1 is inside.
+    pub margin: Option<f64>,
+    /// What limits it, or why it cannot be said.
+    pub reason: String,
+}
+
+/// Judges every engine against every level, with and without one site down.
+pub fn judge(plan: &Plan, outcome: &Outcome, classes: &[&str]) -> Vec<Row> {
+    let comparisons = 2 * plan.engines.len() * plan.levels.len();
+    let confidence = stats::bonferroni(plan.confidence, comparisons.max(1));
+    let mut rows = Vec::new();
+    for engine in 0..plan.engines.len() {
+        for (level, config) in plan.levels.iter().enumerate() {
+            for site_down in [false, true] {
+                let judge = Judge {
+                    plan,
+                    outcome,
+                    classes,
+                    confidence,
+                    engine,
+                    config,
+                };
+                let (answer, value, margin, reason) = judge.row(site_down);
+                rows.push(Row {
+                    engine,
+                    level,
+                    site_down,
+                    answer,
+                    value,
+                    margin,
+                    reason,
+                });
+            }
+        }
+    }
+    rows
+}
+
+struct Judge<'a> {
+    plan: &'a Plan,
+    outcome: &'a Outcome,
+    classes: &'a [&'a str],
+    confidence: f64,
+    engine: usize,
+    config: &'a LevelConfig,
+}
+
+const NOTHING: Interval = Interval {
+    mean: None,
+    low: None,
+    high: None,
+    half_width: None,
+    n: 0,
+};
+
+impl Judge<'_> {
+    fn row(&self, site_down: bool) -> (Answer, Interval, Option<f64>, String) {
+        if let Err(why) = &self.outcome.sheets[self.engine].finality {
+            return (Answer::Fails, NOTHING, None, why.clone());
+        }
+        let tweak = if site_down {
+            Tweak::SiteDown
+        } else {
+            Tweak::None
+        };
+        let level = ServiceLevel::parse(&self.config.expect).expect("the plan was checked");
+        let Some(cell) = self.cell(tweak) else {
+            return (Answer::Undecided, NOTHING, None, "not simulated".to_owned());
+        };
+        let samples = self.samples(cell, &level);
+        let value = summary::interval(&samples, self.confidence);
+        let margin = value.mean.map(|v| {
+            if level.below {
+                level.bound / v
+            } else {
+                v / level.bound
+            }
+        });
+        let status = summary::status(cell);
+        match status {
+            UnitStatus::Saturated => {
+                return (Answer::Fails, value, margin, self.saturation());
+            }
+            UnitStatus::NoCommit => {
+                return (
+                    Answer::Fails,
+                    value,
+                    margin,
+                    "nothing became final".to_owned(),
+                );
+            }
+            UnitStatus::Limit => {
+                return (
+                    Answer::Undecided,
+                    value,
+                    margin,
+                    "given up before all was final: raise load.drain_s or limits.events".to_owned(),
+                );
+            }
+            UnitStatus::SafetyViolation => {
+                return (
+                    Answer::Fails,
+                    value,
+                    margin,
+                    "a safety promise was broken".to_owned(),
+                );
+            }
+            UnitStatus::Ok | UnitStatus::NotSteady => {}
+        }
+        if let Some(open) = self.unseen(cell, &level) {
+            let why = format!("{open} never reached every live site's view: run longer");
+            return (Answer::Undecided, value, margin, why);
+        }
+        let answer = self.answer(cell, &level, &value);
+        let reason = match answer {
+            Answer::Undecided => self.doubt(cell, &level, &samples),
+            _ if site_down => self.against_planned(&level, &samples),
+            _ => self.limiting(&level, &samples),
+        };
+        (answer, value, margin, reason)
+    }
+
+    /// Watched writes of a level's class that some live site never saw; they are in no percentile.
+    fn unseen(&self, cell: &Cell, level: &ServiceLevel) -> Option<u64> {
+        let class = self.classes.iter().position(|c| *c == level.class)?;
+        let open = cell
+            .units
+            .iter()
+            .map(|u| u.report.probe.exposure[class].open)
+            .sum();
+        (level.metric == Metric::Exposure && open > 0).then_some(open)
+    }
+
+    /// Why more arrives than can be committed: what raises the goodput most.
+    fn saturation(&self) -> String {
+        let goodput = |tweak| {
+            let cell = self.cell(tweak)?;
+            let samples = summary::samples(cell, |u| Some(summary::goodput_tps(u)));
+            (!samples.is_empty()).then_some(samples)
+        };
+        let Some(base) = goodput(Tweak::None) else {
+            return "saturated".to_owned();
+        };
+        let moves = Tweak::LIMITS
+            .into_iter()
+            .filter_map(|tweak| Some((change(&base, &goodput(tweak)?)?, tweak.name())));
+        match moves.max_by(|a, b| a.0.total_cmp(&b.0)) {
+            Some((change, what)) if change > VISIBLE => {
+                format!("saturated; better {what}: {:+.0} % goodput", 100.0 * change)
+            }
+            _ => "saturated: more arrives than it can commit".to_owned(),
+        }
+    }
+
+    fn cell(&self, tweak: Tweak) -> Option<&Cell> {
+        self.outcome
+            .cell(self.engine, self.plan.load.decide_at_tps, tweak)
+    }
+
+    fn samples(&self, cell: &Cell, level: &ServiceLevel) -> Vec<f64> {
+        summary::samples(cell, |u| {
+            summary::level_value(self.plan, u, level, self.classes)
+        })
+    }
+
+    fn answer(&self, cell: &Cell, level: &ServiceLevel, value: &Interval) -> Answer {
+        let (Some(low), Some(high)) = (value.low, value.high) else {
+            return Answer::Undecided;
+        };
+        if !self.is_supported(cell, level) {
+            return Answer::Undecided;
+        }
+        let (inside, outside) = if level.below {
+            (high < level.bound, low >= level.bound)
+        } else {
+            // Goodput is at most the offered load: at the bound it is met.
+            (low >= level.bound, high < level.bound)
+        };
+        match (inside, outside) {
+            (true, _) => Answer::Holds,
+            (_, true) => Answer::Fails,
+            _ => Answer::Undecided,
+        }
+    }
+
+    fn is_supported(&self, cell: &Cell, level: &ServiceLevel) -> bool {
+        let Statistic::Percentile(p) = level.statistic else {
+            return true;
+        };
+        let class = self.classes.iter().position(|c| *c == level.class);
+        let count = |u: &crate::unit::Done| {
+            let classes = &u.report.probe.classes;
+            class.map_or_else(
+                || classes.iter().map(|c| c.submitted).sum(),
+                |c| classes[c].submitted,
+            )
+        };
+        let count: u64 = cell.units.iter().map(count).sum();
+        summary::supports(cell, count, p)
+    }
+
+    fn doubt(&self, cell: &Cell, level: &ServiceLevel, samples: &[f64]) -> String {
+        if samples.is_empty() {
+            return format!("no {} was measured", level.class);
+        }
+        if !self.is_supported(cell, level) {
+            return format!("too few samples for {}: run longer", level.statistic);
+        }
+        "the bound lies in the interval: run more replications".to_owned()
+    }
+
+    fn against_planned(&self, level: &ServiceLevel, samples: &[f64]) -> String {
+        let Some(base) = self.cell(Tweak::None).map(|c| self.samples(c, level)) else {
+            return String::new();
+        };
+        match change(&base, samples) {
+            Some(change) => format!("{:+.0} % against all sites up", 100.0 * change),
+            None => String::new(),
+        }
+    }
+
+    /// The counterfactual that moves the value most, under common random numbers.
+    fn limiting(&self, level: &ServiceLevel, base: &[f64]) -> String {
+        let mut moves: Vec<(f64, String)> = Vec::new();
+        for tweak in Tweak::LIMITS {
+            let Some(cell) = self.cell(tweak) else {
+                continue;
+            };
+            if let Some(change) = change(base, &self.samples(cell, level)) {
+                let how = if tweak == Tweak::Latency || tweak == Tweak::Interval {
+                    "halved"
+                } else {
+                    "doubled"
+                };
+                moves.push((change, format!("{} {how}", tweak.name())));
+            }
+        }
+        if let Some(change) = self.finality_one_down(level, base) {
+            moves.push((change, "finality one level down".to_owned()));
+        }
+        let sign = if level.below { -1.0 } else { 1.0 };
+        let best = moves
+            .into_iter()
+            .max_by(|a, b| (sign * a.0).total_cmp(&(sign * b.0)));
+        match best {
+            Some((change, what)) if sign * change > VISIBLE => {
+                format!("{what}: {:+.0} %", 100.0 * change)
+            }
+            _ => format!("nothing tried moves it by {} %", 100.0 * VISIBLE),
+        }
+    }
+
+    fn finality_one_down(&self, level: &ServiceLevel, base: &[f64]) -> Option<f64> {
+        let depth = matches!(
+            self.outcome.sheets[self.engine].finality,
+            Ok(Finality::Depth { .. })
+        );
+        if level.metric != Metric::Final || !depth {
+            return None;
+        }
+        let weaker = ServiceLevel {
+            metric: Metric::Safe,
+            ..level.clone()
+        };
+        change(base, &self.samples(self.cell(Tweak::None)?, &weaker))
+    }
+}
+
+/// A smaller change is not named.
+// assumption: below what an architect would act on.
+const VISIBLE: f64 = 0.02;
+
+/// Relative change of the mean; `None` unless both are there and pair up.
+fn change(base: &[f64], other: &[f64]) -> Option<f64> {
+    if base.is_empty() || base.len() != other.len() {
+        return None;
+    }
+    let mean = |x: &[f64]| x.iter().sum::<f64>() / x.len() as f64;
+    let base = mean(base);
+    (base > 0.0).then(|| mean(other) / base - 1.0)
+}

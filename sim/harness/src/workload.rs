@@ -1,0 +1,212 @@
+//! The plan's workload: its settings, checked once, and its arrivals, built anew for every unit.
+
+use crate::error::Error;
+use crate::level::{Level as ServiceLevel, Metric};
+use crate::plan::{Plan, Source};
+use crate::unit::Key;
+use quorate_core::{Class, Kind, Ledger, Load, Seed, Span, Time};
+use quorate_workloads::{self as workloads, Rate, Setup, WorkloadKind};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A workload that was checked.
+pub struct Workload {
+    spec: workloads::Workload,
+    /// Files are looked for from here.
+    folder: PathBuf,
+    classes: Vec<&'static str>,
+    sites: u32,
+    imported: Option<Vec<(String, u64)>>,
+}
+
+impl Workload {
+    /// Reads the plan's `[workload]` table and builds it once to see that it can be.
+    ///
+    /// # Errors
+    /// An unknown workload, key or preset, a value out of range, or an unusable file.
+    pub fn open_plan(source: &Source, plan: &Plan) -> Result<Self, Error> {
+        let mut table = plan.workload.clone();
+        let name = table
+            .remove("name")
+            .and_then(|n| n.as_str().map(str::to_owned));
+        let names: Vec<&str> = WorkloadKind::ALL.iter().map(|k| k.name()).collect();
+        let hint = format!("workloads: {}", names.join(", "));
+        let Some(name) = name else {
+            return Err(source.at_key("workload.name", "is missing", &hint));
+        };
+        let Some(kind) = WorkloadKind::from_name(&name) else {
+            return Err(source.at_key(
+                "workload.name",
+                &format!("is {name:?}, which is none"),
+                &hint,
+            ));
+        };
+        let spec = kind.parse(table).map_err(|e| {
+            let why = format!(
+                "is wrong: {}",
+                e.message().lines().collect::<Vec<_>>().join(" ")
+            );
+            source.at_key(
+                "workload",
+                &why,
+                &format!("`quorate list workloads` shows the keys of {name} with their defaults"),
+            )
+        })?;
+        let folder = Path::new(&source.origin)
+            .parent()
+            .map(Path::to_path_buf)
+            .unwrap_or_default();
+        let mut workload = Self {
+            spec,
+            folder,
+            classes: Vec::new(),
+            sites: 0,
+            imported: None,
+        };
+        let rate = plan
+            .load
+            .offered_tps
+            .first()
+            .copied()
+            .filter(|_| plan.is_swept());
+        let built = workload
+            .build(rate, Seed::new(plan.seed, 0))
+            .map_err(|e| refused(source, &e))?;
+        let classes = built.load.classes();
+        workload.classes = classes.iter().map(|c| c.name).collect();
+        check_levels(source, plan, classes)?;
+        workload.sites = built.load.sites();
+        workload.imported = built.import.map(|import| {
+            let skipped = import
+                .skipped
+                .iter()
+                .map(|(why, n)| (format!("skipped: {why}"), *n));
+            std::iter::once(("imported".to_owned(), import.arrivals))
+                .chain(skipped)
+                .collect()
+        });
+        Ok(workload)
+    }
+
+    fn build(
+        &self,
+        offered_tps: Option<f64>,
+        seed: Seed,
+    ) -> Result<workloads::Built, workloads::Error> {
+        let mut open = |path: &str| -> io::Result<Box<dyn io::Read>> {
+            let path = self.folder.join(path);
+            Ok(Box::new(std::fs::File::open(path)?))
+        };
+        let rate = offered_tps.map(|per_s| Rate::Flat { per_s });
+        self.spec.build(Setup {
+            rate,
+            seed,
+            open: &mut open,
+        })
+    }
+
+    /// The arrivals and rules of one unit.
+    ///
+    /// # Panics
+    /// When a file has become unusable since the plan was checked.
+    pub fn open(&self, offered_tps: Option<f64>, seed: Seed) -> (Box<dyn Load>, Box<dyn Ledger>) {
+        let built = self
+            .build(offered_tps, seed)
+            .expect("it was built when the plan was checked");
+        (built.load, built.ledger)
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        self.spec.kind().name()
+    }
+
+    /// Names of its classes.
+    pub fn classes(&self) -> Vec<&str> {
+        self.classes.clone()
+    }
+
+    /// Sites that submit.
+    pub const fn sites(&self) -> u32 {
+        self.sites
+    }
+
+    /// What became of an importer's rows: `imported`, and each reason for skipping.
+    pub fn imported(&self) -> Option<&[(String, u64)]> {
+        self.imported.as_deref()
+    }
+
+    /// Its table with every default.
+    pub fn resolved(&self) -> toml::Table {
+        let mut table = toml::Table::try_from(&self.spec).expect("settings are a table");
+        table.insert("name".to_owned(), self.name().into());
+        table
+    }
+
+    /// End of the measured span of a unit: just after the last arrival of a trace, else the engine's
+    /// or the plan's duration.
+    pub fn horizon(&self, plan: &Plan, key: Key) -> Time {
+        // A generator never ends; a trace does.
+        if self.imported.is_none() {
+            let seconds = plan.engines[key.engine]
+                .duration_s
+                .unwrap_or(plan.load.duration_s);
+            return Time::ZERO + Span::from_s_f64(seconds);
+        }
+        let (mut load, _) = self.open(None, Seed::new(plan.seed, key.replication));
+        let mut last = Time::ZERO;
+        while let Some(arrival) = load.next() {
+            last = arrival.at;
+        }
+        last + Span::from_ms(1)
+    }
+
+    /// A guess of what a unit costs, for the order of work only.
+    pub fn cost(&self, plan: &Plan, key: Key) -> f64 {
+        let seconds = plan.engines[key.engine]
+            .duration_s
+            .unwrap_or(plan.load.duration_s);
+        seconds * (50.0 + key.offered_tps.unwrap_or(10.0))
+    }
+}
+
+/// Service levels name classes that the workload has, and exposure only where it is measured.
+fn check_levels(source: &Source, plan: &Plan, classes: &[Class]) -> Result<(), Error> {
+    let watched = |c: &&Class| c.kind == Kind::WatchedWrite;
+    for (i, config) in plan.levels.iter().enumerate() {
+        let level = ServiceLevel::parse(&config.expect).expect("the plan was checked");
+        let fits: Vec<&str> = match level.metric {
+            Metric::Goodput => vec!["all"],
+            Metric::Exposure => classes.iter().filter(watched).map(|c| c.name).collect(),
+            Metric::Included | Metric::Safe | Metric::Final => {
+                let written = classes
+                    .iter()
+                    .filter(|c| c.kind != Kind::Read)
+                    .map(|c| c.name);
+                std::iter::once("all").chain(written).collect()
+            }
+        };
+        if !fits.contains(&level.class.as_str()) {
+            let why = format!(
+                "is {:?}: nothing is measured for {:?}",
+                config.expect, level.class
+            );
+            let hint = format!("this metric is measured for: {}", fits.join(", "));
+            return Err(source.at_key(&format!("levels.{i}.expect"), &why, &hint));
+        }
+    }
+    Ok(())
+}
+
+/// A workload's error, with the plan's line where it has one.
+fn refused(source: &Source, error: &workloads::Error) -> Error {
+    let text = error.to_string();
+    let (message, hint) = text.split_once("\nhint: ").unwrap_or((&text, ""));
+    match error {
+        workloads::Error::Setting { key, value, .. } => {
+            source.at_key(&format!("workload.{key}"), &format!("is {value}"), hint)
+        }
+        workloads::Error::Open { .. } => Error::missing(message, hint),
+        _ => Error::data(message.replace('\n', " "), hint),
+    }
+}
