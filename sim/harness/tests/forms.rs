@@ -1,0 +1,411 @@
+//! Every shortcut of the kernel against its naive form, over random configurations.
+
+mod kernel_world;
+
+use kernel_world::{Offered, World};
+use quorate_consensus::central::{self, Central};
+use quorate_consensus::nakamoto::{self, Nakamoto, Refresh, RelayRule};
+use quorate_consensus::qbft::{self, Qbft, RoundTimer};
+use quorate_core::{
+    Costs, Draws, Engine, Fault, FaultKind, Finality, Level, NodeId, Seed, Span, Time,
+};
+use quorate_kernel::{Forms, OverlayConfig, Report, Status, VoteChecks};
+use std::fmt::Debug;
+
+/// Which engine, with what.
+#[derive(Clone, Debug)]
+enum Chosen {
+    Qbft(qbft::Config),
+    Nakamoto(nakamoto::Config),
+    Central(central::Config),
+}
+
+impl Chosen {
+    fn run(&self, world: &World) -> Report {
+        match self {
+            Self::Qbft(config) => world.run::<Qbft>(config),
+            Self::Nakamoto(config) => world.run::<Nakamoto>(config),
+            Self::Central(config) => world.run::<Central>(config),
+        }
+    }
+
+    fn validate(&self, nodes: u32) {
+        let checked = match self {
+            Self::Qbft(config) => Qbft::validate(config, nodes),
+            Self::Nakamoto(config) => Nakamoto::validate(config, nodes),
+            Self::Central(config) => Central::validate(config, nodes),
+        };
+        assert_eq!(checked, Ok(()), "{self:?}");
+    }
+}
+
+fn pick<T: Clone>(draws: &mut Draws, of: &[T]) -> T {
+    of[draws.below(of.len() as u64) as usize].clone()
+}
+
+/// A configuration with every knob drawn from its number.
+fn configuration(number: u64) -> (World, Chosen) {
+    let d = &mut Seed::new(number, 0).stream("swarm", 0);
+    let n = pick(d, &[1, 2, 3, 4, 4, 5, 6, 7, 7, 9, 13]);
+    let (chosen, horizon) = match d.below(5) {
+        0 | 1 => draw_qbft(d, n),
+        2 | 3 => draw_nakamoto(d, n),
+        _ => draw_central(d),
+    };
+    let n = if matches!(chosen, Chosen::Central(_)) {
+        n.max(2)
+    } else {
+        n
+    };
+    let mut world = World::new(n, Span::ZERO, horizon);
+    draw_network(d, n, &mut world);
+    let setup = &mut world.setup;
+    setup.seed = Seed::new(number, 1);
+    setup.drain = pick(d, &[Span::ZERO, Span::from_s(2), Span::from_s(60)]);
+    setup.may_cut = d.chance(0.5);
+    setup.cores = pick(d, &[1, 2, 4]);
+    setup.costs = pick(
+        d,
+        &[
+            Costs::FREE,
+            Costs::REFERENCE,
+            // Slow enough that checks queue.
+            Costs {
+                sign: Span::from_ms(1),
+                verify: Span::from_ms(5),
+                hash_kib: Span::from_us(100),
+            },
+            // In step with the network, so that things coincide.
+            Costs {
+                sign: Span::ZERO,
+                verify: Span::from_ms(10),
+                hash_kib: Span::ZERO,
+            },
+        ],
+    );
+    setup.vote_checks = pick(
+        d,
+        &[VoteChecks::OwnCore, VoteChecks::OwnCore, VoteChecks::Shared],
+    );
+    setup.limits.pending = pick(d, &[usize::MAX, usize::MAX, 100]);
+    let fin = pick(d, &[1, 3, 6]);
+    setup.finality = match chosen {
+        Chosen::Nakamoto(_) => Finality::Depth {
+            safe: 1 + d.below(u64::from(fin)) as u32,
+            fin,
+        },
+        _ => Finality::Commit,
+    };
+    setup.read_level = pick(d, &Level::ALL);
+    draw_faults(d, n, horizon, &mut world.setup.faults);
+    draw_load(d, n, &mut world);
+    chosen.validate(n);
+    (world, chosen)
+}
+
+fn draw_qbft(d: &mut Draws, n: u32) -> (Chosen, Span) {
+    let period_ms = pick(d, &[200, 500, 1_000]);
+    let spec = d.chance(0.25);
+    let config = qbft::Config {
+        period_ms,
+        request_timeout_ms: period_ms * if spec { 2 } else { 1 + d.below(2) },
+        validators: if d.chance(0.3) {
+            1 + d.below(u64::from(n)) as u32
+        } else {
+            0
+        },
+        whole_second_timestamps: period_ms == 1_000 && d.chance(0.5),
+        timer: if spec {
+            RoundTimer::Spec
+        } else {
+            RoundTimer::Besu
+        },
+        early_round_change: d.chance(0.5),
+        empty_blocks: spec || d.chance(0.6),
+        block_bytes: pick(d, &[5_000, 50_000, 10_000_000]),
+        block_txs: pick(d, &[0, 1, 20]),
+        block_exec_ms: pick(d, &[0, 2, 100]),
+    };
+    (Chosen::Qbft(config), Span::from_s(10 + d.below(30)))
+}
+
+fn draw_nakamoto(d: &mut Draws, n: u32) -> (Chosen, Span) {
+    let config = nakamoto::Config {
+        block_interval_s: pick(d, &[0.5, 2.0, 10.0]),
+        retarget_blocks: pick(d, &[0, 0, 10]),
+        miners: if d.chance(0.3) {
+            1 + d.below(u64::from(n)) as u32
+        } else {
+            0
+        },
+        relay: pick(
+            d,
+            &[
+                RelayRule::Inv,
+                RelayRule::Inv,
+                RelayRule::Compact,
+                RelayRule::Push,
+                RelayRule::Direct,
+            ],
+        ),
+        template_refresh_s: pick(
+            d,
+            &[
+                Refresh::AtFind,
+                Refresh::Never,
+                Refresh::Every(Span::from_s(3)),
+            ],
+        ),
+        validation: pick(
+            d,
+            &[nakamoto::Validation::Bytes, nakamoto::Validation::Execution],
+        ),
+        block_bytes: pick(d, &[5_000, 1_000_000]),
+        block_txs: pick(d, &[0, 1, 20]),
+        ..nakamoto::Config::default()
+    };
+    (Chosen::Nakamoto(config), Span::from_s(60 + d.below(240)))
+}
+
+fn draw_central(d: &mut Draws) -> (Chosen, Span) {
+    let config = central::Config {
+        ttl_s: 3,
+        loop_wait_s: 1,
+        fsync_ms: pick(d, &[0.0, 2.0, 10.0]),
+        block_txs: pick(d, &[0, 20]),
+        ..central::Config::default()
+    };
+    (Chosen::Central(config), Span::from_s(10 + d.below(40)))
+}
+
+fn draw_network(d: &mut Draws, n: u32, world: &mut World) {
+    let net = &mut world.setup.network;
+    let regions = 1 + d.below(3) as usize;
+    net.region_of = (0..n).map(|_| d.below(regions as u64) as u8).collect();
+    let base = pick(d, &[0, 0, 10, 10, 40, 300]);
+    net.one_way = (0..regions)
+        .map(|a| {
+            (0..regions)
+                .map(|b| Span::from_ms(base * if a == b { 1 } else { 1 + (a + b) as u64 }))
+                .collect()
+        })
+        .collect();
+    net.jitter_permille = pick(d, &[0, 0, 100, 1_000]);
+    net.uplink_bps = pick(d, &[0, 0, 1_000_000, 100_000_000]);
+    net.downlink_bps = pick(d, &[0, 0, 500_000, 100_000_000]);
+    net.mtu_bytes = pick(d, &[0, 100, 1_500, 1_500, 1_500]);
+    net.overlay = if d.chance(0.7) {
+        OverlayConfig::Mesh
+    } else {
+        OverlayConfig::Random {
+            outbound: 2 + d.below(3) as u32,
+        }
+    };
+}
+
+/// Windows that begin and end on multiples of 10 ms, when messages arrive too.
+fn draw_faults(d: &mut Draws, n: u32, horizon: Span, faults: &mut Vec<Fault>) {
+    let ms = horizon.ns() / 1_000_000;
+    let mut instant = || Time::from_ns(d.below(ms / 10) * 10_000_000);
+    let mut windows: Vec<(Time, Time)> = (0..4).map(|_| (instant(), instant())).collect();
+    // Short ones lie within the life of one ballot.
+    for (i, window) in windows.iter_mut().enumerate() {
+        if i % 2 == 1 {
+            window.1 = window.0 + Span::from_ms(10 * (1 + d.below(30)));
+        }
+    }
+    for (a, b) in windows.into_iter().take(d.below(5) as usize) {
+        let nodes: Vec<u32> = (0..n).filter(|_| d.chance(0.3)).collect();
+        let until = if d.chance(0.1) { Time::NEVER } else { a.max(b) };
+        faults.push(Fault {
+            from: a.min(b),
+            until,
+            what: if d.chance(0.5) {
+                FaultKind::Crash(nodes)
+            } else {
+                FaultKind::Partition(nodes)
+            },
+        });
+    }
+}
+
+fn draw_load(d: &mut Draws, n: u32, world: &mut World) {
+    let sites = 1 + d.below(5) as u32;
+    world.setup.serving = (0..sites)
+        .map(|_| NodeId::new(d.below(u64::from(n)) as u32))
+        .collect();
+    world.setup.tolerated = d.below(2) as u32;
+    world.register = d.chance(0.8);
+    world.offered = Offered {
+        rate: pick(d, &[0.0, 1.0, 10.0, 60.0]),
+        sites,
+        watched: pick(d, &[0, 20, 300]),
+        reads: pick(d, &[0, 200, 600]),
+        keys: pick(d, &[1, 5, 1_000]),
+        bytes: pick(d, &[100, 1_000]),
+        exec_us: pick(d, &[0, 300]),
+        expiry: d.chance(0.3).then(|| Span::from_s(2)),
+        reacts: d.chance(0.3),
+    };
+}
+
+/// The first thing in which two reports differ.
+fn difference(a: &Report, b: &Report) -> Option<String> {
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "callers pass what they just made"
+    )]
+    fn differ<T: PartialEq + Debug>(what: &str, a: T, b: T) -> Option<String> {
+        (a != b).then(|| format!("{what}: {a:?} and {b:?}"))
+    }
+    let text = |x: &dyn Debug| format!("{x:?}");
+    let mut found = vec![
+        differ("status", a.status, b.status),
+        differ("violation", &a.violation, &b.violation),
+        differ("inputs", a.inputs, b.inputs),
+        differ("digest", a.digest, b.digest),
+        differ("chain", text(&a.chain), text(&b.chain)),
+        differ("ended", a.ended, b.ended),
+        differ("reads", a.reads, b.reads),
+        differ("traffic", &a.traffic, &b.traffic),
+        differ("lost", a.lost, b.lost),
+        differ("conservation", a.conservation, b.conservation),
+        differ("uplink_busy", &a.uplink_busy, &b.uplink_busy),
+        differ("cpu_busy", &a.cpu_busy, &b.cpu_busy),
+        differ("vote_busy", &a.vote_busy, &b.vote_busy),
+        differ("adopt_delay", a.adopt_delay, b.adopt_delay),
+        differ("backlog", &a.probe.backlog, &b.probe.backlog),
+        differ("finished", &a.probe.finished, &b.probe.finished),
+        differ("offered", &a.probe.offered, &b.probe.offered),
+        differ("quorum_final", &a.probe.quorum_final, &b.probe.quorum_final),
+        differ("all_final", &a.probe.all_final, &b.probe.all_final),
+    ];
+    for (x, y) in a.probe.classes.iter().zip(&b.probe.classes) {
+        let counts = |c: &quorate_kernel::probe::ClassCounts| {
+            (c.submitted, c.valid, c.rejected.clone(), c.expired)
+        };
+        found.push(differ("class", counts(x), counts(y)));
+        found.push(differ("latency", &x.latency, &y.latency));
+    }
+    for (x, y) in a.probe.exposure.iter().zip(&b.probe.exposure) {
+        found.push(differ("exposure.open", x.open, y.open));
+        found.push(differ("exposure.longest", &x.longest, &y.longest));
+        found.push(differ("exposure.mean", &x.mean, &y.mean));
+    }
+    found.into_iter().flatten().next()
+}
+
+const FORMS: [(&str, Forms); 6] = [
+    ("naive", Forms::NAIVE),
+    (
+        "no cursor",
+        Forms {
+            cursor: false,
+            ..Forms::FAST
+        },
+    ),
+    (
+        "no tally",
+        Forms {
+            tally: false,
+            ..Forms::FAST
+        },
+    ),
+    (
+        "no pruning",
+        Forms {
+            pruned: false,
+            ..Forms::FAST
+        },
+    ),
+    (
+        "no counted reads",
+        Forms {
+            reads: false,
+            ..Forms::FAST
+        },
+    ),
+    ("fast again", Forms::FAST),
+];
+
+fn cut(mut report: Report) -> Report {
+    report.probe.cut(10);
+    report
+}
+
+/// One configuration in all forms; also whether it committed anything.
+fn check(number: u64) -> Result<u64, String> {
+    let (world, chosen) = configuration(number);
+    let run = |forms| {
+        let mut world = world.clone();
+        world.setup.forms = forms;
+        cut(chosen.run(&world))
+    };
+    let shown = || format!("configuration {number}: {world:#?} {chosen:?}");
+    let fast = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(Forms::FAST)))
+        .map_err(|_| format!("a panic in {}", shown()))?;
+    if fast.status == Status::SafetyViolation {
+        return Err(format!("{:?} in {}", fast.violation, shown()));
+    }
+    for (name, forms) in FORMS {
+        let other = run(forms);
+        if let Some(difference) = difference(&fast, &other) {
+            return Err(format!(
+                "fast and {name} differ in {difference}; {}",
+                shown()
+            ));
+        }
+    }
+    Ok(fast.chain.final_height)
+}
+
+fn check_all(numbers: std::ops::Range<u64>) {
+    let total = numbers.end - numbers.start;
+    let results: Vec<(u64, Result<u64, String>)> =
+        numbers.map(|number| (number, check(number))).collect();
+    let failed: Vec<u64> = results
+        .iter()
+        .filter(|r| r.1.is_err())
+        .map(|r| r.0)
+        .collect();
+    if let Some((_, Err(why))) = results.iter().find(|r| r.1.is_err()) {
+        panic!("configurations {failed:?} fail; the first: {why}");
+    }
+    let committed = results.iter().filter(|r| matches!(r.1, Ok(1..))).count() as u64;
+    assert!(
+        committed > total / 2,
+        "only {committed} runs of {total} got anywhere"
+    );
+}
+
+#[test]
+fn shortcuts_change_nothing_1() {
+    check_all(0..100);
+}
+
+#[test]
+fn shortcuts_change_nothing_2() {
+    check_all(100..200);
+}
+
+#[test]
+fn another_seed_is_another_run() {
+    let world = World::new(4, Span::from_ms(20), Span::from_s(20)).offered(20.0, 2);
+    let digest = |seed| {
+        world
+            .clone()
+            .seed(seed)
+            .run::<Qbft>(&qbft::Config::default())
+            .digest
+    };
+    assert_eq!(digest(1), digest(1));
+    // Nothing that QBFT sees is drawn but the transactions, which it does not look at.
+    let world = world.depth(1, 6);
+    let config = nakamoto::Config {
+        block_interval_s: 1.0,
+        ..nakamoto::Config::default()
+    };
+    let digest = |seed| world.clone().seed(seed).run::<Nakamoto>(&config).digest;
+    assert_eq!(digest(1), digest(1));
+    assert_ne!(digest(1), digest(2));
+}

@@ -1,0 +1,489 @@
+//! Rules of the kernel, each held by a small engine that plays one scene.
+
+mod kernel_world;
+
+use kernel_world::logged::{self, All, What};
+use kernel_world::{Accept, Poisson, World};
+use quorate_consensus::nakamoto::{self, Nakamoto, RelayRule};
+use quorate_consensus::qbft::{self, Qbft};
+use quorate_core::{
+    Adversary, Arrival, BlockId, Blocks, Class, ClassId, Committee, Content, Context, Draws,
+    Effect, Engine, EntityId, Facts, Family, Finality, Input, Invalid, Kind, Limits, Load, NodeId,
+    Outbox, Promises, Relay, Span, Standing, Time, To, Wire,
+};
+use quorate_kernel::{Simulation, Status, Unit};
+use std::cell::RefCell;
+
+thread_local! {
+    /// What the nodes of the running scene were given: when, to whom, what.
+    static GIVEN: RefCell<Vec<(Time, u32, String)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A scene is how every node answers every input.
+type Scene = fn(u32, &Context<'_, ()>, &Input<Player>, &mut Outbox<Player>);
+
+/// Plays the scene with the number that is its configuration.
+struct Player {
+    scene: Scene,
+}
+
+/// A number, or a block on its way.
+#[derive(Clone, Copy, Debug)]
+enum Word {
+    Number(u32),
+    Block(BlockId),
+}
+
+impl Content<()> for Word {
+    fn content(&self, blocks: &Blocks<()>) -> u64 {
+        match *self {
+            Self::Number(n) => u64::from(n),
+            Self::Block(b) => blocks.name(b),
+        }
+    }
+}
+
+const GENESIS: BlockId = Blocks::<()>::GENESIS;
+const SCENES: [Scene; 5] = [two_histories, rewriting, waiting, checking, overtaken];
+
+impl Engine for Player {
+    type Config = usize;
+    type Header = ();
+    type Message = Word;
+    type Timer = Word;
+
+    const FACTS: Facts = Facts {
+        family: Family::Baseline,
+        electorate: "nobody",
+        agreement: "none",
+        standing: Standing::Research,
+        final_holds_if: "it is a test",
+    };
+    const KINDS: &'static [&'static str] = &["word"];
+    const PHASES: &'static [&'static str] = &[];
+
+    fn validate(_: &usize, _: u32) -> Result<(), Invalid> {
+        Ok(())
+    }
+
+    fn committee(_: &usize, nodes: u32) -> Committee {
+        Committee::equal(nodes)
+    }
+
+    fn new(config: &usize, _: NodeId, _: &Committee) -> Self {
+        Self {
+            scene: SCENES[*config],
+        }
+    }
+
+    fn genesis(_: &usize) {}
+
+    fn finality(_: &usize, _: &Adversary) -> Result<Finality, String> {
+        Ok(Finality::Commit)
+    }
+
+    fn promises(_: &usize, _: u32) -> Promises {
+        Promises {
+            byzantine: 0,
+            crashed: 0,
+            quorum: 1,
+            interval: Span::from_s(1),
+        }
+    }
+
+    fn handle(
+        &mut self,
+        ctx: &Context<'_, ()>,
+        _: &mut Draws,
+        input: Input<Self>,
+        out: &mut Outbox<Self>,
+    ) {
+        let given = (ctx.clock, ctx.me.get(), format!("{input:?}"));
+        GIVEN.with_borrow_mut(|log| log.push(given));
+        (self.scene)(ctx.me.get(), ctx, &input, out);
+    }
+
+    fn wire(&self, _: &Word, _: &Context<'_, ()>) -> Wire {
+        Wire {
+            kind: 0,
+            bytes: 100,
+            sign: Span::ZERO,
+            check: Span::ZERO,
+        }
+    }
+
+    fn carries(message: &Word) -> Option<BlockId> {
+        match *message {
+            Word::Block(block) => Some(block),
+            Word::Number(_) => None,
+        }
+    }
+
+    fn header_bytes(&self, (): &(), _: &Context<'_, ()>) -> u64 {
+        100
+    }
+
+    fn check_block(&self, _: BlockId, _: &Context<'_, ()>) -> Span {
+        Span::from_s(1)
+    }
+}
+
+fn timer(at_s: u64, number: u32, out: &mut Outbox<Player>) {
+    out.timer(Time::ZERO + Span::from_s(at_s), Word::Number(number));
+}
+
+fn build(parent: BlockId, out: &mut Outbox<Player>) {
+    out.push(Effect::BuildBlock {
+        parent,
+        header: (),
+        limits: Limits {
+            bytes: u64::MAX,
+            txs: u32::MAX,
+            exec: Span::MAX,
+        },
+        as_of: None,
+        cost: Span::ZERO,
+    });
+}
+
+fn commit(block: BlockId, out: &mut Outbox<Player>) {
+    out.push(Effect::Adopt(block));
+    out.push(Effect::Commit(block));
+}
+
+/// Transactions at given seconds, from one site.
+struct At(Vec<u64>);
+
+impl Load for At {
+    fn classes(&self) -> &[Class] {
+        &[Class {
+            name: "write",
+            kind: Kind::Write,
+            expiry: None,
+        }]
+    }
+
+    fn sites(&self) -> u32 {
+        1
+    }
+
+    fn next(&mut self) -> Option<Arrival> {
+        (!self.0.is_empty()).then(|| Arrival {
+            at: Time::ZERO + Span::from_s(self.0.remove(0)),
+            key: EntityId::new(0),
+            operand: 0,
+            bytes: 100,
+            exec_us: 0,
+            site: 0,
+            class: ClassId(0),
+            action: 0,
+        })
+    }
+}
+
+/// Plays a scene; what `node` was given, without its start.
+fn play(
+    scene: usize,
+    world: World,
+    txs: Vec<u64>,
+    node: u32,
+) -> (quorate_kernel::Report, Vec<(f64, String)>) {
+    GIVEN.take();
+    let mut sim = Simulation::<Player>::new(&scene, world.setup, Box::new(At(txs)), &Accept);
+    sim.run();
+    let report = sim.finish();
+    let given = GIVEN
+        .take()
+        .into_iter()
+        .filter(|g| g.1 == node && g.2 != "Start");
+    (
+        report,
+        given.map(|(at, _, what)| (at.as_s(), what)).collect(),
+    )
+}
+
+const S: fn(u64) -> Span = Span::from_s;
+
+// ---- the safety checker --------------------------------------------------------------------
+
+/// Everybody builds and commits a block of its own.
+fn two_histories(me: u32, _: &Context<'_, ()>, input: &Input<Player>, out: &mut Outbox<Player>) {
+    match *input {
+        Input::Start => timer(1 + u64::from(me), 0, out),
+        Input::Timer(_) => build(GENESIS, out),
+        Input::BlockBuilt(block) => commit(block, out),
+        _ => {}
+    }
+}
+
+#[test]
+fn two_blocks_committed_at_one_height_are_a_violation() {
+    let (report, _) = play(0, World::new(3, S(0), S(10)), Vec::new(), 0);
+    assert_eq!(report.status, Status::SafetyViolation);
+    let evidence = report.violation.expect("evidence");
+    assert!(
+        evidence.starts_with("at 2 s: node-1 committed block-2 at height 1"),
+        "{evidence}"
+    );
+}
+
+/// One node commits, and then something else.
+fn rewriting(me: u32, _: &Context<'_, ()>, input: &Input<Player>, out: &mut Outbox<Player>) {
+    match *input {
+        Input::Start if me == 0 => {
+            timer(1, 0, out);
+            timer(2, 0, out);
+        }
+        Input::Timer(_) => build(GENESIS, out),
+        Input::BlockBuilt(block) => commit(block, out),
+        _ => {}
+    }
+}
+
+#[test]
+fn a_node_that_takes_back_what_it_committed_is_a_violation() {
+    let (report, _) = play(1, World::new(1, S(0), S(10)), Vec::new(), 0);
+    assert_eq!(report.status, Status::SafetyViolation);
+    assert!(
+        report
+            .violation
+            .expect("evidence")
+            .contains("does not extend")
+    );
+}
+
+// ---- waiting for transactions --------------------------------------------------------------
+
+/// Node 0 waits for two transactions; node 1 puts the first one in a block meanwhile.
+fn waiting(me: u32, _: &Context<'_, ()>, input: &Input<Player>, out: &mut Outbox<Player>) {
+    match *input {
+        Input::Start if me == 0 => out.push(Effect::AwaitPending { count: 2 }),
+        Input::Start => timer(7, 0, out),
+        Input::Timer(_) => build(GENESIS, out),
+        Input::BlockBuilt(block) => {
+            commit(block, out);
+            out.send(To::All, Word::Block(block));
+        }
+        Input::Message {
+            message: Word::Block(block),
+            ..
+        } => commit(block, out),
+        _ => {}
+    }
+}
+
+/// Submitted at node 1 at 1, 8 and 60 s, five seconds away. At 8 s it is known that node 0 will have
+/// seen two at 13 s; but at 12 s it learns that one of them is in a block.
+#[test]
+fn what_is_pending_depends_on_the_head() {
+    let mut world = World::new(2, S(5), S(100));
+    world.setup.serving = vec![NodeId::new(1)];
+    world.setup.drain = S(10);
+    let (_, given) = play(2, world, vec![1, 8, 60], 0);
+    let times: Vec<f64> = given
+        .iter()
+        .filter(|g| g.1 == "Pending")
+        .map(|g| g.0)
+        .collect();
+    assert!(
+        times.len() == 1 && (times[0] - 65.0).abs() < 1e-9,
+        "{given:?}"
+    );
+}
+
+// ---- crashes -------------------------------------------------------------------------------
+
+/// Node 0 pushes a block at 1 s, whose check takes 1 s; who restarts asks for it again.
+fn checking(me: u32, _: &Context<'_, ()>, input: &Input<Player>, out: &mut Outbox<Player>) {
+    match *input {
+        Input::Start if me == 0 => timer(1, 0, out),
+        Input::Timer(_) => build(GENESIS, out),
+        Input::BlockBuilt(block) => out.push(Effect::Relay {
+            block,
+            rule: Relay::Push,
+        }),
+        Input::Restarted => out.push(Effect::Fetch {
+            block: BlockId::new(1),
+            from: NodeId::new(0),
+        }),
+        _ => {}
+    }
+}
+
+#[test]
+fn a_crash_loses_what_was_being_checked() {
+    let ms = Span::from_ms;
+    let world = World::new(2, ms(100), S(10)).crash(&[1], ms(1_500), Some(ms(3_000)));
+    let (_, given) = play(3, world, Vec::new(), 1);
+    let given: Vec<&str> = given.iter().map(|g| g.1.as_str()).collect();
+    assert_eq!(given, ["Restarted", "Body(block-1, node-0)"]);
+}
+
+/// Messages that are on their way to a node that is down when they arrive are lost, at the edges
+/// too: a crash comes before what arrives with it, and so does a restart.
+#[test]
+fn edges_of_a_crash() {
+    let ms = Span::from_ms;
+    for (from, until, bodies) in [
+        (1_100, 2_000, 0),
+        (1_101, 1_102, 0), // It arrives, and its check is lost.
+        (900, 1_100, 1),
+        (900, 1_101, 0),
+    ] {
+        let world = World::new(2, ms(100), S(10)).crash(&[1], ms(from), Some(ms(until)));
+        let (report, given) = play(3, world, Vec::new(), 1);
+        let first = given.iter().find(|g| g.1.starts_with("Body")).map(|g| g.0);
+        // Unasked it is there at 2.1 s; what was asked for comes a round trip after the restart.
+        let unasked = first.is_some_and(|at| at < 2.100_1);
+        assert_eq!(u32::from(unasked), bodies, "{from} to {until}: {given:?}");
+        let arrives_down = from <= 1_100 && 1_100 < until;
+        assert_eq!(report.lost, u64::from(arrives_down), "{from} to {until}");
+    }
+}
+
+// ---- forgetting ----------------------------------------------------------------------------
+
+/// Node 0 builds a chain and sends each block; node 1 forwards it to node 2, which hears of it from
+/// node 0 itself only much later.
+fn overtaken(me: u32, ctx: &Context<'_, ()>, input: &Input<Player>, out: &mut Outbox<Player>) {
+    match *input {
+        Input::Start if me == 0 => timer(1, 0, out),
+        Input::Timer(Word::Number(parent)) => build(BlockId::new(parent), out),
+        Input::BlockBuilt(block) => {
+            commit(block, out);
+            out.send(To::All, Word::Block(block));
+            timer(1 + u64::from(block.get()), block.get(), out);
+        }
+        Input::Message {
+            message: Word::Block(block),
+            from,
+        } => {
+            let new = ctx.blocks.find(block).is_some() && (me == 1 || from.get() == 1);
+            if new {
+                commit(block, out);
+            }
+            if me == 1 {
+                out.send(To::One(NodeId::new(2)), Word::Block(block));
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn a_message_may_outlive_its_block() {
+    let mut world = World::new(3, S(0), S(300));
+    world.setup.network.region_of = vec![0, 1, 2];
+    let ms = Span::from_ms;
+    world.setup.network.one_way = vec![
+        vec![ms(0), ms(10), ms(150_000)],
+        vec![ms(10), ms(0), ms(10)],
+        vec![ms(10), ms(10), ms(0)],
+    ];
+    let (report, _) = play(4, world, Vec::new(), 2);
+    assert_eq!(report.status, Status::Ok);
+    assert!(report.chain.final_height > 290);
+}
+
+/// Blocks every second with half a second of delay and one confirmation: rivals of what is final
+/// are on their way all the time.
+#[test]
+fn rivals_of_what_is_final_do_no_harm() {
+    for relay in [RelayRule::Inv, RelayRule::Compact, RelayRule::Push] {
+        let config = nakamoto::Config {
+            block_interval_s: 1.0,
+            retarget_blocks: 0,
+            relay,
+            ..nakamoto::Config::default()
+        };
+        let mut world = World::new(6, Span::from_ms(400), S(3_000))
+            .depth(1, 1)
+            .offered(3.0, 6);
+        world.setup.network.jitter_permille = 1_000;
+        world.register = true;
+        let report = world.run::<Nakamoto>(&config);
+        assert_eq!(report.status, Status::Ok);
+        assert!(report.chain.reversed_blocks > 100);
+    }
+}
+
+/// A node that serves a site dies; the others go on, and forget what only it would have needed.
+#[test]
+fn a_dead_site_is_not_waited_for() {
+    let mut world = World::new(4, Span::from_ms(20), S(400))
+        .offered(20.0, 4)
+        .crash(&[3], S(50), None);
+    world.register = true;
+    world.offered.watched = 200;
+    world.offered.reads = 500;
+    world.offered.keys = 3;
+    world.setup.drain = S(10);
+    let report = world.run::<Qbft>(&qbft::Config::default());
+    assert_eq!(report.status, Status::Ok);
+    assert!(report.reads.stale[0] > 100 && report.reads.refused > 100);
+    assert!(report.chain.final_height > 200);
+}
+
+/// A node that is away for a long time costs time in proportion, not in its square: 20,000 blocks
+/// while two of three are down.
+#[test]
+fn a_long_absence_is_cheap_and_ends() {
+    let config = nakamoto::Config {
+        block_interval_s: 3.0,
+        retarget_blocks: 0,
+        relay: RelayRule::Inv,
+        ..nakamoto::Config::default()
+    };
+    let world = World::new(3, Span::from_ms(10), S(190_000))
+        .depth(1, 6)
+        .crash(&[1, 2], S(1), Some(S(180_000)));
+    let (report, log) = logged::run::<Nakamoto, All>(&world, &config);
+    assert!(report.chain.height > 20_000);
+    for node in 0..3 {
+        let mut adopted = log
+            .iter()
+            .filter(|n| n.what == What::Adopted && n.node.get() == node);
+        let last = adopted.next_back().expect("it adopted something");
+        assert!(
+            u64::from(last.height) + 2 >= report.chain.height,
+            "node {node}: {last:?}"
+        );
+    }
+}
+
+// ---- several ledgers -----------------------------------------------------------------------
+
+#[test]
+fn ledgers_of_a_unit_do_not_touch_each_other() {
+    let qbft_world = World::new(4, Span::from_ms(20), S(50)).offered(20.0, 2);
+    let mined_world = World::new(3, Span::from_ms(20), S(70))
+        .depth(1, 3)
+        .offered(5.0, 1);
+    let mining = nakamoto::Config {
+        block_interval_s: 1.0,
+        ..nakamoto::Config::default()
+    };
+    let committee = qbft::Config::default();
+    let load = |world: &World| Box::new(Poisson::new(world.offered, world.setup.seed));
+    let a = Simulation::<Qbft>::new(
+        &committee,
+        qbft_world.setup.clone(),
+        load(&qbft_world),
+        &Accept,
+    );
+    let b = Simulation::<Nakamoto>::new(
+        &mining,
+        mined_world.setup.clone(),
+        load(&mined_world),
+        &Accept,
+    );
+    let together = Unit::new(vec![Box::new(a), Box::new(b)]).run();
+    assert_eq!(
+        together[0].digest,
+        qbft_world.run::<Qbft>(&committee).digest
+    );
+    assert_eq!(
+        together[1].digest,
+        mined_world.run::<Nakamoto>(&mining).digest
+    );
+}

@@ -1,0 +1,214 @@
+//! An engine that writes down the blocks it builds, adopts and commits, and is otherwise the one
+//! that it wraps.
+
+use quorate_core::{
+    Adversary, Block, BlockId, Committee, Context, Draws, Effect, Engine, Facts, Finality, Input,
+    Invalid, NodeId, Outbox, Promises, Span, Time, Weight, Wire,
+};
+use std::cell::RefCell;
+use std::marker::PhantomData;
+
+use super::World;
+use quorate_kernel::Report;
+
+/// What happened to a block.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum What {
+    Built,
+    Adopted,
+    Committed,
+}
+
+/// One line of the log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Note {
+    pub(crate) at: Time,
+    pub(crate) node: NodeId,
+    pub(crate) what: What,
+    pub(crate) block: BlockId,
+    pub(crate) height: u32,
+    pub(crate) creator: NodeId,
+    pub(crate) parent: Option<BlockId>,
+    /// What the reader took from the header.
+    pub(crate) word: u64,
+}
+
+/// Which blocks are written down, and a number from the header.
+pub(crate) trait Reader<E: Engine> {
+    fn word(block: &Block<E::Header>) -> Option<u64>;
+}
+
+/// All of them.
+pub(crate) struct All;
+
+impl<E: Engine> Reader<E> for All {
+    fn word(_: &Block<E::Header>) -> Option<u64> {
+        Some(0)
+    }
+}
+
+thread_local! {
+    static LOG: RefCell<Vec<Note>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Runs an engine in a world; its report and its log.
+pub(crate) fn run<E: Engine, R: Reader<E>>(
+    world: &World,
+    config: &E::Config,
+) -> (Report, Vec<Note>) {
+    LOG.take();
+    let report = world.run::<Logged<E, R>>(config);
+    (report, LOG.take())
+}
+
+pub(crate) struct Logged<E: Engine, R> {
+    engine: E,
+    out: Outbox<E>,
+    reader: PhantomData<R>,
+}
+
+impl<E: Engine, R: Reader<E>> Logged<E, R> {
+    fn note(ctx: &Context<'_, E::Header>, what: What, id: BlockId) {
+        let block = ctx.blocks.get(id);
+        if let Some(word) = R::word(block) {
+            let note = Note {
+                at: ctx.clock,
+                node: ctx.me,
+                what,
+                block: id,
+                height: block.height,
+                creator: block.key.creator,
+                parent: block.parent,
+                word,
+            };
+            LOG.with_borrow_mut(|log| log.push(note));
+        }
+    }
+}
+
+impl<E: Engine, R: Reader<E>> Engine for Logged<E, R> {
+    type Config = E::Config;
+    type Header = E::Header;
+    type Message = E::Message;
+    type Timer = E::Timer;
+
+    const FACTS: Facts = E::FACTS;
+    const KINDS: &'static [&'static str] = E::KINDS;
+    const PHASES: &'static [&'static str] = E::PHASES;
+
+    fn validate(config: &Self::Config, nodes: u32) -> Result<(), Invalid> {
+        E::validate(config, nodes)
+    }
+
+    fn committee(config: &Self::Config, nodes: u32) -> Committee {
+        E::committee(config, nodes)
+    }
+
+    fn new(config: &Self::Config, me: NodeId, committee: &Committee) -> Self {
+        Self {
+            engine: E::new(config, me, committee),
+            out: Outbox::new(),
+            reader: PhantomData,
+        }
+    }
+
+    fn genesis(config: &Self::Config) -> Self::Header {
+        E::genesis(config)
+    }
+
+    fn finality(config: &Self::Config, adversary: &Adversary) -> Result<Finality, String> {
+        E::finality(config, adversary)
+    }
+
+    fn promises(config: &Self::Config, nodes: u32) -> Promises {
+        E::promises(config, nodes)
+    }
+
+    fn handle(
+        &mut self,
+        ctx: &Context<'_, Self::Header>,
+        draws: &mut Draws,
+        input: Input<Self>,
+        out: &mut Outbox<Self>,
+    ) {
+        let input = match input {
+            Input::Start => Input::Start,
+            Input::Restarted => Input::Restarted,
+            Input::Header { block, from } => Input::Header { block, from },
+            Input::Body { block, from } => Input::Body { block, from },
+            Input::Message { from, message } => Input::Message { from, message },
+            Input::Threshold(ballot) => Input::Threshold(ballot),
+            Input::Timer(timer) => Input::Timer(timer),
+            Input::BlockBuilt(block) => {
+                Self::note(ctx, What::Built, block);
+                Input::BlockBuilt(block)
+            }
+            Input::Pending => Input::Pending,
+        };
+        // Certificates are shared by all replicas: borrowed for the length of the call.
+        core::mem::swap(&mut self.out.certs, &mut out.certs);
+        self.engine.handle(ctx, draws, input, &mut self.out);
+        core::mem::swap(&mut self.out.certs, &mut out.certs);
+        let effects = self.out.take();
+        for effect in &effects {
+            out.push(match *effect {
+                Effect::Send { to, message } => Effect::Send { to, message },
+                Effect::Vote(ballot) => Effect::Vote(ballot),
+                Effect::Relay { block, rule } => Effect::Relay { block, rule },
+                Effect::Fetch { block, from } => Effect::Fetch { block, from },
+                Effect::Sync { from } => Effect::Sync { from },
+                Effect::BuildBlock {
+                    parent,
+                    header,
+                    limits,
+                    as_of,
+                    cost,
+                } => Effect::BuildBlock {
+                    parent,
+                    header,
+                    limits,
+                    as_of,
+                    cost,
+                },
+                Effect::AwaitPending { count } => Effect::AwaitPending { count },
+                Effect::SetTimer { at, timer } => Effect::SetTimer { at, timer },
+                Effect::Adopt(block) => {
+                    Self::note(ctx, What::Adopted, block);
+                    Effect::Adopt(block)
+                }
+                Effect::Safe(block) => Effect::Safe(block),
+                Effect::Commit(block) => {
+                    Self::note(ctx, What::Committed, block);
+                    Effect::Commit(block)
+                }
+                Effect::RoundChange { round } => Effect::RoundChange { round },
+                Effect::Evidence { against } => Effect::Evidence { against },
+            });
+        }
+        self.out.recycle(effects);
+    }
+
+    fn wire(&self, message: &Self::Message, ctx: &Context<'_, Self::Header>) -> Wire {
+        self.engine.wire(message, ctx)
+    }
+
+    fn carries(message: &Self::Message) -> Option<BlockId> {
+        E::carries(message)
+    }
+
+    fn vote_wire(&self, phase: u8, ctx: &Context<'_, Self::Header>) -> Wire {
+        self.engine.vote_wire(phase, ctx)
+    }
+
+    fn threshold(phase: u8, committee: &Committee) -> Weight {
+        E::threshold(phase, committee)
+    }
+
+    fn header_bytes(&self, header: &Self::Header, ctx: &Context<'_, Self::Header>) -> u64 {
+        self.engine.header_bytes(header, ctx)
+    }
+
+    fn check_block(&self, block: BlockId, ctx: &Context<'_, Self::Header>) -> Span {
+        self.engine.check_block(block, ctx)
+    }
+}

@@ -1,0 +1,326 @@
+//! A small world for tests of the kernel with real engines: constant delay, free CPU, unlimited
+//! bandwidth, Poisson arrivals and a ledger that accepts.
+
+#![allow(dead_code, reason = "each test file uses its own part of it")]
+
+pub(crate) mod logged;
+
+use quorate_core::{
+    Arrival, Cell, Class, ClassId, Costs, Draws, Engine, EntityId, Finality, Kind, Ledger, Level,
+    Load, NodeId, Seed, Span, State, Time, Verdict, dist, math,
+};
+use quorate_kernel::probe::{Probe, SLICES};
+use quorate_kernel::{
+    Forms, NetworkConfig, OverlayConfig, Report, RunLimits, Setup, Simulation, VoteChecks,
+};
+
+/// Arrivals of a run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Offered {
+    /// All arrivals per second; 0 for none.
+    pub(crate) rate: f64,
+    /// Sites, which submit at random.
+    pub(crate) sites: u32,
+    /// Of 1,000 arrivals, how many are watched writes, and how many are reads.
+    pub(crate) watched: u64,
+    pub(crate) reads: u64,
+    /// How many entities are written and read.
+    pub(crate) keys: u64,
+    /// Bytes of one transaction, and microseconds of its execution.
+    pub(crate) bytes: u16,
+    pub(crate) exec_us: u16,
+    /// When a transaction is too old.
+    pub(crate) expiry: Option<Span>,
+    /// Whether every transaction that is accepted has a consequence.
+    pub(crate) reacts: bool,
+}
+
+impl Offered {
+    pub(crate) const NOTHING: Self = Self {
+        rate: 0.0,
+        sites: 1,
+        watched: 0,
+        reads: 0,
+        keys: 1,
+        bytes: 250,
+        exec_us: 0,
+        expiry: None,
+        reacts: false,
+    };
+}
+
+/// Poisson arrivals at random sites.
+pub(crate) struct Poisson {
+    offered: Offered,
+    classes: [Class; 3],
+    draws: Draws,
+    at: Time,
+}
+
+impl Poisson {
+    pub(crate) fn new(offered: Offered, seed: Seed) -> Self {
+        let class = |name, kind| Class {
+            name,
+            kind,
+            expiry: offered.expiry,
+        };
+        Self {
+            offered,
+            classes: [
+                class("write", Kind::Write),
+                class("watched", Kind::WatchedWrite),
+                class("read", Kind::Read),
+            ],
+            draws: seed.stream("arrivals", 0),
+            at: Time::ZERO,
+        }
+    }
+}
+
+impl Load for Poisson {
+    fn classes(&self) -> &[Class] {
+        &self.classes
+    }
+
+    fn sites(&self) -> u32 {
+        self.offered.sites
+    }
+
+    fn next(&mut self) -> Option<Arrival> {
+        if self.offered.rate <= 0.0 {
+            return None;
+        }
+        let gap = dist::exponential(1.0 / self.offered.rate, &mut self.draws);
+        self.at += Span::from_s_f64(gap);
+        let word = self.draws.bits();
+        let kind = word % 1_000;
+        let class = match kind {
+            k if k < self.offered.watched => 1,
+            k if k < self.offered.watched + self.offered.reads => 2,
+            _ => 0,
+        };
+        Some(Arrival {
+            at: self.at,
+            key: EntityId::new(((word >> 10) % self.offered.keys) as u32),
+            operand: (word >> 40) as u32,
+            bytes: self.offered.bytes,
+            exec_us: self.offered.exec_us,
+            site: ((word >> 32) % u64::from(self.offered.sites)) as u16,
+            class: ClassId(class),
+            action: 0,
+        })
+    }
+
+    fn reacts(&self) -> bool {
+        self.offered.reacts
+    }
+
+    fn react(&mut self, outcome: &quorate_core::Outcome, arrivals: &mut Vec<Arrival>) {
+        // One consequence a second later, itself without one.
+        if outcome.arrival.action == 0 && outcome.verdict == Verdict::Valid {
+            arrivals.push(Arrival {
+                at: outcome.final_at + Span::from_ms(u64::from(outcome.arrival.operand % 4) * 500),
+                action: 1,
+                ..outcome.arrival
+            });
+        }
+    }
+}
+
+/// Accepts everything and keeps nothing.
+pub(crate) struct Accept;
+
+impl Ledger for Accept {
+    fn reasons(&self) -> &[&'static str] {
+        &[]
+    }
+
+    fn preload(&self, _: EntityId) -> Cell {
+        0
+    }
+
+    fn preloaded(&self) -> u32 {
+        0
+    }
+
+    fn apply(&self, _: &Arrival, _: Time, _: &mut dyn State) -> Verdict {
+        Verdict::Valid
+    }
+}
+
+/// One record for each entity, whose content depends on the order of all writes; refuses some.
+pub(crate) struct Register;
+
+impl Ledger for Register {
+    fn reasons(&self) -> &[&'static str] {
+        &["even record", "odd operand"]
+    }
+
+    fn preload(&self, entity: EntityId) -> Cell {
+        Cell::from(entity.get() + 1)
+    }
+
+    fn preloaded(&self) -> u32 {
+        8
+    }
+
+    fn apply(&self, tx: &Arrival, _: Time, state: &mut dyn State) -> Verdict {
+        let old = state.get(tx.key);
+        if old.is_multiple_of(7) && tx.operand.is_multiple_of(3) {
+            return Verdict::Rejected(u8::from(tx.operand % 2 == 1));
+        }
+        let new = old.wrapping_mul(31).wrapping_add(Cell::from(tx.operand));
+        state.set(tx.key, new);
+        Verdict::Valid
+    }
+
+    fn allows(&self, cell: Cell, _: Time) -> bool {
+        !cell.is_multiple_of(3)
+    }
+}
+
+/// What a test varies.
+#[derive(Clone, Debug)]
+pub(crate) struct World {
+    pub(crate) setup: Setup,
+    pub(crate) offered: Offered,
+    pub(crate) register: bool,
+}
+
+impl World {
+    /// `n` nodes that are `delay` apart, one site at node 0, nothing submitted.
+    pub(crate) fn new(n: u32, delay: Span, horizon: Span) -> Self {
+        let network = NetworkConfig {
+            region_of: vec![0; n as usize],
+            one_way: vec![vec![delay]],
+            jitter_permille: 0,
+            uplink_bps: 0,
+            downlink_bps: 0,
+            mtu_bytes: 1_500,
+            overlay: OverlayConfig::Mesh,
+        };
+        let setup = Setup {
+            network,
+            cores: 1,
+            cpu_speed: 1,
+            costs: Costs::FREE,
+            vote_checks: VoteChecks::OwnCore,
+            faults: Vec::new(),
+            finality: Finality::Commit,
+            tolerated: 0,
+            serving: vec![NodeId::new(0)],
+            horizon: Time::ZERO + horizon,
+            drain: Span::from_s(1_000_000_000),
+            may_cut: false,
+            read_level: Level::Final,
+            limits: RunLimits {
+                events: u64::MAX,
+                pending: usize::MAX,
+            },
+            forms: Forms::FAST,
+            seed: Seed::new(1, 0),
+        };
+        Self {
+            setup,
+            offered: Offered::NOTHING,
+            register: false,
+        }
+    }
+
+    /// Blocks are final under so many blocks.
+    pub(crate) fn depth(mut self, safe: u32, fin: u32) -> Self {
+        self.setup.finality = Finality::Depth { safe, fin };
+        self
+    }
+
+    /// One site at each of the first `sites` nodes, together `rate` transactions per second.
+    pub(crate) fn offered(mut self, rate: f64, sites: u32) -> Self {
+        self.offered = Offered {
+            rate,
+            sites,
+            ..self.offered
+        };
+        self.setup.serving = (0..sites).map(NodeId::new).collect();
+        self
+    }
+
+    pub(crate) fn seed(mut self, master: u64) -> Self {
+        self.setup.seed = Seed::new(master, 0);
+        self
+    }
+
+    pub(crate) fn crash(mut self, nodes: &[u32], from: Span, until: Option<Span>) -> Self {
+        self.setup.faults.push(quorate_core::Fault {
+            from: Time::ZERO + from,
+            until: until.map_or(Time::NEVER, |u| Time::ZERO + u),
+            what: quorate_core::FaultKind::Crash(nodes.to_vec()),
+        });
+        self
+    }
+
+    pub(crate) fn partition(mut self, nodes: &[u32], from: Span, until: Span) -> Self {
+        self.setup.faults.push(quorate_core::Fault {
+            from: Time::ZERO + from,
+            until: Time::ZERO + until,
+            what: quorate_core::FaultKind::Partition(nodes.to_vec()),
+        });
+        self
+    }
+
+    /// Runs an engine in it.
+    pub(crate) fn run<E: Engine>(&self, config: &E::Config) -> Report {
+        let load = Poisson::new(self.offered, self.setup.seed);
+        let ledger: &dyn Ledger = if self.register { &Register } else { &Accept };
+        let mut sim = Simulation::<E>::new(config, self.setup.clone(), Box::new(load), ledger);
+        sim.run();
+        sim.finish()
+    }
+}
+
+/// Mean final latency in seconds over all arrivals but the first tenth, and its standard error by
+/// the means of 18 batches.
+pub(crate) fn mean_latency(probe: &Probe) -> (f64, f64) {
+    let series = probe.latency_series_us();
+    let weigh = |slices: &[usize]| {
+        let n: u64 = slices.iter().map(|&i| probe.offered[i]).sum();
+        let sum: f64 = slices
+            .iter()
+            .map(|&i| series[i] * probe.offered[i] as f64)
+            .sum();
+        sum / n as f64 / 1e6
+    };
+    let kept: Vec<usize> = (SLICES / 10..SLICES).collect();
+    let means: Vec<f64> = kept.chunks(kept.len() / 18).map(weigh).collect();
+    let (_, sd) = moments(&means);
+    (weigh(&kept), sd / math::sqrt(means.len() as f64))
+}
+
+/// Mean and standard deviation.
+pub(crate) fn moments(samples: &[f64]) -> (f64, f64) {
+    let n = samples.len() as f64;
+    let mean = samples.iter().sum::<f64>() / n;
+    let var = samples.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / (n - 1.0);
+    (mean, math::sqrt(var))
+}
+
+/// The value at a quantile of sorted samples.
+pub(crate) fn quantile(sorted: &[f64], p: f64) -> f64 {
+    sorted[(p * sorted.len() as f64) as usize]
+}
+
+/// Asserts `got` in `want ± band`, and shows the figures of a run with `--nocapture`.
+#[track_caller]
+#[allow(
+    clippy::print_stderr,
+    reason = "the figures are what such a test is read for"
+)]
+pub(crate) fn within(id: &str, got: f64, want: f64, band: f64) {
+    eprintln!(
+        "{id:<14} got {got:<14.7} want {want:<14.7} ± {band:<12.6} {:+.2} σ",
+        4.0 * (got - want) / band.max(f64::MIN_POSITIVE)
+    );
+    assert!(
+        (got - want).abs() <= band,
+        "{id}: {got} is not {want} ± {band}"
+    );
+}

@@ -1,0 +1,336 @@
+//! Every way to give bad input ends in one line that says what was wrong and where, a hint, and a
+//! documented exit code; and leaves nothing half-written behind.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A scratch folder that is removed at the end.
+struct Scratch(tempfile::TempDir);
+
+impl Scratch {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a temporary folder"))
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path().join(name);
+        std::fs::write(&path, text).expect("the scratch folder can be written");
+        path
+    }
+
+    /// Runs the binary inside the folder.
+    fn quorate(&self, args: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_quorate"))
+            .args(args)
+            .current_dir(self.path())
+            .output()
+            .expect("the binary runs")
+    }
+
+    /// Exit code and standard error.
+    fn complaint(&self, args: &[&str]) -> String {
+        let output = self.quorate(args);
+        let error = String::from_utf8(output.stderr).expect("UTF-8");
+        format!(
+            "exit {}\n{error}",
+            output.status.code().expect("not killed")
+        )
+    }
+}
+
+/// A small plan in which `line` replaces the line that starts with the same key.
+fn plan(line: &str) -> String {
+    const PLAN: &str = r#"name = "small"
+kind = "curve"
+replications = 2
+
+[network]
+nodes = 4
+regions = ["us-east-1"]
+
+[workload]
+name = "hospital"
+sites = 4
+most_patients = 1000
+
+[load]
+offered_tps = [5.0]
+duration_s = 60.0
+drain_s = 60.0
+
+[[engines]]
+name = "qbft"
+config = { period_ms = 1000 }
+"#;
+    let key = line.split('=').next().expect("a key").trim();
+    let mut found = false;
+    let replaced: Vec<&str> = PLAN
+        .lines()
+        .map(|old| {
+            let same = old.split('=').next().is_some_and(|k| k.trim() == key);
+            found |= same;
+            if same { line } else { old }
+        })
+        .collect();
+    assert!(found || line.is_empty(), "{line} replaces nothing");
+    replaced.join("\n")
+}
+
+fn complaint_about(line: &str) -> String {
+    let scratch = Scratch::new();
+    scratch.write("plan.toml", &plan(line));
+    let text = scratch.complaint(&["run", "plan.toml"]);
+    let left: Vec<_> = std::fs::read_dir(scratch.path())
+        .expect("readable")
+        .collect();
+    let results = scratch.path().join("results");
+    let empty = !results.exists()
+        || std::fs::read_dir(&results)
+            .expect("readable")
+            .next()
+            .is_none();
+    assert!(empty && left.len() <= 2, "something was left behind");
+    text
+}
+
+macro_rules! complains {
+    ($($name:ident: $line:expr;)+) => {$(
+        #[test]
+        fn $name() {
+            insta::assert_snapshot!(complaint_about($line));
+        }
+    )+};
+}
+
+complains! {
+    unknown_key: "replications = 2\nreplikations = 3";
+    wrong_type: "nodes = \"four\"";
+    zero_nodes: "nodes = 0";
+    unknown_region: "regions = [\"atlantis\"]";
+    negative_rate: "offered_tps = [-5.0]";
+    negative_duration: "duration_s = -1.0";
+    one_replication: "replications = 1";
+    unknown_kind: "kind = \"guess\"";
+    unknown_workload_key: "most_patients = 1000\nmost_patience = 1";
+    workload_out_of_range: "most_patients = 0";
+    unknown_engine_key: "config = { period_s = 1 }";
+    unknown_preset: "config = { preset = \"solana\" }";
+    more_validators_than_nodes: "config = { validators = 9 }";
+    syntax: "nodes = = 4";
+    bad_name: "name = \"../up\"";
+}
+
+#[test]
+fn unknown_workload() {
+    let scratch = Scratch::new();
+    scratch.write(
+        "plan.toml",
+        &plan("").replace("\"hospital\"", "\"hospitals\""),
+    );
+    insta::assert_snapshot!(scratch.complaint(&["run", "plan.toml"]));
+}
+
+fn with_tail(tail: &str) -> String {
+    let scratch = Scratch::new();
+    scratch.write("plan.toml", &format!("{}\n{tail}", plan("")));
+    scratch.complaint(&["run", "plan.toml"])
+}
+
+#[test]
+fn unknown_engine() {
+    insta::assert_snapshot!(with_tail("[[engines]]\nname = \"pbft\"\n"));
+}
+
+#[test]
+fn engine_twice() {
+    insta::assert_snapshot!(with_tail("[[engines]]\nname = \"qbft\"\n"));
+}
+
+#[test]
+fn committee_too_small_for_its_faults() {
+    insta::assert_snapshot!(with_tail("[adversary]\ncorrupt = 2\n"));
+}
+
+#[test]
+fn wrong_unit_in_a_level() {
+    let level =
+        "[[levels]]\nexpect = \"all:final:p(99)<2kg\"\nstanding = \"law\"\nsource = \"x\"\n";
+    insta::assert_snapshot!(with_tail(level));
+}
+
+#[test]
+fn level_of_a_class_that_is_not_there() {
+    let level = "[[levels]]\nexpect = \"consent.revok:final:p(99)<2s\"\nstanding = \"law\"\nsource = \"x\"\n";
+    insta::assert_snapshot!(with_tail(level));
+}
+
+#[test]
+fn no_cores() {
+    insta::assert_snapshot!(with_tail("[node]\ncores = 0\n"));
+}
+
+#[test]
+fn more_corrupt_than_there_are() {
+    insta::assert_snapshot!(with_tail("[adversary]\ncorrupt = 9\n"));
+}
+
+#[test]
+fn risks_in_the_wrong_order() {
+    insta::assert_snapshot!(with_tail("[adversary]\nfinal_risk = 0.1\n"));
+}
+
+#[test]
+fn fault_of_a_node_that_is_not_there() {
+    insta::assert_snapshot!(with_tail("[[faults]]\nfrom_s = 1.0\ncrash = [7]\n"));
+}
+
+#[test]
+fn fault_that_ends_before_it_starts() {
+    insta::assert_snapshot!(with_tail(
+        "[[faults]]\nfrom_s = 9.0\nuntil_s = 3.0\ncrash = [1]\n"
+    ));
+}
+
+#[test]
+fn missing_plan() {
+    insta::assert_snapshot!(Scratch::new().complaint(&["run", "nowhere.toml"]));
+}
+
+#[test]
+fn missing_command() {
+    let text = Scratch::new().complaint(&[]);
+    assert!(text.starts_with("exit 2\n"), "{text}");
+}
+
+#[test]
+fn bad_override() {
+    let scratch = Scratch::new();
+    scratch.write("plan.toml", &plan(""));
+    insta::assert_snapshot!(scratch.complaint(&["run", "plan.toml", "-s", "network.nodez=3"]));
+}
+
+#[test]
+fn override_without_a_value() {
+    let scratch = Scratch::new();
+    scratch.write("plan.toml", &plan(""));
+    insta::assert_snapshot!(scratch.complaint(&["run", "plan.toml", "-s", "network.nodes"]));
+}
+
+#[test]
+fn missing_trace() {
+    insta::assert_snapshot!(trace("format = \"sdtm\"\npath = \"nowhere\"", &[]));
+}
+
+#[test]
+fn malformed_trace_row() {
+    let arrivals = "at_s,class,site,key,bytes\n0.5,a,0,1,300\nsoon,a,0,1,300\n";
+    insta::assert_snapshot!(trace(
+        "format = \"arrivals\"\npath = \"arrivals.csv\"",
+        &[("arrivals.csv", arrivals)]
+    ));
+}
+
+#[test]
+fn trace_row_with_too_few_fields() {
+    let arrivals = "at_s,class,site,key,bytes\n0.5,a,0\n";
+    insta::assert_snapshot!(trace(
+        "format = \"arrivals\"\npath = \"arrivals.csv\"",
+        &[("arrivals.csv", arrivals)]
+    ));
+}
+
+#[test]
+fn trace_without_a_column() {
+    let arrivals = "at_s,class,site\n0.5,a,0\n";
+    insta::assert_snapshot!(trace(
+        "format = \"arrivals\"\npath = \"arrivals.csv\"",
+        &[("arrivals.csv", arrivals)]
+    ));
+}
+
+fn trace(setting: &str, files: &[(&str, &str)]) -> String {
+    let scratch = Scratch::new();
+    for (name, text) in files {
+        scratch.write(name, text);
+    }
+    let plan = format!(
+        "name = \"t\"\nkind = \"replay\"\nreplications = 2\n[network]\nnodes = 4\n\
+         regions = [\"us-east-1\"]\n[workload]\nname = \"trace\"\n{setting}\n[load]\n\
+         drain_s = 60.0\n[[engines]]\nname = \"qbft\"\n"
+    );
+    scratch.write("plan.toml", &plan);
+    scratch.complaint(&["run", "plan.toml"])
+}
+
+#[test]
+fn results_folder_is_a_file() {
+    let scratch = Scratch::new();
+    scratch.write("plan.toml", &plan(""));
+    scratch.write("results", "not a folder");
+    insta::assert_snapshot!(scratch.complaint(&["run", "plan.toml"]));
+}
+
+#[test]
+fn results_folder_cannot_be_made() {
+    let scratch = Scratch::new();
+    scratch.write("plan.toml", &plan(""));
+    // Not even root can make a folder in /proc.
+    insta::assert_snapshot!(scratch.complaint(&["run", "plan.toml", "--out", "/proc/quorate"]));
+}
+
+#[test]
+fn init_does_not_overwrite() {
+    let scratch = Scratch::new();
+    scratch.write("plan.toml", "mine");
+    let text = scratch.complaint(&["init"]);
+    assert!(text.starts_with("exit 74\n"), "{text}");
+    let kept = std::fs::read_to_string(scratch.path().join("plan.toml")).expect("still there");
+    assert_eq!(kept, "mine");
+}
+
+#[test]
+fn disk_full() {
+    // A device that is always full stands in for a full disk where a small file system cannot be
+    // mounted; `scripts/accept/01.sh` fills a real one.
+    let scratch = Scratch::new();
+    let output = scratch.quorate(&["init", "/dev/full"]);
+    assert_eq!(output.status.code(), Some(74));
+}
+
+#[test]
+fn a_good_plan_from_init_runs() {
+    let scratch = Scratch::new();
+    assert_eq!(scratch.quorate(&["init"]).status.code(), Some(0));
+    let small = [
+        "-s",
+        "replications=2",
+        "-s",
+        "load.offered_tps=[33.0]",
+        "-s",
+        "load.duration_s=60.0",
+    ];
+    let engines = [
+        "-s",
+        "engines.1.duration_s=2000.0",
+        "-s",
+        "workload.most_patients=1000",
+    ];
+    let args: Vec<&str> = ["run", "plan.toml"]
+        .into_iter()
+        .chain(small)
+        .chain(engines)
+        .collect();
+    let output = scratch.quorate(&args);
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(text.contains("verdict at 33 writes/s"), "{text}");
+}
