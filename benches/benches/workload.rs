@@ -1,0 +1,11 @@
+//! `cargo bench -p quorate-benches --bench workload`; see `quorate_benches::workload` and
+//! `quorate_benches::end_to_end`.
+
+mod driver;
+
+use quorate_benches::{Scale, end_to_end, workload};
+
+fn main() {
+    driver::measure(workload::cases(Scale::Real));
+    driver::measure(end_to_end::cases(Scale::Real));
+}

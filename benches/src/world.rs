@@ -1,0 +1,184 @@
+//! The machines, links and loads that the simulations of the benches share.
+
+use crate::Outcome;
+use quorate::places::{self, CLOUD_REGIONS, WORLD_REGIONS};
+use quorate_core::hash::fold_all;
+use quorate_core::{
+    Arrival, Cell, Class, ClassId, Costs, Engine, EntityId, Finality, Kind, Ledger, Level, Load,
+    NodeId, Seed, Span, State, Time, Verdict, byzantine_bound,
+};
+use quorate_kernel::{
+    Forms, NetworkConfig, OverlayConfig, Report, RunLimits, Setup, Simulation, Status, VoteChecks,
+};
+
+/// The seed of every bench.
+pub(crate) const SEED: Seed = Seed::new(1, 0);
+
+/// Where the nodes are.
+#[derive(Clone, Copy)]
+pub(crate) enum Map {
+    /// Three cloud regions of one country, 1 Gbit/s, everybody with everybody.
+    Country,
+    /// Six regions of the world, 100 Mbit/s, eight outbound connections a node.
+    World,
+}
+
+impl Map {
+    fn network(self, nodes: u64) -> NetworkConfig {
+        let (regions, bps, overlay) = match self {
+            Self::Country => (&CLOUD_REGIONS[..3], 1_000_000_000, OverlayConfig::Mesh),
+            Self::World => {
+                let overlay = OverlayConfig::Random { outbound: 8 };
+                (&WORLD_REGIONS[..], 100_000_000, overlay)
+            }
+        };
+        let names: Vec<String> = regions.iter().map(|&name| name.to_owned()).collect();
+        NetworkConfig {
+            region_of: (0..nodes).map(|i| (i % names.len() as u64) as u8).collect(),
+            one_way: places::latencies(&names).expect("the names are of one table"),
+            jitter_permille: 50,
+            uplink_bps: bps,
+            downlink_bps: bps,
+            mtu_bytes: 1_500,
+            overlay,
+        }
+    }
+
+    /// Nodes of the reference core with no faults, measured for `span` and no longer.
+    pub(crate) fn setup(self, nodes: u64, sites: u32, span: Span, finality: Finality) -> Setup {
+        let n = nodes as u32;
+        Setup {
+            network: self.network(nodes),
+            cores: 4,
+            cpu_speed: 1,
+            costs: Costs::REFERENCE,
+            vote_checks: VoteChecks::OwnCore,
+            faults: Vec::new(),
+            finality,
+            tolerated: byzantine_bound(n),
+            serving: (0..sites).map(|site| NodeId::new(site % n)).collect(),
+            horizon: Time::ZERO + span,
+            drain: Span::ZERO,
+            may_cut: false,
+            read_level: Level::Final,
+            limits: RunLimits {
+                events: u64::MAX,
+                pending: usize::MAX,
+            },
+            forms: Forms::FAST,
+            seed: SEED,
+        }
+    }
+}
+
+/// Runs a simulation and checks that it ended as it should.
+pub(crate) fn simulate<E: Engine>(
+    config: &E::Config,
+    setup: Setup,
+    load: Box<dyn Load>,
+    ledger: &dyn Ledger,
+) -> Report {
+    let nodes = setup.network.region_of.len() as u32;
+    assert_eq!(E::validate(config, nodes), Ok(()));
+    let mut simulation = Simulation::<E>::new(config, setup, load, ledger);
+    simulation.run();
+    let report = simulation.finish();
+    assert_eq!(report.status, Status::Ok, "{:?}", report.violation);
+    report
+}
+
+/// Messages of the kinds that `counts` picks.
+pub(crate) fn messages(report: &Report, counts: impl Fn(&str) -> bool) -> u64 {
+    let kinds = report.traffic.iter().filter(|(kind, _)| counts(kind));
+    kinds.map(|(_, traffic)| traffic.messages).sum()
+}
+
+/// The outcome of a report: its trace, chain, traffic, and what became of the transactions.
+pub(crate) fn outcome(work: u64, report: &Report) -> Outcome {
+    let sent = &report.conservation;
+    let bytes = report.traffic.iter().map(|(_, traffic)| traffic.bytes);
+    let words = [
+        report.ended.ns(),
+        report.chain.built,
+        report.chain.height,
+        report.chain.final_height,
+        messages(report, |_| true),
+        bytes.sum(),
+        sent.submitted,
+        sent.valid,
+        sent.rejected,
+        sent.pending,
+        report.reads.served,
+        report.reads.stale.iter().sum(),
+    ];
+    Outcome {
+        work,
+        hash: fold_all(report.digest, &words),
+    }
+}
+
+/// One transaction of the given size at every tick, from one site.
+pub(crate) struct Drip {
+    classes: [Class; 1],
+    every: Span,
+    next: Arrival,
+}
+
+impl Drip {
+    pub(crate) fn new(every: Span, bytes: u16) -> Self {
+        Self {
+            classes: [Class {
+                name: "drip",
+                kind: Kind::Write,
+                expiry: None,
+            }],
+            every,
+            next: Arrival {
+                at: Time::ZERO,
+                key: EntityId::new(0),
+                operand: 0,
+                bytes,
+                exec_us: 50,
+                site: 0,
+                class: ClassId(0),
+                action: 0,
+            },
+        }
+    }
+}
+
+impl Load for Drip {
+    fn classes(&self) -> &[Class] {
+        &self.classes
+    }
+
+    fn sites(&self) -> u32 {
+        1
+    }
+
+    fn next(&mut self) -> Option<Arrival> {
+        self.next.at += self.every;
+        Some(self.next)
+    }
+}
+
+/// Accepts everything and keeps nothing.
+pub(crate) struct Accept;
+
+impl Ledger for Accept {
+    fn reasons(&self) -> &[&'static str] {
+        &[]
+    }
+
+    fn preload(&self, _: EntityId) -> Cell {
+        0
+    }
+
+    fn preloaded(&self) -> u32 {
+        0
+    }
+
+    fn apply(&self, _: &Arrival, _: Time, _: &mut dyn State) -> Verdict {
+        Verdict::Valid
+    }
+}
