@@ -92,7 +92,7 @@ if mount -t tmpfs -o size=64k tmpfs "$scratch/full" 2>/dev/null; then
     "$target/release/quorate" run "$plan" --out "$scratch/full/results" >/dev/null 2>"$scratch/err.txt"; code=$?
     left=$(find "$scratch/full/results" -mindepth 1 -maxdepth 1 -not -name '.*' | wc -l)
     umount "$scratch/full"
-    what="disk full: exit $code, $left folders: $(head -n 1 "$scratch/err.txt" | cut -c 1-90)"
+    what="disk full: exit $code, $left folders: $(head -n 1 "$scratch/err.txt" | sed 's/.*: //')"
     if [ "$code" = 74 ] && [ "$left" = 0 ]; then pass "$what"; else fail "$what"; fi
 else
     skip "no small file system can be mounted here" "disk full"
