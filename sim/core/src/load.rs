@@ -3,7 +3,7 @@
 //! A workload is a pure generator of arrivals in non-decreasing time. It knows no engine, so every
 //! engine meets the same arrivals.
 
-use crate::{EntityId, SiteId, Span, Time};
+use crate::{EntityId, Span, Time};
 
 /// Index into [`Load::classes`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -61,13 +61,6 @@ pub struct Arrival {
 }
 
 const _: () = assert!(size_of::<Arrival>() == 24);
-
-impl Arrival {
-    /// The submitting site.
-    pub fn site(&self) -> SiteId {
-        SiteId::new(u32::from(self.site))
-    }
-}
 
 /// What became of a transaction, told to workloads that react.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

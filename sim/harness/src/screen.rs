@@ -8,7 +8,7 @@ use crate::summary;
 use crate::unit::{Done, EngineSheet, Tweak, UnitStatus};
 use crate::verdict::{Answer, Row};
 use crate::workload::Workload;
-use quorate_core::{Level, Standing};
+use quorate_core::{Finality, Level, Standing};
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -261,6 +261,17 @@ fn headroom(plan: &Plan, outcome: &Outcome, engine: usize) -> Option<String> {
     })
 }
 
+/// Corrupt organisations that finality is held against: a committee's bound, or the adversary that
+/// a depth was computed for.
+fn bears(plan: &Plan, sheet: &EngineSheet) -> u32 {
+    match sheet.finality {
+        Ok(Finality::Depth { .. }) => {
+            (sheet.adversary.share * f64::from(plan.network.nodes)).round() as u32
+        }
+        _ => sheet.promises.byzantine,
+    }
+}
+
 /// What a ledger costs over the baseline, and what it buys.
 fn price(plan: &Plan, outcome: &Outcome) -> Option<String> {
     let engines = 0..plan.engines.len();
@@ -280,7 +291,7 @@ fn price(plan: &Plan, outcome: &Outcome) -> Option<String> {
         .filter(|&e| e != baseline)
         .filter_map(|e| {
             let label = plan.engines[e].label();
-            let (fin, liars) = (mean(e)?, outcome.sheets[e].promises.byzantine);
+            let (fin, liars) = (mean(e)?, bears(plan, &outcome.sheets[e]));
             Some(format!(
                 "{label} waits {} longer and bears {liars} lying organisations",
                 duration(fin - base)

@@ -211,7 +211,7 @@ impl Judge<'_> {
         let (Some(low), Some(high)) = (value.low, value.high) else {
             return Answer::Undecided;
         };
-        if !self.is_supported(cell, level) {
+        if value.n < ENOUGH || !self.is_supported(cell, level) {
             return Answer::Undecided;
         }
         let (inside, outside) = if level.below {
@@ -246,6 +246,9 @@ impl Judge<'_> {
     fn doubt(&self, cell: &Cell, level: &ServiceLevel, samples: &[f64]) -> String {
         if samples.is_empty() {
             return format!("no {} was measured", level.class);
+        }
+        if samples.len() < ENOUGH {
+            return format!("{} replications are too few for a verdict", samples.len());
         }
         if !self.is_supported(cell, level) {
             return format!("too few samples for {}: run longer", level.statistic);
@@ -309,6 +312,10 @@ impl Judge<'_> {
         change(base, &self.samples(self.cell(Tweak::None)?, &weaker))
     }
 }
+
+/// Replications below which nothing is decided: Student's interval then rests on normality alone.
+// assumption: the usual start of sequential stopping rules.
+const ENOUGH: usize = 10;
 
 /// A smaller change is not named.
 // assumption: below what an architect would act on.
