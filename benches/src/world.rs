@@ -131,6 +131,7 @@ impl Drip {
                 name: "drip",
                 kind: Kind::Write,
                 expiry: None,
+                tells: "",
             }],
             every,
             next: Arrival {

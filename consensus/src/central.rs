@@ -59,9 +59,9 @@
 use crate::Presets;
 use crate::config::unless_zero;
 use quorate_core::{
-    Adversary, BlockId, Blocks, Committee, Content, Context, Draws, Effect, Engine, Facts, Family,
-    Finality, Input, Invalid, Limits, NodeId, Outbox, Promises, Span, Standing, Time, To, Wire,
-    hash, majority,
+    Adversary, Agreement, BlockId, Blocks, Committee, Content, Context, Draws, Effect, Electorate,
+    Engine, Facts, Family, Finality, Input, Invalid, Limits, NodeId, Outbox, Promises, Span,
+    Standing, Time, To, Wire, hash, majority,
 };
 use std::collections::BTreeSet;
 
@@ -366,8 +366,8 @@ impl Engine for Central {
 
     const FACTS: Facts = Facts {
         family: Family::Baseline,
-        electorate: "one operator",
-        agreement: "primary with a synchronous standby",
+        electorate: Electorate::Operator,
+        agreement: Agreement::Primary,
         standing: Standing::Deployable,
         final_holds_if: "the operator is honest",
     };
@@ -569,7 +569,10 @@ impl Central {
         };
         if ready && office.stage == Stage::Serving && !office.busy && !office.awaiting {
             office.awaiting = true;
-            out.push(Effect::AwaitPending { count: 1 });
+            out.push(Effect::AwaitPending {
+                count: 1,
+                bytes: u64::MAX,
+            });
         }
     }
 

@@ -47,9 +47,9 @@
 use crate::Presets;
 use crate::config::unless_zero;
 use quorate_core::{
-    Adversary, BlockId, Blocks, Committee, Content, Context, Draws, Effect, Engine, Facts, Family,
-    Finality, Input, Invalid, Limits, NodeId, Outbox, Promises, Relay, Span, Standing, Time,
-    Weight, Wire, dist,
+    Adversary, Agreement, BlockId, Blocks, Committee, Content, Context, Draws, Effect, Electorate,
+    Engine, Facts, Family, Finality, Input, Invalid, Limits, NodeId, Outbox, Promises, Relay, Span,
+    Standing, Time, Weight, Wire, dist,
 };
 use serde::de::{Error as _, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -331,8 +331,8 @@ impl Engine for Nakamoto {
 
     const FACTS: Facts = Facts {
         family: Family::Work,
-        electorate: "whoever does the work",
-        agreement: "longest chain by work",
+        electorate: Electorate::Work,
+        agreement: Agreement::LongestChain,
         standing: Standing::Deployable,
         final_holds_if: "the adversary has less work than assumed and blocks spread within the \
                          assumed delay",

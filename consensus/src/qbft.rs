@@ -54,9 +54,9 @@ use crate::Presets;
 use crate::config::unless_zero;
 use core::cmp::Ordering;
 use quorate_core::{
-    Adversary, Ballot, BlockId, Blocks, CertId, Committee, Content, Context, Draws, Effect, Engine,
-    Facts, Family, Finality, Input, Invalid, Limits, NodeId, Outbox, Promises, Span, Standing,
-    Statement, Time, To, Weight, Wire, byzantine_bound, hash, two_thirds,
+    Adversary, Agreement, Ballot, BlockId, Blocks, CertId, Committee, Content, Context, Draws,
+    Effect, Electorate, Engine, Facts, Family, Finality, Input, Invalid, Limits, NodeId, Outbox,
+    Promises, Span, Standing, Statement, Time, To, Weight, Wire, byzantine_bound, hash, two_thirds,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -369,8 +369,8 @@ impl Engine for Qbft {
 
     const FACTS: Facts = Facts {
         family: Family::Authority,
-        electorate: "appointed validators",
-        agreement: "committee vote in three phases",
+        electorate: Electorate::Appointed,
+        agreement: Agreement::CommitteeVote,
         standing: Standing::Deployable,
         final_holds_if: "fewer than a third of the validators lie",
     };
@@ -668,7 +668,10 @@ impl Qbft {
         match (self.round, self.rules.timer) {
             (None, _) if !self.rules.empty_blocks => {
                 self.awaiting = true;
-                out.push(Effect::AwaitPending { count: 1 });
+                out.push(Effect::AwaitPending {
+                    count: 1,
+                    bytes: u64::MAX,
+                });
             }
             (None, _) => {
                 self.enter(0, Cause::Timeout, ctx, out);

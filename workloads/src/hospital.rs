@@ -370,6 +370,10 @@ fn class(action: Action, config: &Config) -> Class {
         name,
         kind,
         expiry: expiry.filter(|_| kind != Kind::Read),
+        tells: match action {
+            Action::ConsentRevoke => "revocation exposure",
+            _ => "",
+        },
     }
 }
 

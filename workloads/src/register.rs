@@ -160,6 +160,7 @@ impl<R: Read> Rows<R> {
             name,
             kind,
             expiry: None,
+            tells: "",
         });
         Ok(ClassId(self.classes.len() as u8 - 1))
     }

@@ -58,6 +58,7 @@ impl Action {
             name,
             kind: Kind::Write,
             expiry: None,
+            tells: "",
         }
     }
 

@@ -56,6 +56,14 @@ pub trait Engine: Sized {
     /// blocks when all is well.
     fn promises(config: &Self::Config, nodes: u32) -> Promises;
 
+    /// The probability that a transaction is reversed after its sender waited for `waited` since it
+    /// was in a block, when `corrupt` of `nodes` equal organisations work against it. Computed, not
+    /// simulated. A committee is all or nothing: what it commits holds up to its bound.
+    fn reversal_risk(config: &Self::Config, nodes: u32, corrupt: u32, wait: &Wait) -> f64 {
+        let _ = wait;
+        f64::from(u8::from(corrupt > Self::promises(config, nodes).byzantine))
+    }
+
     /// Handles one input to the end. Inputs come in the order of simulated time.
     fn handle(
         &mut self,
@@ -85,6 +93,14 @@ pub trait Engine: Sized {
         }
     }
 
+    /// Ballots that a vote for `ballot` counts towards as well, each voter once however often it
+    /// votes, such as "any prevote of this round". They need names in [`Engine::PHASES`] and
+    /// thresholds of their own, and nobody votes for them directly.
+    fn also_counts(ballot: Ballot) -> [Option<Ballot>; 2] {
+        let _ = ballot;
+        [None, None]
+    }
+
     /// The weight at which a ballot of this phase is decided for a receiver.
     fn threshold(phase: u8, committee: &Committee) -> Weight {
         let _ = (phase, committee);
@@ -104,9 +120,9 @@ pub struct Facts {
     /// Proof of work, stake or authority, or what else.
     pub family: Family,
     /// Who may vote or lead.
-    pub electorate: &'static str,
+    pub electorate: Electorate,
     /// How they agree.
-    pub agreement: &'static str,
+    pub agreement: Agreement,
     /// Whether an architect may deploy it today.
     pub standing: Standing,
     /// When finality holds, in one clause.
@@ -126,6 +142,80 @@ pub enum Family {
     Reference,
     /// No ledger at all.
     Baseline,
+}
+
+/// Who may vote or lead: one side of the matrix of engines.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Electorate {
+    /// Whoever does the work.
+    Work,
+    /// Whoever holds the stake.
+    Stake,
+    /// Whoever was appointed.
+    Appointed,
+    /// One operator.
+    Operator,
+}
+
+impl Electorate {
+    /// All, in the order of the matrix.
+    pub const ALL: [Self; 4] = [Self::Work, Self::Stake, Self::Appointed, Self::Operator];
+
+    /// The name in tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Work => "work",
+            Self::Stake => "stake",
+            Self::Appointed => "appointed",
+            Self::Operator => "one operator",
+        }
+    }
+}
+
+/// How those who may vote agree: the other side of the matrix of engines.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Agreement {
+    /// The longest or heaviest chain.
+    LongestChain,
+    /// Votes of a committee.
+    CommitteeVote,
+    /// A chain that a committee finalises.
+    Hybrid,
+    /// A leader's log, copied to a majority.
+    LeaderLog,
+    /// A primary with a standby.
+    Primary,
+}
+
+impl Agreement {
+    /// All, in the order of the matrix.
+    pub const ALL: [Self; 5] = [
+        Self::LongestChain,
+        Self::CommitteeVote,
+        Self::Hybrid,
+        Self::LeaderLog,
+        Self::Primary,
+    ];
+
+    /// The name in tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::LongestChain => "longest chain",
+            Self::CommitteeVote => "committee vote",
+            Self::Hybrid => "hybrid",
+            Self::LeaderLog => "leader log",
+            Self::Primary => "primary and standby",
+        }
+    }
+}
+
+/// What a risk of reversal is asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Wait {
+    /// How long the sender waits.
+    pub waited: Span,
+    /// Mean latency of a link, which slows honest producers, see [`Adversary::delay`].
+    pub delay: Span,
 }
 
 /// Whether a protocol can be deployed.
@@ -333,10 +423,13 @@ pub enum Effect<E: Engine> {
         /// CPU time to build, before [`Input::BlockBuilt`].
         cost: Span,
     },
-    /// Wants [`Input::Pending`] once that much is pending on top of this node's head.
+    /// Wants [`Input::Pending`] once that much is pending on top of this node's head, whichever
+    /// comes first. A node waits for one thing: a later wish replaces the earlier.
     AwaitPending {
         /// Transactions.
         count: u32,
+        /// Bytes of transactions.
+        bytes: u64,
     },
     /// Wants [`Input::Timer`].
     SetTimer {
@@ -413,7 +506,7 @@ impl<E: Engine> Debug for Effect<E> {
                     "BuildBlock({parent}, {header:?}, {limits:?}, {as_of:?}, {cost})"
                 )
             }
-            Self::AwaitPending { count } => write!(f, "AwaitPending({count})"),
+            Self::AwaitPending { count, bytes } => write!(f, "AwaitPending({count}, {bytes} B)"),
             Self::SetTimer { at, timer } => write!(f, "SetTimer({at}, {timer:?})"),
             Self::Adopt(block) => write!(f, "Adopt({block})"),
             Self::Safe(block) => write!(f, "Safe({block})"),

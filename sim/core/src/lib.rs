@@ -21,8 +21,8 @@ mod time;
 pub use block::{Block, BlockKey, Blocks};
 pub use committee::{Committee, Weight, byzantine_bound, majority, two_thirds};
 pub use engine::{
-    Ballot, Content, Context, Costs, Effect, Engine, Facts, Family, Input, Invalid, Limits, Outbox,
-    Promises, Relay, Services, Standing, Statement, To, Wire,
+    Agreement, Ballot, Content, Context, Costs, Effect, Electorate, Engine, Facts, Family, Input,
+    Invalid, Limits, Outbox, Promises, Relay, Services, Standing, Statement, To, Wait, Wire,
 };
 pub use fault::{Fault, FaultKind};
 pub use finality::{Adversary, Finality, Level};

@@ -37,6 +37,9 @@ pub struct Class {
     pub kind: Kind,
     /// How long after submission it may still be executed; later it is counted as expired.
     pub expiry: Option<Span>,
+    /// What its figures mean to the trade, such as `recall propagation` for the exposure of a
+    /// watched recall; empty where the plain names say it.
+    pub tells: &'static str,
 }
 
 /// One arrival. 24 bytes, because pending ones are kept by the million.

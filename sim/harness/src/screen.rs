@@ -36,8 +36,8 @@ pub fn placements(plan: &Plan, sheets: &[EngineSheet]) -> String {
         rows.push(vec![
             entry.label().to_owned(),
             analysis::family_name(sheet.facts.family).to_owned(),
-            sheet.facts.electorate.to_owned(),
-            sheet.facts.agreement.to_owned(),
+            sheet.facts.electorate.name().to_owned(),
+            sheet.facts.agreement.name().to_owned(),
             place.byzantine.to_string(),
             place.crashed.to_string(),
             halting(&place),

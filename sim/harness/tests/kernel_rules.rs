@@ -7,9 +7,9 @@ use kernel_world::{Accept, Poisson, World};
 use quorate_consensus::nakamoto::{self, Nakamoto, RelayRule};
 use quorate_consensus::qbft::{self, Qbft};
 use quorate_core::{
-    Adversary, Arrival, BlockId, Blocks, Class, ClassId, Committee, Content, Context, Draws,
-    Effect, Engine, EntityId, Facts, Family, Finality, Input, Invalid, Kind, Limits, Load, NodeId,
-    Outbox, Promises, Relay, Span, Standing, Time, To, Wire,
+    Adversary, Agreement, Arrival, BlockId, Blocks, Class, ClassId, Committee, Content, Context,
+    Draws, Effect, Electorate, Engine, EntityId, Facts, Family, Finality, Input, Invalid, Kind,
+    Limits, Load, NodeId, Outbox, Promises, Relay, Span, Standing, Time, To, Wire,
 };
 use quorate_kernel::{Simulation, Status, Unit};
 use std::cell::RefCell;
@@ -54,8 +54,8 @@ impl Engine for Player {
 
     const FACTS: Facts = Facts {
         family: Family::Baseline,
-        electorate: "nobody",
-        agreement: "none",
+        electorate: Electorate::Appointed,
+        agreement: Agreement::CommitteeVote,
         standing: Standing::Research,
         final_holds_if: "it is a test",
     };
@@ -160,6 +160,7 @@ impl Load for At {
             name: "write",
             kind: Kind::Write,
             expiry: None,
+            tells: "",
         }]
     }
 
@@ -257,7 +258,10 @@ fn a_node_that_takes_back_what_it_committed_is_a_violation() {
 /// Node 0 waits for two transactions; node 1 puts the first one in a block meanwhile.
 fn waiting(me: u32, _: &Context<'_, ()>, input: &Input<Player>, out: &mut Outbox<Player>) {
     match *input {
-        Input::Start if me == 0 => out.push(Effect::AwaitPending { count: 2 }),
+        Input::Start if me == 0 => out.push(Effect::AwaitPending {
+            count: 2,
+            bytes: u64::MAX,
+        }),
         Input::Start => timer(7, 0, out),
         Input::Timer(_) => build(GENESIS, out),
         Input::BlockBuilt(block) => {

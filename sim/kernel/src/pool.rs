@@ -308,25 +308,33 @@ impl Pool {
         order.sort();
     }
 
-    /// When `node` sees the `count`-th pending transaction on top of `marks`, if that many are
-    /// known.
+    /// When `node` has seen `count` transactions or `bytes` bytes of them pending on top of `marks`,
+    /// if that many are known.
     pub(crate) fn due(
         &self,
         faults: &Faults,
         marks: &[u32],
         node: NodeId,
-        count: u32,
+        (count, bytes): (u32, u64),
     ) -> Option<Time> {
         let mut seen = Vec::new();
         for site in 0..self.sites() {
             let from = marks[site as usize];
             let to = self.end(site).min(from.saturating_add(count));
-            seen.extend((from..to).map(|seq| self.sees(faults, site, seq, node)));
+            seen.extend((from..to).map(|seq| {
+                let bytes = u64::from(self.get(site, seq).bytes);
+                (self.sees(faults, site, seq, node), bytes)
+            }));
         }
         seen.sort_unstable();
-        seen.get(count as usize - 1)
-            .copied()
-            .filter(|&t| t != Time::NEVER)
+        let mut sum = (0, 0);
+        for (at, size) in seen {
+            sum = (sum.0 + 1, sum.1 + size);
+            if sum.0 >= count || sum.1 >= bytes {
+                return (at != Time::NEVER).then_some(at);
+            }
+        }
+        None
     }
 }
 
@@ -427,7 +435,10 @@ mod tests {
     #[test]
     fn due_is_when_the_last_of_them_is_seen() {
         let pool = pool(&[tx(1, 0, 1), tx(2, 1, 1), tx(9, 2, 1)]);
-        let due = |count| pool.due(&NO_FAULTS, &[0; 3], NODE, count).map(Time::ns);
+        let due = |count| {
+            pool.due(&NO_FAULTS, &[0; 3], NODE, (count, u64::MAX))
+                .map(Time::ns)
+        };
         // Seen at node 2: 1 + 2, 2 + 7, 9.
         assert_eq!(
             (due(1), due(2), due(3), due(4)),

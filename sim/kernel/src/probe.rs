@@ -327,6 +327,7 @@ mod tests {
             name: "a",
             kind: Kind::Write,
             expiry: None,
+            tells: "",
         };
         let mut probe = Probe::new(&[class], 1, Time::ZERO + Span::from_s(100), true);
         for s in 0..600 {

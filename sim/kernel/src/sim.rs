@@ -296,7 +296,7 @@ pub(crate) struct Node<E: Engine> {
     pub(crate) head: BlockId,
     pub(crate) safe: BlockId,
     pub(crate) fin: BlockId,
-    awaiting: Option<(u32, Time)>,
+    awaiting: Option<((u32, u64), Time)>,
     /// Sites that this node serves.
     pub(crate) sites: Vec<u32>,
     /// By site of `sites`: watermarks recorded so far for each level.
@@ -835,7 +835,7 @@ impl<'a, E: Engine> Simulation<'a, E> {
                 let block = self.build(node, parent, header, &limits, as_of);
                 self.after_cpu(node, cost, Input::BlockBuilt(block));
             }
-            Effect::AwaitPending { count } => self.await_pending(node, count),
+            Effect::AwaitPending { count, bytes } => self.await_pending(node, (count, bytes)),
             Effect::SetTimer { at, timer } => {
                 let epoch = self.nodes[node.index()].epoch;
                 self.push(
@@ -862,7 +862,7 @@ impl<'a, E: Engine> Simulation<'a, E> {
             Effect::Fetch { block, .. } => (3, name(block)),
             Effect::Sync { from } => (4, u64::from(from.get())),
             Effect::BuildBlock { parent, .. } => (5, name(parent)),
-            Effect::AwaitPending { count } => (6, u64::from(count)),
+            Effect::AwaitPending { count, bytes } => (6, hash::fold(u64::from(count), bytes)),
             Effect::SetTimer { at, ref timer } => {
                 (7, hash::fold(at.ns(), timer.content(&self.blocks)))
             }
@@ -1278,10 +1278,10 @@ impl<'a, E: Engine> Simulation<'a, E> {
         self.load.reacts()
     }
 
-    fn await_pending(&mut self, node: NodeId, count: u32) {
+    fn await_pending(&mut self, node: NodeId, much: (u32, u64)) {
         let state = &mut self.nodes[node.index()];
         self.awaiting_nodes += u32::from(state.awaiting.is_none());
-        state.awaiting = Some((count, Time::NEVER));
+        state.awaiting = Some((much, Time::NEVER));
         self.wake(node);
     }
 
@@ -1304,19 +1304,19 @@ impl<'a, E: Engine> Simulation<'a, E> {
     /// Queues the instant at which a node has what it waits for, if that is known and new.
     pub(crate) fn wake(&mut self, node: NodeId) {
         let state = &self.nodes[node.index()];
-        let Some((count, known)) = state.awaiting else {
+        let Some((much, known)) = state.awaiting else {
             return;
         };
         let mut marks = core::mem::take(&mut self.scratch);
         self.store.marks(state.head, &mut marks);
         let due = self
             .pool
-            .due(&self.faults, &marks, node, count)
+            .due(&self.faults, &marks, node, much)
             .map(|t| t.max(self.now));
         self.scratch = marks;
         if let Some(due) = due.filter(|&d| d < known) {
             let epoch = self.nodes[node.index()].epoch;
-            self.nodes[node.index()].awaiting = Some((count, due));
+            self.nodes[node.index()].awaiting = Some((much, due));
             self.push(due, Rank::Pending, node, Job::Pending { epoch });
         }
     }

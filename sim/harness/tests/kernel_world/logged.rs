@@ -170,7 +170,7 @@ impl<E: Engine, R: Reader<E>> Engine for Logged<E, R> {
                     as_of,
                     cost,
                 },
-                Effect::AwaitPending { count } => Effect::AwaitPending { count },
+                Effect::AwaitPending { count, bytes } => Effect::AwaitPending { count, bytes },
                 Effect::SetTimer { at, timer } => Effect::SetTimer { at, timer },
                 Effect::Adopt(block) => {
                     Self::note(ctx, What::Adopted, block);

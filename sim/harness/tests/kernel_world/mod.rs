@@ -63,6 +63,7 @@ impl Poisson {
             name,
             kind,
             expiry: offered.expiry,
+            tells: "",
         };
         Self {
             offered,
