@@ -10,7 +10,7 @@ pub trait EngineVisitor {
     type Output;
 
     /// Called with the engine's type and its configuration.
-    fn visit<E: Engine>(self, config: E::Config) -> Self::Output;
+    fn visit<E: Engine + 'static>(self, config: E::Config) -> Self::Output;
 }
 
 macro_rules! engines {

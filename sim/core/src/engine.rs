@@ -73,6 +73,13 @@ pub trait Engine: Sized {
         out: &mut Outbox<Self>,
     );
 
+    /// How many copies of each block its builder sends by itself, which bounds the throughput by
+    /// its uplink; 0 where others pass blocks on.
+    fn copies(config: &Self::Config, nodes: u32) -> u32 {
+        let _ = (config, nodes);
+        0
+    }
+
     /// Size and cost of a message.
     fn wire(&self, message: &Self::Message, ctx: &Context<'_, Self::Header>) -> Wire;
 

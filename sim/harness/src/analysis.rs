@@ -1,6 +1,7 @@
 //! What can be said of a placement before anything is simulated.
 
 use crate::plan::Plan;
+use crate::study::Part;
 use crate::unit::EngineSheet;
 use quorate_core::{Family, Finality};
 
@@ -57,6 +58,39 @@ pub fn placement(plan: &Plan, sheet: &EngineSheet) -> Placement {
             _ => None,
         },
     }
+}
+
+/// What bounds an engine's throughput by arithmetic alone, in transactions a second: the smallest of
+/// block space, execution and the uplink of a block's builder. `None` where nothing bounds it.
+pub fn ceiling(part: &Part, engine: usize) -> Option<(&'static str, f64)> {
+    let sheet = &part.sheets[engine];
+    let (bytes, exec_s) = part.workload.mean_write();
+    let limit = |key: &str| {
+        let value = sheet.resolved.get(key)?;
+        let number = value
+            .as_float()
+            .or_else(|| value.as_integer().map(|i| i as f64))?;
+        (number > 0.0).then_some(number)
+    };
+    let interval_s = sheet.promises.interval.as_s();
+    let per_block = [
+        limit("block_bytes").map(|b| b / bytes),
+        limit("block_txs"),
+        limit("block_exec_ms").map(|ms| ms / 1e3 / exec_s),
+    ];
+    let space = per_block
+        .into_iter()
+        .flatten()
+        .fold(f64::INFINITY, f64::min);
+    let uplink = part.plan.network.uplink_mbps * 1e6 / 8.0;
+    let copies = f64::from(sheet.copies);
+    let bounds = [
+        ("block space", space / interval_s),
+        ("execution", 1.0 / exec_s),
+        ("the builder's uplink", uplink / (bytes * copies)),
+    ];
+    let usable = bounds.into_iter().filter(|b| b.1.is_finite() && b.1 > 0.0);
+    usable.min_by(|a, b| a.1.total_cmp(&b.1))
 }
 
 /// Who may vote and how they agree, in words.

@@ -1,12 +1,13 @@
 //! The command line.
 
 use crate::error::{Error, exit};
+use crate::output::Ran;
 use crate::plan::{BUILT_IN, Kind, Plan, Source};
 use crate::run::{self, Outcome, STOP};
-use crate::workload::Workload;
-use crate::{output, places, screen, unit, verdict};
+use crate::study::Study;
+use crate::{engines, output, places, screen, verdict};
 use clap::{Parser, Subcommand};
-use quorate_consensus::registry::{EngineKind, EngineVisitor};
+use quorate_consensus::Presets;
 use quorate_core::Engine;
 use quorate_workloads::WorkloadKind;
 use std::fmt::Write as _;
@@ -64,6 +65,9 @@ struct Options {
     /// Override a key of the plan, such as `load.duration_s=60`; may be repeated
     #[arg(short = 's', long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// The plan's smaller form, for a first look
+    #[arg(long)]
+    quick: bool,
     /// Threads; all cores when left out. The results are the same for any number
     #[arg(long)]
     threads: Option<usize>,
@@ -80,8 +84,29 @@ enum What {
     Regions,
 }
 
-/// Runs the command line and returns the exit code.
-pub fn main() -> ExitCode {
+/// The program, to which engines of one's own can be added before it runs.
+#[derive(Default)]
+pub struct Program(());
+
+impl Program {
+    /// Adds an engine under a name that plans may use; `doc` is what `list` prints.
+    #[must_use]
+    pub fn with_engine<E>(self, name: &'static str, doc: &'static str) -> Self
+    where
+        E: Engine + 'static,
+        E::Config: Presets,
+    {
+        engines::add::<E>(name, doc, E::Config::PRESETS);
+        self
+    }
+
+    /// Runs the command line and returns the exit code.
+    pub fn main(self) -> ExitCode {
+        main()
+    }
+}
+
+fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -108,17 +133,17 @@ fn dispatch(command: Command) -> Result<u8, Error> {
     match command {
         Command::Compare { plan, options } => {
             let source = Source::open(plan.as_deref().unwrap_or("compare"))?;
-            let plan = source.plan(&options.set)?;
+            let plan = read(&source, &options)?;
             if plan.kind != Kind::Compare {
                 let hint = "use `quorate run` for other kinds of plan";
                 return Err(source.at_key("kind", "is not \"compare\"", hint));
             }
-            execute(&source, &plan, &options)
+            execute(&source, plan, &options)
         }
         Command::Run { plan, options } => {
             let source = Source::open(&plan)?;
-            let plan = source.plan(&options.set)?;
-            execute(&source, &plan, &options)
+            let plan = read(&source, &options)?;
+            execute(&source, plan, &options)
         }
         Command::List { what } => {
             print(&list(what));
@@ -128,8 +153,22 @@ fn dispatch(command: Command) -> Result<u8, Error> {
     }
 }
 
-fn execute(source: &Source, plan: &Plan, options: &Options) -> Result<u8, Error> {
-    let workload = Workload::open_plan(source, plan)?;
+/// The plan with its overrides; those of `--quick` go before those of the command line.
+fn read(source: &Source, options: &Options) -> Result<Plan, Error> {
+    let mut set = Vec::new();
+    if options.quick {
+        set = source.parse()?.quick;
+        if set.is_empty() {
+            let hint = "list overrides under the key quick, such as \"load.duration_s=60\"";
+            return Err(source.at_key("quick", "is empty: the plan has no smaller form", hint));
+        }
+    }
+    set.extend(options.set.iter().cloned());
+    source.plan(&set)
+}
+
+fn execute(source: &Source, plan: Plan, options: &Options) -> Result<u8, Error> {
+    let study = Study::open(source, plan)?;
     output::probe(&options.out)?;
     if let Some(threads) = options.threads {
         let pool = rayon::ThreadPoolBuilder::new()
@@ -139,21 +178,35 @@ fn execute(source: &Source, plan: &Plan, options: &Options) -> Result<u8, Error>
     }
     stop_on_signal();
     let command: Vec<String> = std::env::args().collect();
-    let sheets: Vec<_> = (0..plan.engines.len())
-        .map(|e| unit::sheet(plan, e))
+    print(&screen::placements(&study));
+    let outcomes = run::run(&study, &command.join(" "))?;
+    let comparisons = verdict::comparisons(&study);
+    let judged = study
+        .parts
+        .iter()
+        .zip(&outcomes)
+        .map(|(part, outcome)| match study.plan.kind {
+            Kind::Compare => verdict::judge(part, outcome, comparisons),
+            _ => Vec::new(),
+        });
+    let rows: Vec<_> = judged.collect();
+    let all = study.parts.iter().zip(&outcomes).zip(&rows);
+    let ran: Vec<Ran<'_>> = all
+        .map(|((part, outcome), rows)| Ran {
+            part,
+            outcome,
+            rows,
+        })
         .collect();
-    print(&screen::placements(plan, &sheets));
-    let outcome = run::run(plan, &workload, sheets, &command.join(" "))?;
-    let rows = verdict::judge(plan, &outcome, &workload.classes());
-    let folder = output::write(&options.out, plan, &workload, &outcome, &rows)?;
-    print(&screen::report(plan, &workload, &outcome, &rows, &folder));
-    Ok(safety(&outcome))
+    let folder = output::write(&options.out, &study, &ran)?;
+    print(&screen::report(&study, &ran, &folder));
+    Ok(safety(&outcomes))
 }
 
-fn safety(outcome: &Outcome) -> u8 {
-    let reports = outcome
-        .cells
+fn safety(outcomes: &[Outcome]) -> u8 {
+    let reports = outcomes
         .iter()
+        .flat_map(|o| &o.cells)
         .flat_map(|c| &c.units)
         .map(|u| &u.report);
     let Some(evidence) = reports.into_iter().find_map(|r| r.violation.as_ref()) else {
@@ -194,9 +247,9 @@ fn list(what: Option<What>) -> String {
         text.push('\n');
     };
     if wanted(What::Engines) {
-        let lines = EngineKind::ALL.iter().map(|k| {
+        let lines = engines::all().into_iter().map(|k| {
             let about = format!("{} Presets: {}.", k.doc(), k.presets().join(", "));
-            (k.name().to_owned(), about + &settings(&engine_defaults(*k)))
+            (k.name().to_owned(), about + &settings(&k.defaults()))
         });
         section("engines", lines.collect());
     }
@@ -238,18 +291,6 @@ fn settings(table: &toml::Table) -> String {
         let _ = write!(text, "\n      {key} = {value}");
         text
     })
-}
-
-fn engine_defaults(kind: EngineKind) -> toml::Table {
-    struct Defaults;
-    impl EngineVisitor for Defaults {
-        type Output = toml::Table;
-        fn visit<E: Engine>(self, config: E::Config) -> toml::Table {
-            toml::Table::try_from(&config).expect("a configuration is a table")
-        }
-    }
-    kind.preset(kind.presets()[0], Defaults)
-        .expect("the first preset exists")
 }
 
 /// Empty for a workload that cannot do without a setting.

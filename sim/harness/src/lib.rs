@@ -6,7 +6,10 @@
 
 pub mod analysis;
 pub mod cli;
+pub mod engines;
 pub mod error;
+mod figures;
+pub mod knee;
 pub mod level;
 pub mod output;
 pub mod places;
@@ -16,7 +19,14 @@ pub mod results;
 pub mod run;
 pub mod screen;
 pub mod stats;
+pub mod study;
 pub mod summary;
 pub mod unit;
 pub mod verdict;
 pub mod workload;
+
+/// The command line as a library, so that a program in another repository can add its own engines:
+/// `quorate::program().with_engine::<Mine>("mine", "What it is.").main()`.
+pub fn program() -> cli::Program {
+    cli::Program::default()
+}

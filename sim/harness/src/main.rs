@@ -1,5 +1,5 @@
 //! The binary `quorate`.
 
 fn main() -> std::process::ExitCode {
-    quorate::cli::main()
+    quorate::program().main()
 }

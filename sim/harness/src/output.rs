@@ -2,17 +2,15 @@
 
 use crate::error::Error;
 use crate::plan::{Kind as PlanKind, Plan};
-use crate::plots::{self, Bound, Curve, Line, Point, PointStatus, Series};
 use crate::results::{Column, Folder, Kind, Value, sha256_hex};
 use crate::run::{Cell, Outcome};
 use crate::stats::Interval;
-use crate::summary;
-use crate::unit::{Done, Tweak, UnitStatus};
+use crate::study::{Part, Study};
+use crate::unit::{Done, Tweak};
 use crate::verdict::Row;
-use crate::workload::Workload;
+use crate::{figures, knee, summary};
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
-use quorate_consensus::registry::EngineKind;
 use quorate_core::{Level, Span};
 use quorate_kernel::probe::{ClassCounts, LatencyHistogram, Traffic};
 use std::path::{Path, PathBuf};
@@ -41,62 +39,102 @@ const fn key(name: &'static str, kind: Kind, about: &'static str) -> Column {
     }
 }
 
-/// The plan with every default spelled out.
-pub fn resolved(plan: &Plan, outcome: &Outcome, workload: &Workload) -> String {
-    let mut resolved = plan.clone();
-    for (engine, sheet) in resolved.engines.iter_mut().zip(&outcome.sheets) {
+/// A part of a study with what became of it.
+#[derive(Clone, Copy)]
+pub struct Ran<'a> {
+    /// The part.
+    pub part: &'a Part,
+    /// What was simulated.
+    pub outcome: &'a Outcome,
+    /// The verdict; empty unless the plan is a comparison.
+    pub rows: &'a [Row],
+}
+
+/// A part's plan with every default spelled out. It can be run by itself.
+pub fn resolved(part: &Part) -> String {
+    let mut plan = part.plan.clone();
+    for (engine, sheet) in plan.engines.iter_mut().zip(&part.sheets) {
         engine.config = sheet.resolved.clone();
     }
-    resolved.workload = workload.resolved();
-    let text = toml::to_string(&resolved).expect("a plan is a table");
+    plan.workload = part.workload.resolved();
+    with_version(&plan)
+}
+
+fn with_version(plan: &Plan) -> String {
+    let text = toml::to_string(plan).expect("a plan is a table");
     format!("# model_version = {MODEL_VERSION}\n{text}")
+}
+
+/// A name for files about a part; empty where there is only one.
+pub(crate) fn suffix(study: &Study, part: &Part) -> String {
+    let mut name = String::new();
+    if study.has_profiles() {
+        name += &format!("-{}", part.profile.name());
+    }
+    if study.plan.workloads.len() > 1 {
+        name += &format!("-{}", part.label);
+    }
+    name
 }
 
 /// Writes everything and returns the folder.
 ///
 /// # Errors
 /// When the folder cannot be written; nothing half-written is left.
-pub fn write(
-    parent: &Path,
-    plan: &Plan,
-    workload: &Workload,
-    outcome: &Outcome,
-    verdict: &[Row],
-) -> Result<PathBuf, Error> {
-    let config = resolved(plan, outcome, workload);
-    let hash = sha256_hex(config.as_bytes());
-    let mut folder = Folder::create(parent, &format!("{}-{}", plan.name, &hash[..8]))?;
-    folder.text("config.resolved.toml", &config)?;
-    let writer = Writer {
-        plan,
-        workload,
-        outcome,
-        hash: &hash,
+pub fn write(parent: &Path, study: &Study, ran: &[Ran<'_>]) -> Result<PathBuf, Error> {
+    let config = match study.parts.as_slice() {
+        [only] if study.plan.scale.is_none() => resolved(only),
+        _ => with_version(&study.plan),
     };
+    let hash = sha256_hex(config.as_bytes());
+    let mut folder = Folder::create(parent, &format!("{}-{}", study.plan.name, &hash[..8]))?;
+    folder.text("config.resolved.toml", &config)?;
+    let writer = Writer { ran, hash: &hash };
+    writer.parts(&mut folder)?;
     writer.plan_table(&mut folder)?;
     writer.replications(&mut folder)?;
     writer.summary(&mut folder)?;
-    if plan.kind == PlanKind::Compare {
-        writer.verdict(&mut folder, verdict)?;
+    if study.plan.kind == PlanKind::Compare {
+        writer.verdict(&mut folder)?;
+    }
+    if study.plan.kind == PlanKind::Curve {
+        writer.knees(&mut folder)?;
     }
     writer.skipped(&mut folder)?;
     folder.bytes("latency.hlog", &writer.histograms())?;
-    if plan.kind != PlanKind::Replay {
-        folder.text("plots/load.svg", &plots::draw_panel(&writer.curves()))?;
-    }
+    figures::write(&mut folder, study, ran)?;
     Ok(folder.finish()?)
 }
 
 struct Writer<'a> {
-    plan: &'a Plan,
-    workload: &'a Workload,
-    outcome: &'a Outcome,
+    ran: &'a [Ran<'a>],
     hash: &'a str,
 }
 
 impl Writer<'_> {
-    fn label(&self, cell: &Cell) -> &str {
-        self.plan.engines[cell.engine].label()
+    /// Every cell with the part that it belongs to, in the order of the parts.
+    fn cells(&self) -> impl Iterator<Item = (Ran<'_>, &Cell)> {
+        let of = |ran: &Ran<'_>| ran.outcome.cells.len();
+        debug_assert!(
+            self.ran.iter().map(of).sum::<usize>() > 0,
+            "a plan has cells"
+        );
+        self.ran
+            .iter()
+            .flat_map(|ran| ran.outcome.cells.iter().map(|cell| (*ran, cell)))
+    }
+
+    /// Where there are several parts: each as a plan of its own, every default spelled out.
+    fn parts(&self, folder: &mut Folder) -> Result<(), Error> {
+        if self.ran.len() == 1 {
+            return Ok(());
+        }
+        for (i, ran) in self.ran.iter().enumerate() {
+            let part = ran.part;
+            let name = format!("parts/{i:02}-{}-{}.toml", part.profile.name(), part.label);
+            folder.text(&name, &resolved(part))?;
+        }
+        Ok(())
     }
 
     /// Columns that say which cell a row belongs to, and their values.
@@ -110,6 +148,12 @@ impl Writer<'_> {
                 "which of the unit's ledgers, from 0",
             ),
             column("engine", Kind::String, "", "label of the engine"),
+            column(
+                "profile",
+                Kind::String,
+                "",
+                "settings of the engines: deployed or matched",
+            ),
             column("workload", Kind::String, "", "name of the workload"),
             column("nodes", Kind::Integer, "nodes", "nodes of the network"),
             column(
@@ -127,13 +171,15 @@ impl Writer<'_> {
         ]
     }
 
-    fn cell_values(&self, cell: &Cell) -> Vec<Value> {
+    fn cell_values(ran: Ran<'_>, cell: &Cell) -> Vec<Value> {
+        let plan = &ran.part.plan;
         vec![
             Value::from(cell.index as u64),
             Value::from(0_u64),
-            Value::from(self.label(cell)),
-            Value::from(self.workload.name()),
-            Value::from(u64::from(self.plan.network.nodes)),
+            Value::from(plan.engines[cell.engine].label()),
+            Value::from(ran.part.profile.name()),
+            Value::from(ran.part.label.as_str()),
+            Value::from(u64::from(plan.network.nodes)),
             Value::from(cell.offered_tps),
             Value::from(cell.tweak.name()),
         ]
@@ -157,12 +203,12 @@ impl Writer<'_> {
                 "SHA-256 of config.resolved.toml",
             ),
         ]);
-        let rows = self.outcome.cells.iter().map(|cell| {
-            let mut row = self.cell_values(cell);
+        let rows = self.cells().map(|(ran, cell)| {
+            let mut row = Self::cell_values(ran, cell);
             row.extend([
                 Value::from(cell.units.first().map(|u| u.report.horizon.as_s())),
-                Value::from(u64::from(self.plan.replications)),
-                Value::from(self.plan.seed),
+                Value::from(u64::from(ran.part.plan.replications)),
+                Value::from(ran.part.plan.seed),
                 Value::from(self.hash),
             ]);
             row
@@ -177,9 +223,9 @@ impl Writer<'_> {
             key("replication", Kind::Integer, "number of the replication"),
         );
         columns.extend(MEASURES.iter().map(|m| m.column));
-        let rows = self.outcome.cells.iter().flat_map(|cell| {
-            cell.units.iter().map(|unit| {
-                let mut row = self.cell_values(cell);
+        let rows = self.cells().flat_map(|(ran, cell)| {
+            cell.units.iter().map(move |unit| {
+                let mut row = Self::cell_values(ran, cell);
                 row.insert(1, Value::from(u64::from(unit.key.replication)));
                 row.extend(MEASURES.iter().map(|m| (m.of)(unit)));
                 row
@@ -214,10 +260,10 @@ impl Writer<'_> {
             ),
         ]);
         let mut rows = Vec::new();
-        for cell in self.outcome.cells.iter().filter(|c| !c.units.is_empty()) {
+        for (ran, cell) in self.cells().filter(|(_, c)| !c.units.is_empty()) {
             let status = summary::status(cell).name();
-            for m in self.metrics(cell) {
-                let mut row = self.cell_values(cell);
+            for m in metrics(ran.part, cell) {
+                let mut row = Self::cell_values(ran, cell);
                 row.extend([
                     Value::from(m.class),
                     Value::from(m.metric),
@@ -226,7 +272,7 @@ impl Writer<'_> {
                     Value::from(m.unit),
                     Value::from(m.interval.low),
                     Value::from(m.interval.high),
-                    Value::from(self.plan.confidence),
+                    Value::from(ran.part.plan.confidence),
                     Value::from("student"),
                     Value::from(m.interval.n as u64),
                     Value::from(status),
@@ -237,95 +283,14 @@ impl Writer<'_> {
         Ok(folder.csv("summary.csv", &columns, rows)?)
     }
 
-    fn metrics(&self, cell: &Cell) -> Vec<MetricRow> {
-        let mut rows = Vec::new();
-        let confidence = self.plan.confidence;
-        let mut add =
-            |class: &str, metric: &str, stat: String, unit: &'static str, samples: Vec<f64>| {
-                if !samples.is_empty() {
-                    let interval = summary::interval(&samples, confidence);
-                    let (class, metric) = (class.to_owned(), metric.to_owned());
-                    rows.push(MetricRow {
-                        class,
-                        metric,
-                        stat,
-                        unit,
-                        interval,
-                    });
-                }
-            };
-        let each = |of: &dyn Fn(&Done) -> Option<f64>| summary::samples(cell, of);
-        add(
-            "all",
-            "goodput",
-            "rate".into(),
-            "transactions/s",
-            each(&|u| Some(summary::goodput_tps(u))),
-        );
-        add(
-            "all",
-            "goodput_share",
-            "rate".into(),
-            "share",
-            each(&|u| Some(summary::goodput_share(u))),
-        );
-        let names = self.workload.classes();
-        let chosen = (0..names.len()).map(Some);
-        for class in std::iter::once(None).chain(chosen) {
-            let name = class.map_or("all", |c| names[c]);
-            for level in Level::ALL {
-                let count: u64 = cell
-                    .units
-                    .iter()
-                    .map(|u| summary::latency(u, class, level).len())
-                    .sum();
-                if count == 0 {
-                    continue;
-                }
-                let of = |stat: &dyn Fn(&LatencyHistogram) -> f64| {
-                    each(&|u| {
-                        let h = summary::latency(u, class, level);
-                        (!h.is_empty()).then(|| stat(h))
-                    })
-                };
-                let metric = format!("latency_{}", level.name());
-                add(name, &metric, "mean".into(), "ms", of(&summary::mean_ms));
-                for p in summary::PERCENTILES {
-                    if summary::supports(cell, count, p) {
-                        let samples = of(&|h| summary::percentile_ms(h, p));
-                        add(name, &metric, format!("p{p}"), "ms", samples);
-                    }
-                }
-            }
-            if let Some(class) = class {
-                exposures(cell, class, &mut |metric, stat, samples| {
-                    add(name, metric, stat, "ms", samples);
-                });
-            }
-        }
-        for (metric, everybody) in [("quorum_final", false), ("all_final", true)] {
-            let of = |u: &Done| {
-                let probe = &u.report.probe;
-                let h = if everybody {
-                    &probe.all_final
-                } else {
-                    &probe.quorum_final
-                };
-                (!h.is_empty()).then(|| summary::mean_ms(h))
-            };
-            add(
-                "all",
-                &format!("latency_{metric}"),
-                "mean".into(),
-                "ms",
-                each(&of),
-            );
-        }
-        rows
-    }
-
-    fn verdict(&self, folder: &mut Folder, rows: &[Row]) -> Result<(), Error> {
+    fn verdict(&self, folder: &mut Folder) -> Result<(), Error> {
         let columns = [
+            key(
+                "profile",
+                Kind::String,
+                "settings of the engines: deployed or matched",
+            ),
+            key("workload", Kind::String, "name of the workload"),
             key("engine", Kind::String, "label of the engine"),
             key("level", Kind::String, "service level"),
             key(
@@ -367,10 +332,17 @@ impl Writer<'_> {
                 "what limits it, or why it cannot be said",
             ),
         ];
-        let rows = rows.iter().map(|row| {
-            let level = &self.plan.levels[row.level];
+        let rows = self
+            .ran
+            .iter()
+            .flat_map(|ran| ran.rows.iter().map(move |row| (ran, row)));
+        let rows = rows.map(|(ran, row)| {
+            let plan = &ran.part.plan;
+            let level = &plan.levels[row.level];
             vec![
-                Value::from(self.plan.engines[row.engine].label()),
+                Value::from(ran.part.profile.name()),
+                Value::from(ran.part.label.as_str()),
+                Value::from(plan.engines[row.engine].label()),
                 Value::from(level.expect.as_str()),
                 Value::from(if row.site_down {
                     "one site down"
@@ -390,9 +362,52 @@ impl Writer<'_> {
         Ok(folder.csv("verdict.csv", &columns, rows)?)
     }
 
+    /// Where each engine's curve bends.
+    fn knees(&self, folder: &mut Folder) -> Result<(), Error> {
+        let columns = [
+            key(
+                "profile",
+                Kind::String,
+                "settings of the engines: deployed or matched",
+            ),
+            key("workload", Kind::String, "name of the workload"),
+            key("engine", Kind::String, "label of the engine"),
+            column(
+                "carried_tps",
+                Kind::Number,
+                "transactions/s",
+                "largest load tried that is carried; empty if none is",
+            ),
+            column(
+                "lost_tps",
+                Kind::Number,
+                "transactions/s",
+                "smallest load tried that is not; empty if all are",
+            ),
+        ];
+        let rows = self.ran.iter().flat_map(|ran| {
+            ran.part
+                .plan
+                .engines
+                .iter()
+                .enumerate()
+                .map(move |(e, engine)| {
+                    let knee = knee::knee(ran.outcome, e);
+                    vec![
+                        Value::from(ran.part.profile.name()),
+                        Value::from(ran.part.label.as_str()),
+                        Value::from(engine.label()),
+                        Value::from(knee.carried_tps),
+                        Value::from(knee.lost_tps),
+                    ]
+                })
+        });
+        Ok(folder.csv("knees.csv", &columns, rows)?)
+    }
+
     /// What an importer took and left, if the workload was imported.
     fn skipped(&self, folder: &mut Folder) -> Result<(), Error> {
-        let Some(imported) = self.workload.imported() else {
+        let Some(imported) = self.ran.first().and_then(|r| r.part.workload.imported()) else {
             return Ok(());
         };
         let columns = [
@@ -419,7 +434,7 @@ impl Writer<'_> {
             )
             .begin_log_with(&mut log, &mut serializer)
             .expect("memory takes all");
-        for cell in self.outcome.cells.iter().filter(|c| c.tweak == Tweak::None) {
+        for (_, cell) in self.cells().filter(|(_, c)| c.tweak == Tweak::None) {
             let tag = format!("cell-{}", cell.index);
             for unit in &cell.units {
                 let histogram = summary::latency(unit, None, Level::Final);
@@ -432,112 +447,93 @@ impl Writer<'_> {
         }
         log
     }
+}
 
-    fn curves(&self) -> [Curve; 2] {
-        let offered = "offered load (transactions/s)";
-        let goodput = Curve {
-            title: "Goodput".into(),
-            x_label: offered.into(),
-            y_label: "valid and final (transactions/s)".into(),
-            x_log: true,
-            y_log: true,
-            series: self.series(
-                &|cell| {
-                    Some(summary::interval(
-                        &summary::samples(cell, |u| Some(summary::goodput_tps(u))),
-                        self.plan.confidence,
-                    ))
-                },
-                "",
-                0,
-            ),
-            bounds: vec![Bound {
-                label: "offered".into(),
-                line: Line::Diagonal,
-            }],
-            note: format!(
-                "{} % intervals over {} replications.",
-                100.0 * self.plan.confidence,
-                self.plan.replications
-            ),
+fn metrics(part: &Part, cell: &Cell) -> Vec<MetricRow> {
+    let mut rows = Vec::new();
+    let confidence = part.plan.confidence;
+    let mut add =
+        |class: &str, metric: &str, stat: String, unit: &'static str, samples: Vec<f64>| {
+            if !samples.is_empty() {
+                let interval = summary::interval(&samples, confidence);
+                let (class, metric) = (class.to_owned(), metric.to_owned());
+                rows.push(MetricRow {
+                    class,
+                    metric,
+                    stat,
+                    unit,
+                    interval,
+                });
+            }
         };
-        let mut latency = Vec::new();
-        for (p, variant) in [(50.0, 0), (99.0, 2)] {
-            let of = |cell: &Cell| {
-                let count: u64 = cell
-                    .units
-                    .iter()
-                    .map(|u| summary::latency(u, None, Level::Final).len())
-                    .sum();
-                summary::supports(cell, count, p).then(|| {
-                    let samples = summary::samples(cell, |u| {
-                        let h = summary::latency(u, None, Level::Final);
-                        (!h.is_empty()).then(|| summary::percentile_ms(h, p) / 1e3)
-                    });
-                    summary::interval(&samples, self.plan.confidence)
+    let each = |of: &dyn Fn(&Done) -> Option<f64>| summary::samples(cell, of);
+    add(
+        "all",
+        "goodput",
+        "rate".into(),
+        "transactions/s",
+        each(&|u| Some(summary::goodput_tps(u))),
+    );
+    add(
+        "all",
+        "goodput_share",
+        "rate".into(),
+        "share",
+        each(&|u| Some(summary::goodput_share(u))),
+    );
+    let names = part.workload.classes();
+    let chosen = (0..names.len()).map(Some);
+    for class in std::iter::once(None).chain(chosen) {
+        let name = class.map_or("all", |c| names[c]);
+        for level in Level::ALL {
+            let count: u64 = cell
+                .units
+                .iter()
+                .map(|u| summary::latency(u, class, level).len())
+                .sum();
+            if count == 0 {
+                continue;
+            }
+            let of = |stat: &dyn Fn(&LatencyHistogram) -> f64| {
+                each(&|u| {
+                    let h = summary::latency(u, class, level);
+                    (!h.is_empty()).then(|| stat(h))
                 })
             };
-            latency.extend(self.series(&of, &format!(" p{p}"), variant));
-        }
-        let latency = Curve {
-            title: "Latency from submission to final".into(),
-            x_label: offered.into(),
-            y_label: "at the submitting site (s)".into(),
-            x_log: true,
-            y_log: true,
-            series: latency,
-            bounds: Vec::new(),
-            note: "Of the transactions that became final; a saturated engine leaves out the rest."
-                .into(),
-        };
-        [goodput, latency]
-    }
-
-    fn series(
-        &self,
-        of: &dyn Fn(&Cell) -> Option<Interval>,
-        suffix: &str,
-        variant: usize,
-    ) -> Vec<Series> {
-        let engines = self.plan.engines.iter().enumerate();
-        engines
-            .map(|(engine, entry)| {
-                let planned = |c: &&Cell| c.engine == engine && c.tweak == Tweak::None;
-                let points = self
-                    .outcome
-                    .cells
-                    .iter()
-                    .filter(planned)
-                    .filter_map(|cell| {
-                        let interval = of(cell)?;
-                        let flagged = !matches!(summary::status(cell), UnitStatus::Ok);
-                        Some(Point {
-                            x: cell.offered_tps?,
-                            y: interval.mean?,
-                            low: interval.low.filter(|&l| !flagged && l > 0.0),
-                            high: interval.high.filter(|_| !flagged),
-                            status: if flagged {
-                                PointStatus::Flagged
-                            } else {
-                                PointStatus::Ok
-                            },
-                        })
-                    });
-                // One look an engine in every figure; a second entry of it gets one of its own.
-                let earlier = self.plan.engines[..engine]
-                    .iter()
-                    .filter(|e| e.name == entry.name);
-                let look = entry.kind() as usize + EngineKind::ALL.len() * earlier.count();
-                Series {
-                    label: format!("{}{suffix}", entry.label()),
-                    look,
-                    variant,
-                    points: points.collect(),
+            let metric = format!("latency_{}", level.name());
+            add(name, &metric, "mean".into(), "ms", of(&summary::mean_ms));
+            for p in summary::PERCENTILES {
+                if summary::supports(cell, count, p) {
+                    let samples = of(&|h| summary::percentile_ms(h, p));
+                    add(name, &metric, format!("p{p}"), "ms", samples);
                 }
-            })
-            .filter(|s| !s.points.is_empty())
-            .collect()
+            }
+        }
+        if let Some(class) = class {
+            exposures(cell, class, &mut |metric, stat, samples| {
+                add(name, metric, stat, "ms", samples);
+            });
+        }
     }
+    for (metric, everybody) in [("quorum_final", false), ("all_final", true)] {
+        let of = |u: &Done| {
+            let probe = &u.report.probe;
+            let h = if everybody {
+                &probe.all_final
+            } else {
+                &probe.quorum_final
+            };
+            (!h.is_empty()).then(|| summary::mean_ms(h))
+        };
+        add(
+            "all",
+            &format!("latency_{metric}"),
+            "mean".into(),
+            "ms",
+            each(&of),
+        );
+    }
+    rows
 }
 
 /// Exposure of a class's watched writes, by level of the view.

@@ -1,9 +1,10 @@
 //! Plans: what to run, in TOML. Unknown keys are refused; every error names file, line and key.
 
+use crate::engines::{self, AnyEngine};
 use crate::error::Error;
 use crate::level::{Level, LevelConfig};
 use crate::places;
-use quorate_consensus::registry::EngineKind;
+use crate::study;
 use quorate_core::Span;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -33,9 +34,24 @@ pub struct Plan {
     #[serde(default)]
     pub adversary: AdversaryPlan,
     /// What arrives: `name`, and the workload's own keys.
+    #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
     pub workload: toml::Table,
     /// How much of it, for how long.
+    #[serde(default)]
     pub load: LoadPlan,
+    /// Several workloads instead of one: each as `workload`, with `load` (whose missing keys are
+    /// those of the plan's own) and `levels` of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub workloads: Vec<toml::Table>,
+    /// Which settings of the engines are run.
+    #[serde(default = "default_profiles")]
+    pub profiles: Vec<Profile>,
+    /// What grows in a plan of kind `scale`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale: Option<ScalePlan>,
+    /// Overrides, as for `-s`, that make a smaller plan of it under `--quick`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quick: Vec<String>,
     /// What is compared.
     pub engines: Vec<EnginePlan>,
     /// What must hold.
@@ -50,6 +66,12 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The name of the workload in the results.
+    pub fn workload_label(&self) -> String {
+        let text = |key: &str| self.workload.get(key).and_then(toml::Value::as_str);
+        text("name").unwrap_or_default().to_owned()
+    }
+
     /// Whether load is offered at given rates; a replay takes the workload as it is.
     pub fn is_swept(&self) -> bool {
         self.kind != Kind::Replay
@@ -64,14 +86,76 @@ const fn default_confidence() -> f64 {
     0.95
 }
 
+fn default_profiles() -> Vec<Profile> {
+    vec![Profile::Deployed]
+}
+
+/// Which settings the engines have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Profile {
+    /// Each engine's `config`: what is deployed.
+    Deployed,
+    /// The keys of `matched` on top: alike in block space and mean interval.
+    Matched,
+}
+
+impl Profile {
+    /// The name in results.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Deployed => "deployed",
+            Self::Matched => "matched",
+        }
+    }
+}
+
+/// What grows in a plan of kind `scale`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScalePlan {
+    /// What the values count.
+    pub axis: Axis,
+    /// One cell for each of them and each offered load.
+    pub values: Vec<u32>,
+    /// Members of the committee where it does not grow; absent means the plan's nodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub committee: Option<u32>,
+}
+
+/// What grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Axis {
+    /// Nodes, all of which vote or lead.
+    Committee,
+    /// Sites that submit, each with a node; the committee stays.
+    Sites,
+    /// Nodes that only relay and follow; committee and sites stay.
+    Nodes,
+}
+
+impl Axis {
+    /// The label of the axis in figures.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Committee => "members of the committee",
+            Self::Sites => "sites",
+            Self::Nodes => "nodes",
+        }
+    }
+}
+
 /// What is made of the cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// A verdict against service levels, with what limits each engine, and the curves.
     Compare,
-    /// Goodput and latency against offered load.
+    /// Goodput and latency against offered load, with the knee located.
     Curve,
+    /// Goodput, latency and traffic against the size of the network.
+    Scale,
     /// One pass over the workload as it is; no load is offered.
     Replay,
 }
@@ -215,6 +299,26 @@ pub struct LoadPlan {
     /// How long the run then waits for what was submitted in it, s.
     #[serde(default = "default_drain")]
     pub drain_s: f64,
+    /// How closely a curve locates the knee: the smallest load that is not carried is at most so
+    /// much larger than the largest that is.
+    #[serde(default = "default_knee")]
+    pub knee_within: f64,
+}
+
+impl Default for LoadPlan {
+    fn default() -> Self {
+        Self {
+            offered_tps: Vec::new(),
+            decide_at_tps: None,
+            duration_s: default_duration(),
+            drain_s: default_drain(),
+            knee_within: default_knee(),
+        }
+    }
+}
+
+const fn default_knee() -> f64 {
+    0.03
 }
 
 const fn default_duration() -> f64 {
@@ -240,6 +344,9 @@ pub struct EnginePlan {
     /// The engine's own keys; `preset` starts from a named set.
     #[serde(default)]
     pub config: toml::Table,
+    /// Keys on top of `config` in the profile `matched`.
+    #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
+    pub matched: toml::Table,
 }
 
 impl EnginePlan {
@@ -248,9 +355,9 @@ impl EnginePlan {
         self.label.as_deref().unwrap_or(&self.name)
     }
 
-    /// The registry's entry; the plan was checked.
-    pub fn kind(&self) -> EngineKind {
-        EngineKind::from_name(&self.name).expect("the plan was checked")
+    /// The engine; the plan was checked.
+    pub fn engine(&self) -> &'static dyn AnyEngine {
+        engines::find(&self.name).expect("the plan was checked")
     }
 }
 
@@ -316,11 +423,14 @@ pub const BUILT_IN: &[BuiltIn] = &[
 ];
 
 /// A plan with the text it came from, for messages.
+#[derive(Clone)]
 pub struct Source {
     /// File name, or `built-in plan NAME`.
     pub origin: String,
     /// The text.
     pub text: String,
+    /// Where the workload that is looked at stands, such as `workloads.1`.
+    within: Option<String>,
 }
 
 impl Source {
@@ -333,6 +443,7 @@ impl Source {
             return Ok(Self {
                 origin: format!("built-in plan {name}"),
                 text: plan.text.to_owned(),
+                within: None,
             });
         }
         let text = std::fs::read_to_string(Path::new(name)).map_err(|e| {
@@ -345,6 +456,7 @@ impl Source {
         Ok(Self {
             origin: name.to_owned(),
             text,
+            within: None,
         })
     }
 
@@ -354,7 +466,7 @@ impl Source {
     /// The first thing that is wrong, with its file, line and key.
     pub fn plan(&self, overrides: &[String]) -> Result<Plan, Error> {
         // The file is read on its own first, so that its errors point at its own lines.
-        let base: Plan = toml::from_str(&self.text).map_err(|e| self.at_line(&e))?;
+        let base = self.parse()?;
         if overrides.is_empty() {
             check::all(self, &base)?;
             return Ok(base);
@@ -373,6 +485,24 @@ impl Source {
         Ok(plan)
     }
 
+    /// Keys of a plan's only workload stand in the table of that workload where there are several.
+    fn full_path(&self, path: &str) -> String {
+        let first = path.split('.').next().unwrap_or_default();
+        match &self.within {
+            Some(within) if first == "workload" => path.replacen("workload", within, 1),
+            Some(within) if first == "load" || first == "levels" => format!("{within}.{path}"),
+            _ => path.to_owned(),
+        }
+    }
+
+    /// The plan as it stands in the text, not checked further.
+    ///
+    /// # Errors
+    /// What is wrong with the text, with its line.
+    pub fn parse(&self) -> Result<Plan, Error> {
+        toml::from_str(&self.text).map_err(|e| self.at_line(&e))
+    }
+
     fn at_line(&self, error: &toml::de::Error) -> Error {
         let line = error.span().map_or(1, |s| line_of(&self.text, s.start));
         let message = one_line(error.message());
@@ -382,20 +512,61 @@ impl Source {
         )
     }
 
+    /// The same text, with one of its workloads looked at.
+    pub(crate) fn within(&self, path: Option<&str>) -> Self {
+        Self {
+            within: path.map(str::to_owned),
+            ..self.clone()
+        }
+    }
+
     /// A message about a key of the plan.
     pub(crate) fn at_key(&self, path: &str, why: &str, hint: &str) -> Error {
+        let path = &self.full_path(path);
         let line = find_key(&self.text, path);
         let place = line.map_or_else(|| self.origin.clone(), |l| format!("{}:{l}", self.origin));
         Error::config(format!("{place}: `{path}` {why}"), hint)
     }
 }
 
-mod check {
-    use super::{EngineKind, Error, Kind, Level, Plan, Source, Span, places};
+pub(crate) mod check {
+    use super::{Error, Kind, Level, Plan, Source, Span, engines as known, places, study};
     use crate::unit;
 
+    /// Checks a plan as written, through the plans that it comes to.
     pub(super) fn all(source: &Source, plan: &Plan) -> Result<(), Error> {
         name(source, plan)?;
+        shape(source, plan)?;
+        study::expand(source, plan).map(|_| ())
+    }
+
+    /// What a plan as written may hold.
+    fn shape(source: &Source, plan: &Plan) -> Result<(), Error> {
+        if plan.profiles.is_empty() {
+            return Err(source.at_key("profiles", "is empty", "name deployed, matched or both"));
+        }
+        if !plan.workloads.is_empty() && !plan.workload.is_empty() {
+            let hint = "use [workload] for one workload or [[workloads]] for several";
+            return Err(source.at_key("workload", "stands beside workloads", hint));
+        }
+        let scales = plan.kind == Kind::Scale;
+        if scales != plan.scale.is_some() {
+            let why = "goes with kind = \"scale\", and only with it";
+            return Err(source.at_key("scale", why, "add or remove the table [scale]"));
+        }
+        if plan
+            .scale
+            .as_ref()
+            .is_some_and(|s| s.values.contains(&0) || s.values.is_empty())
+        {
+            let why = "is empty or holds 0";
+            return Err(source.at_key("scale.values", why, "list sizes of 1 or more"));
+        }
+        Ok(())
+    }
+
+    /// Checks one of the plans that are run.
+    pub(crate) fn one(source: &Source, plan: &Plan) -> Result<(), Error> {
         network(source, plan)?;
         node(source, plan)?;
         adversary(source, plan)?;
@@ -534,6 +705,10 @@ mod check {
                 "name the load at which the service levels are judged",
             ));
         }
+        if load.knee_within.is_nan() || load.knee_within < 0.001 {
+            let why = format!("is {}", load.knee_within);
+            return Err(source.at_key("load.knee_within", &why, "use a share such as 0.03"));
+        }
         for (key, value) in [("duration_s", load.duration_s), ("drain_s", load.drain_s)] {
             if value <= 0.0 || !value.is_finite() {
                 let path = format!("load.{key}");
@@ -548,8 +723,8 @@ mod check {
             return Err(source.at_key("engines", "is empty", "add an [[engines]] table"));
         }
         for (i, engine) in plan.engines.iter().enumerate() {
-            if EngineKind::from_name(&engine.name).is_none() {
-                let names: Vec<&str> = EngineKind::ALL.iter().map(|k| k.name()).collect();
+            if known::find(&engine.name).is_none() {
+                let names: Vec<&str> = known::all().iter().map(|k| k.name()).collect();
                 return Err(source.at_key(
                     &format!("engines.{i}.name"),
                     &format!("is {:?}, which is no engine", engine.name),

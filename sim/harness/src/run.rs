@@ -1,9 +1,10 @@
 //! Runs the units of a plan over all cores, longest first, and collects them in plan order.
 
 use crate::error::Error;
+use crate::knee;
 use crate::plan::{Kind, Plan};
+use crate::study::{Part, Study};
 use crate::unit::{self, Done, EngineSheet, Key, Tweak};
-use crate::workload::Workload;
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// One combination of levels with its replications.
 pub struct Cell {
-    /// Place in the plan.
+    /// Place in the study.
     pub index: usize,
     /// Index into the plan's engines.
     pub engine: usize,
@@ -23,11 +24,24 @@ pub struct Cell {
     pub units: Vec<Done>,
 }
 
-/// Everything that was simulated for a plan.
+impl Cell {
+    const fn new(index: usize, engine: usize, offered_tps: Option<f64>, tweak: Tweak) -> Self {
+        Self {
+            index,
+            engine,
+            offered_tps,
+            tweak,
+            units: Vec::new(),
+        }
+    }
+}
+
+/// Everything that was simulated for one part of a study.
+#[derive(Default)]
 pub struct Outcome {
     /// What each engine is.
     pub sheets: Vec<EngineSheet>,
-    /// The plan's cells, then the counterfactual ones of a comparison.
+    /// The plan's cells, the counterfactual ones of a comparison, then those that locate knees.
     pub cells: Vec<Cell>,
 }
 
@@ -38,17 +52,29 @@ impl Outcome {
             |c: &&Cell| c.engine == engine && c.offered_tps == offered_tps && c.tweak == tweak;
         self.cells.iter().find(same)
     }
+
+    /// The cells of an engine as planned, by load.
+    pub fn sweep(&self, engine: usize) -> Vec<&Cell> {
+        let planned = |c: &&Cell| c.engine == engine && c.tweak == Tweak::None;
+        let mut cells: Vec<&Cell> = self.cells.iter().filter(planned).collect();
+        cells.sort_by(|a, b| {
+            a.offered_tps
+                .partial_cmp(&b.offered_tps)
+                .expect("loads are numbers")
+        });
+        cells
+    }
 }
 
 /// Set by the first Ctrl-C: units that have not started yet are not started.
 pub static STOP: AtomicBool = AtomicBool::new(false);
 
-/// Lists the cells of a plan.
-pub fn cells(plan: &Plan) -> Vec<Cell> {
+/// Lists the cells of a part, without their units; `first` is the index of the first.
+fn cells(plan: &Plan, first: usize) -> Vec<Cell> {
     let engines = 0..plan.engines.len();
     let loads: Vec<Option<f64>> = match plan.kind {
         Kind::Replay => vec![None],
-        Kind::Compare | Kind::Curve => plan.load.offered_tps.iter().copied().map(Some).collect(),
+        _ => plan.load.offered_tps.iter().copied().map(Some).collect(),
     };
     let mut list: Vec<(usize, Option<f64>, Tweak)> = Vec::new();
     for engine in engines.clone() {
@@ -61,88 +87,121 @@ pub fn cells(plan: &Plan) -> Vec<Cell> {
             list.extend(asked.map(|tweak| (engine, decisive, tweak)));
         }
     }
-    let cell = |(index, (engine, offered_tps, tweak))| Cell {
-        index,
-        engine,
-        offered_tps,
-        tweak,
-        units: Vec::new(),
-    };
+    let cell = |(i, (engine, offered_tps, tweak))| Cell::new(first + i, engine, offered_tps, tweak);
     list.into_iter().enumerate().map(cell).collect()
 }
 
-/// Runs a plan.
+/// A unit to run: its part, the place of its cell in the part, and the unit.
+type Task = (usize, usize, Key);
+
+/// Runs a study, and locates the knees of curves.
 ///
 /// # Errors
 /// When it was interrupted, or a unit hit a bug; the message holds the command that repeats it.
-pub fn run(
-    plan: &Plan,
-    workload: &Workload,
-    sheets: Vec<EngineSheet>,
-    command: &str,
-) -> Result<Outcome, Error> {
-    let mut cells = cells(plan);
-    let mut keys: Vec<(usize, Key)> = Vec::new();
-    for cell in cells.iter().filter(|c| sheets[c.engine].finality.is_ok()) {
-        keys.extend((0..plan.replications).map(|replication| {
-            let Cell {
-                engine,
-                offered_tps,
-                tweak,
-                ..
-            } = *cell;
-            (
-                cell.index,
-                Key {
-                    engine,
-                    offered_tps,
-                    replication,
-                    tweak,
-                },
-            )
-        }));
+pub fn run(study: &Study, command: &str) -> Result<Vec<Outcome>, Error> {
+    let mut next = 0;
+    let mut outcomes = Vec::new();
+    let mut tasks: Vec<Task> = Vec::new();
+    for (p, part) in study.parts.iter().enumerate() {
+        let cells = cells(&part.plan, next);
+        next += cells.len();
+        for (place, cell) in cells.iter().enumerate() {
+            tasks.extend(units(part, cell).map(|key| (p, place, key)));
+        }
+        outcomes.push(Outcome {
+            sheets: part.sheets.clone(),
+            cells,
+        });
     }
+    run_units(study, tasks, &mut outcomes, command)?;
+    while study.plan.kind == Kind::Curve {
+        let mut tasks = Vec::new();
+        for (p, part) in study.parts.iter().enumerate() {
+            for (engine, tps) in knee::to_try(part, &outcomes[p]) {
+                let cell = Cell::new(next, engine, Some(tps), Tweak::None);
+                next += 1;
+                let place = outcomes[p].cells.len();
+                tasks.extend(units(part, &cell).map(|key| (p, place, key)));
+                outcomes[p].cells.push(cell);
+            }
+        }
+        if tasks.is_empty() {
+            break;
+        }
+        run_units(study, tasks, &mut outcomes, command)?;
+    }
+    Ok(outcomes)
+}
+
+/// The units of a cell; none where nothing is ever final.
+fn units(part: &Part, cell: &Cell) -> impl Iterator<Item = Key> {
+    let Cell {
+        engine,
+        offered_tps,
+        tweak,
+        ..
+    } = *cell;
+    let replications = match part.sheets[engine].finality {
+        Ok(_) => part.plan.replications,
+        Err(_) => 0,
+    };
+    (0..replications).map(move |replication| Key {
+        engine,
+        offered_tps,
+        replication,
+        tweak,
+    })
+}
+
+fn run_units(
+    study: &Study,
+    mut tasks: Vec<Task>,
+    outcomes: &mut [Outcome],
+    command: &str,
+) -> Result<(), Error> {
     // Longest first, so that no core waits long for the last unit.
-    keys.sort_by(|a, b| {
-        workload
-            .cost(plan, b.1)
-            .total_cmp(&workload.cost(plan, a.1))
-    });
-    let bar = progress(keys.len() as u64);
-    let results: Vec<(usize, Result<Done, Error>)> = keys
+    let cost = |(p, _, key): &Task| study.parts[*p].workload.cost(&study.parts[*p].plan, *key);
+    tasks.sort_by(|a, b| cost(b).total_cmp(&cost(a)));
+    let bar = progress(tasks.len() as u64);
+    let results: Vec<(usize, usize, Result<Done, Error>)> = tasks
         .into_par_iter()
         .with_max_len(1)
-        .map(|(cell, key)| {
-            let done = guarded(plan, workload, &sheets[key.engine], key, command);
+        .map(|(p, place, key)| {
+            let done = guarded(&study.parts[p], key, command);
             bar.inc(1);
-            (cell, done)
+            (p, place, done)
         })
         .collect();
     bar.finish_and_clear();
-    for (cell, done) in results {
-        cells[cell].units.push(done?);
+    for (p, place, done) in results {
+        outcomes[p].cells[place].units.push(done?);
     }
-    for cell in &mut cells {
-        cell.units.sort_by_key(|u| u.key.replication);
+    for outcome in outcomes {
+        for cell in &mut outcome.cells {
+            cell.units.sort_by_key(|u| u.key.replication);
+        }
     }
-    Ok(Outcome { sheets, cells })
+    Ok(())
 }
 
-fn guarded(
-    plan: &Plan,
-    workload: &Workload,
-    sheet: &EngineSheet,
-    key: Key,
-    command: &str,
-) -> Result<Done, Error> {
+fn guarded(part: &Part, key: Key, command: &str) -> Result<Done, Error> {
     if STOP.load(Ordering::Relaxed) {
         return Err(Error::interrupted());
     }
+    let Part {
+        plan,
+        workload,
+        sheets,
+        ..
+    } = part;
+    let sheet = &sheets[key.engine];
     catch_unwind(AssertUnwindSafe(|| unit::run(plan, workload, sheet, key))).map_err(|_| Error {
         message: format!(
-            "a bug: replication {} of {} at {:?} writes/s ({}) panicked, see above",
+            "a bug: replication {} of {} ({}, {}) at {:?} writes/s ({}) panicked, see above",
             key.replication,
             plan.engines[key.engine].label(),
+            part.label,
+            part.profile.name(),
             key.offered_tps.unwrap_or(0.0),
             key.tweak.name()
         ),

@@ -1,25 +1,44 @@
 //! What is printed: the placement first, then the verdict and where the results lie.
 
 use crate::analysis::{self, Placement};
-use crate::level::{Level as ServiceLevel, Metric};
-use crate::plan::{Kind, Plan};
+use crate::level::{Level as ServiceLevel, LevelConfig, Statistic};
+use crate::output::Ran;
+use crate::plan::{Kind, Plan, Profile};
 use crate::run::{Cell, Outcome};
-use crate::summary;
+use crate::study::{Part, Study};
 use crate::unit::{Done, EngineSheet, Tweak, UnitStatus};
-use crate::verdict::{Answer, Row};
+use crate::verdict::{self, Answer, Row};
 use crate::workload::Workload;
+use crate::{knee, summary};
 use quorate_core::{Finality, Level, Standing};
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// What is known before any simulation.
-pub fn placements(plan: &Plan, sheets: &[EngineSheet]) -> String {
+/// What is known before any simulation, for each profile.
+pub fn placements(study: &Study) -> String {
     let mut text = String::new();
-    let regions = plan.network.regions.join(", ");
+    let mut shown: Vec<Profile> = Vec::new();
+    for part in &study.parts {
+        if !shown.contains(&part.profile) {
+            shown.push(part.profile);
+            placement(&mut text, study, part);
+        }
+    }
+    text
+}
+
+fn placement(text: &mut String, study: &Study, part: &Part) {
+    let plan = &part.plan;
+    let profile = if study.has_profiles() {
+        format!(", {} settings", part.profile.name())
+    } else {
+        String::new()
+    };
     let _ = writeln!(
         text,
-        "{} nodes in {regions} (before any simulation)",
-        plan.network.nodes
+        "{} nodes in {}{profile} (before any simulation)",
+        plan.network.nodes,
+        plan.network.regions.join(", ")
     );
     let mut rows = vec![words(&[
         "engine",
@@ -31,7 +50,7 @@ pub fn placements(plan: &Plan, sheets: &[EngineSheet]) -> String {
         "halts without",
         "final",
     ])];
-    for (entry, sheet) in plan.engines.iter().zip(sheets) {
+    for (entry, sheet) in plan.engines.iter().zip(&part.sheets) {
         let place = analysis::placement(plan, sheet);
         rows.push(vec![
             entry.label().to_owned(),
@@ -44,29 +63,157 @@ pub fn placements(plan: &Plan, sheets: &[EngineSheet]) -> String {
             finality(&place, sheet),
         ]);
     }
-    table(&mut text, &rows);
-    text
+    table(text, &rows);
 }
 
 /// What the simulation showed.
-pub fn report(
-    plan: &Plan,
-    workload: &Workload,
-    outcome: &Outcome,
-    rows: &[Row],
-    folder: &Path,
-) -> String {
+pub fn report(study: &Study, ran: &[Ran<'_>], folder: &Path) -> String {
     let mut text = String::new();
-    match plan.kind {
-        Kind::Compare => verdict(&mut text, plan, outcome, rows),
-        Kind::Curve => {}
-        Kind::Replay => replay(&mut text, plan, workload, outcome),
-    }
-    if plan.kind != Kind::Replay {
-        load_table(&mut text, plan, outcome);
+    match (study.plan.kind, ran) {
+        (Kind::Compare, [only]) => {
+            verdict(&mut text, &only.part.plan, only.outcome, only.rows);
+            load_table(&mut text, &only.part.plan, only.outcome);
+        }
+        (Kind::Compare, many) => overview(&mut text, study, many),
+        (Kind::Curve, many) => {
+            for one in many {
+                title(&mut text, study, one.part);
+                load_table(&mut text, &one.part.plan, one.outcome);
+                knees(&mut text, one);
+            }
+        }
+        (Kind::Scale, many) => scale_table(&mut text, many),
+        (Kind::Replay, many) => {
+            for one in many {
+                replay(&mut text, &one.part.plan, &one.part.workload, one.outcome);
+            }
+        }
     }
     let _ = writeln!(text, "results: {}", folder.display());
     text
+}
+
+fn title(text: &mut String, study: &Study, part: &Part) {
+    if study.parts.len() > 1 {
+        let _ = writeln!(text, "{}, {} settings", part.label, part.profile.name());
+    }
+}
+
+/// The verdict of a study with several workloads or profiles: one line an engine and workload, with
+/// the level that decides.
+fn overview(text: &mut String, study: &Study, ran: &[Ran<'_>]) {
+    let _ = writeln!(
+        text,
+        "verdict ({} replications; {} % intervals corrected for {} comparisons)",
+        study.plan.replications,
+        100.0 * study.plan.confidence,
+        verdict::comparisons(study)
+    );
+    for one in ran {
+        let plan = &one.part.plan;
+        let load = plan.load.decide_at_tps.unwrap_or(0.0);
+        let _ = writeln!(
+            text,
+            "\n{} at {load} writes/s, {} settings",
+            one.part.label,
+            one.part.profile.name()
+        );
+        let mut lines = vec![words(&[
+            "engine",
+            "answer",
+            "decided by",
+            "value (interval)",
+            "margin",
+            "because",
+        ])];
+        for engine in 0..plan.engines.len() {
+            let Some(all) = verdict::overall(one.rows, engine) else {
+                continue;
+            };
+            let level = &plan.levels[all.by.level];
+            let sites = if all.by.site_down {
+                ", one site down"
+            } else {
+                ""
+            };
+            lines.push(vec![
+                plan.engines[engine].label().to_owned(),
+                all.answer.name().to_owned(),
+                format!("{}{sites}", level.expect),
+                value(all.by, is_share(level)),
+                margin(all.by),
+                all.by.reason.clone(),
+            ]);
+        }
+        table(text, &lines);
+        recommendation(text, plan, one.outcome, one.rows);
+    }
+}
+
+fn is_share(level: &LevelConfig) -> bool {
+    let parsed = ServiceLevel::parse(&level.expect).expect("the plan was checked");
+    parsed.statistic == Statistic::Rate
+}
+
+fn margin(row: &Row) -> String {
+    row.margin
+        .map_or_else(|| "-".to_owned(), |m| format!("{}×", short(m)))
+}
+
+/// Where each engine stops carrying what is offered.
+fn knees(text: &mut String, ran: &Ran<'_>) {
+    for (e, engine) in ran.part.plan.engines.iter().enumerate() {
+        let knee = knee::knee(ran.outcome, e);
+        let bound = analysis::ceiling(ran.part, e).map_or_else(String::new, |(what, tps)| {
+            format!("; {what} allows at most {}", short(tps))
+        });
+        let line = match (knee.carried_tps, knee.lost_tps) {
+            (Some(low), Some(high)) => format!("carries {low} and not {high}"),
+            (Some(low), None) => format!("carries all loads tried, up to {low}"),
+            _ => "carries none of the loads tried".to_owned(),
+        };
+        let _ = writeln!(text, "  {} {line} transactions/s{bound}", engine.label());
+    }
+    text.push('\n');
+}
+
+/// The sizes of a scalability study.
+fn scale_table(text: &mut String, ran: &[Ran<'_>]) {
+    let mut rows = vec![words(&[
+        "nodes",
+        "engine",
+        "offered/s",
+        "status",
+        "goodput/s",
+        "final p50",
+        "messages/block",
+        "bound/s",
+    ])];
+    for one in ran {
+        let plan = &one.part.plan;
+        for cell in &one.outcome.cells {
+            let of = |f: &dyn Fn(&Done) -> Option<f64>| {
+                summary::interval(&summary::samples(cell, f), plan.confidence).mean
+            };
+            let show = |x: Option<f64>| x.map_or_else(|| "-".to_owned(), short);
+            let final_ms = of(&|u| {
+                let h = summary::latency(u, None, Level::Final);
+                (!h.is_empty()).then(|| summary::percentile_ms(h, 50.0))
+            });
+            rows.push(vec![
+                plan.network.nodes.to_string(),
+                plan.engines[cell.engine].label().to_owned(),
+                cell.offered_tps
+                    .map_or_else(|| "-".to_owned(), |t| format!("{t}")),
+                summary::status(cell).name().to_owned(),
+                show(of(&|u| Some(summary::goodput_tps(u)))),
+                final_ms.map_or_else(|| "-".to_owned(), duration),
+                show(of(&|u| Some(summary::messages_per_block(u)))),
+                show(analysis::ceiling(one.part, cell.engine).map(|c| c.1)),
+            ]);
+        }
+    }
+    table(text, &rows);
 }
 
 /// Lines of cells, in columns as wide as their widest cell.
@@ -136,8 +283,7 @@ fn verdict(text: &mut String, plan: &Plan, outcome: &Outcome, rows: &[Row]) {
     ])];
     for row in rows {
         let level = &plan.levels[row.level];
-        let parsed = ServiceLevel::parse(&level.expect).expect("the plan was checked");
-        let share = parsed.metric == Metric::Goodput;
+        let share = is_share(level);
         lines.push(vec![
             plan.engines[row.engine].label().to_owned(),
             level.expect.clone(),
@@ -145,8 +291,7 @@ fn verdict(text: &mut String, plan: &Plan, outcome: &Outcome, rows: &[Row]) {
             if row.site_down { "one down" } else { "all up" }.to_owned(),
             row.answer.name().to_owned(),
             value(row, share),
-            row.margin
-                .map_or_else(|| "-".to_owned(), |m| format!("{}×", short(m))),
+            margin(row),
             row.reason.clone(),
         ]);
     }

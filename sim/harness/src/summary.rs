@@ -148,6 +148,12 @@ pub fn interval(samples: &[f64], confidence: f64) -> Interval {
     stats::student_interval(samples, confidence)
 }
 
+/// Messages of all kinds for each block of the best chain.
+pub fn messages_per_block(done: &Done) -> f64 {
+    let messages: u64 = done.report.traffic.iter().map(|t| t.1.messages).sum();
+    messages as f64 / done.report.chain.height.max(1) as f64
+}
+
 /// Mean share of the fullest block resource.
 pub fn block_fill(done: &Done) -> f64 {
     let chain = &done.report.chain;

@@ -3,7 +3,6 @@
 use crate::plan::{Plan, ReadLevel, VoteChecks as PlanVoteChecks};
 use crate::workload::Workload;
 use crate::{places, stats};
-use quorate_consensus::registry::EngineVisitor;
 use quorate_core::finality::Level;
 use quorate_core::{
     Adversary, Costs, Engine, Facts, Fault, FaultKind, Finality, Invalid, NodeId, Promises, Seed,
@@ -11,7 +10,7 @@ use quorate_core::{
 };
 use quorate_kernel::probe::LatencyHistogram;
 use quorate_kernel::{
-    Forms, NetworkConfig, OverlayConfig, Report, RunLimits, Setup, Simulation, Status, VoteChecks,
+    Forms, NetworkConfig, OverlayConfig, Report, RunLimits, Setup, Status, VoteChecks,
 };
 
 /// Which unit of a plan to run.
@@ -71,8 +70,20 @@ impl Tweak {
 }
 
 /// Keys of engines that set the time between blocks, and block limits.
-const INTERVAL_KEYS: [&str; 3] = ["period_ms", "block_interval_s", "request_timeout_ms"];
-const SPACE_KEYS: [&str; 3] = ["block_bytes", "block_txs", "block_exec_ms"];
+const INTERVAL_KEYS: [&str; 6] = [
+    "period_ms",
+    "request_timeout_ms",
+    "block_interval_s",
+    "slot_ms",
+    "timeout_commit_ms",
+    "batch_timeout_ms",
+];
+const SPACE_KEYS: [&str; 4] = [
+    "block_bytes",
+    "preferred_bytes",
+    "block_txs",
+    "block_exec_ms",
+];
 
 /// What an engine is under a plan, before anything is simulated.
 #[derive(Clone, Debug)]
@@ -89,76 +100,64 @@ pub struct EngineSheet {
     pub resolved: toml::Table,
     /// Members of the committee.
     pub committee: Vec<NodeId>,
+    /// Copies of each block that its builder sends, see [`Engine::copies`].
+    pub copies: u32,
 }
 
-/// Checks an engine's configuration.
+/// Checks an engine's configuration against the plan.
 ///
 /// # Errors
 /// The key within its table, what is wrong and what to do.
-pub fn check_engine(plan: &Plan, engine: usize) -> Result<(), Invalid> {
-    struct Check<'p>(&'p Plan);
-    impl EngineVisitor for Check<'_> {
-        type Output = Result<(), Invalid>;
-        fn visit<E: Engine>(self, config: E::Config) -> Self::Output {
-            let n = self.0.network.nodes;
-            E::validate(&config, n)?;
-            let corrupt = self.0.adversary.corrupt.unwrap_or(0);
-            let promises = E::promises(&config, n);
-            let appointed = E::FACTS.family == quorate_core::Family::Authority;
-            if appointed && corrupt > promises.byzantine {
-                return Err(Invalid {
-                    key: "validators",
-                    why: format!(
-                        "is too small a committee for adversary.corrupt = {corrupt}: it bears {} liars",
-                        promises.byzantine
-                    ),
-                    hint: format!(
-                        "use at least {} validators, or fewer corrupt ones",
-                        3 * corrupt + 1
-                    ),
-                });
-            }
-            Ok(())
-        }
-    }
-    let entry = &plan.engines[engine];
-    let config = entry.config.clone();
-    entry.kind().visit(config, Check(plan)).unwrap_or_else(|e| {
-        let message = e.message().lines().collect::<Vec<_>>().join(" ");
-        Err(Invalid {
-            key: "",
-            why: format!("is wrong: {message}"),
-            hint: format!(
-                "`quorate list engines` shows the keys of {} with their defaults",
-                entry.name
+pub fn check<E: Engine>(plan: &Plan, config: &E::Config) -> Result<(), Invalid> {
+    let n = plan.network.nodes;
+    E::validate(config, n)?;
+    let corrupt = plan.adversary.corrupt.unwrap_or(0);
+    let promises = E::promises(config, n);
+    let appointed = E::FACTS.family == quorate_core::Family::Authority;
+    if appointed && corrupt > promises.byzantine {
+        return Err(Invalid {
+            key: "validators",
+            why: format!(
+                "is too small a committee for adversary.corrupt = {corrupt}: it bears {} liars",
+                promises.byzantine
             ),
-        })
-    })
+            hint: format!(
+                "use at least {} validators, or fewer corrupt ones",
+                3 * corrupt + 1
+            ),
+        });
+    }
+    Ok(())
+}
+
+/// Checks the configuration of one of the plan's engines.
+///
+/// # Errors
+/// See [`check`].
+pub fn check_engine(plan: &Plan, engine: usize) -> Result<(), Invalid> {
+    let entry = &plan.engines[engine];
+    entry.engine().check(plan, &entry.config)
 }
 
 /// What an engine is under a plan. The plan must be checked.
 pub fn sheet(plan: &Plan, engine: usize) -> EngineSheet {
-    struct Sheet<'p>(&'p Plan);
-    impl EngineVisitor for Sheet<'_> {
-        type Output = EngineSheet;
-        fn visit<E: Engine>(self, config: E::Config) -> Self::Output {
-            let n = self.0.network.nodes;
-            let adversary = adversary(self.0);
-            EngineSheet {
-                facts: E::FACTS,
-                promises: E::promises(&config, n),
-                finality: E::finality(&config, &adversary),
-                adversary,
-                resolved: toml::Table::try_from(&config).expect("a configuration is a table"),
-                committee: E::committee(&config, n).members().collect(),
-            }
-        }
-    }
     let entry = &plan.engines[engine];
-    entry
-        .kind()
-        .visit(entry.config.clone(), Sheet(plan))
-        .expect("the plan was checked")
+    entry.engine().sheet(plan, &entry.config)
+}
+
+/// The same for a known type.
+pub fn sheet_of<E: Engine>(plan: &Plan, config: &E::Config) -> EngineSheet {
+    let n = plan.network.nodes;
+    let adversary = adversary(plan);
+    EngineSheet {
+        facts: E::FACTS,
+        promises: E::promises(config, n),
+        finality: E::finality(config, &adversary),
+        adversary,
+        resolved: toml::Table::try_from(config).expect("a configuration is a table"),
+        committee: E::committee(config, n).members().collect(),
+        copies: E::copies(config, n),
+    }
 }
 
 /// The plan's adversary. Its delay is the mean over pairs of nodes of latency with jitter: what
@@ -358,41 +357,17 @@ pub struct Done {
 
 /// Runs one unit. The plan must be checked and the engine's finality must exist.
 pub fn run(plan: &Plan, workload: &Workload, sheet: &EngineSheet, key: Key) -> Done {
-    struct Go<'p> {
-        plan: &'p Plan,
-        workload: &'p Workload,
-        finality: Finality,
-        key: Key,
-    }
-    impl EngineVisitor for Go<'_> {
-        type Output = Report;
-        fn visit<E: Engine>(self, config: E::Config) -> Report {
-            let seed = Seed::new(self.plan.seed, self.key.replication);
-            let sites = self.workload.sites();
-            let horizon = self.workload.horizon(self.plan, self.key);
-            let setup = setup(self.plan, self.key, self.finality, sites, horizon, seed);
-            let (load, ledger) = self.workload.open(self.key.offered_tps, seed);
-            let mut sim = Simulation::<E>::new(&config, setup, load, ledger.as_ref());
-            sim.run();
-            sim.finish()
-        }
-    }
     let finality = sheet
         .finality
         .clone()
         .expect("an engine without finality is not run");
-    let go = Go {
-        plan,
-        workload,
-        finality,
-        key,
-    };
+    let seed = Seed::new(plan.seed, key.replication);
+    let horizon = workload.horizon(plan, key);
+    let setup = setup(plan, key, finality, workload.sites(), horizon, seed);
+    let (load, ledger) = workload.open(key.offered_tps, seed);
     let entry = &plan.engines[key.engine];
     let table = tweaked(&entry.config, &sheet.resolved, key.tweak);
-    let kind = entry.kind();
-    let mut report = kind
-        .visit(table, go)
-        .expect("a resolved configuration is valid");
+    let mut report = entry.engine().run(&table, setup, load, ledger.as_ref());
     let (status, cut_slices) = settle(&mut report, key, plan.confidence);
     let all = Level::ALL.map(|level| merged(&report, level));
     Done {

@@ -4,6 +4,7 @@ use crate::level::{Level as ServiceLevel, LevelConfig, Metric, Statistic};
 use crate::plan::Plan;
 use crate::run::{Cell, Outcome};
 use crate::stats::{self, Interval};
+use crate::study::{Part, Study};
 use crate::summary;
 use crate::unit::{Tweak, UnitStatus};
 use quorate_core::Finality;
@@ -48,9 +49,38 @@ pub struct Row {
     pub reason: String,
 }
 
+/// What an engine's rows come to.
+#[derive(Clone, Copy)]
+pub struct Overall<'a> {
+    /// The worst answer: fails before undecided before holds.
+    pub answer: Answer,
+    /// The row that decides it: of those with that answer, the one with the smallest margin.
+    pub by: &'a Row,
+}
+
+/// Sums up an engine's rows; `None` without any.
+pub fn overall(rows: &[Row], engine: usize) -> Option<Overall<'_>> {
+    let of = || rows.iter().filter(move |r| r.engine == engine);
+    let answer = [Answer::Fails, Answer::Undecided, Answer::Holds]
+        .into_iter()
+        .find(|&answer| of().any(|r| r.answer == answer))?;
+    let margin = |r: &Row| r.margin.unwrap_or(0.0);
+    let by = of()
+        .filter(|r| r.answer == answer)
+        .min_by(|a, b| margin(a).total_cmp(&margin(b)))?;
+    Some(Overall { answer, by })
+}
+
+/// How many answers a study gives, for which its intervals are corrected.
+pub fn comparisons(study: &Study) -> usize {
+    let of = |part: &Part| 2 * part.plan.engines.len() * part.plan.levels.len();
+    study.parts.iter().map(of).sum()
+}
+
 /// Judges every engine against every level, with and without one site down.
-pub fn judge(plan: &Plan, outcome: &Outcome, classes: &[&str]) -> Vec<Row> {
-    let comparisons = 2 * plan.engines.len() * plan.levels.len();
+pub fn judge(part: &Part, outcome: &Outcome, comparisons: usize) -> Vec<Row> {
+    let plan = &part.plan;
+    let classes = &part.workload.classes();
     let confidence = stats::bonferroni(plan.confidence, comparisons.max(1));
     let mut rows = Vec::new();
     for engine in 0..plan.engines.len() {

@@ -17,6 +17,8 @@ pub struct Workload {
     classes: Vec<&'static str>,
     sites: u32,
     imported: Option<Vec<(String, u64)>>,
+    /// Whether load is offered at given rates.
+    swept: bool,
 }
 
 impl Workload {
@@ -62,6 +64,7 @@ impl Workload {
             classes: Vec::new(),
             sites: 0,
             imported: None,
+            swept: plan.is_swept(),
         };
         let rate = plan
             .load
@@ -124,6 +127,25 @@ impl Workload {
     /// Names of its classes.
     pub fn classes(&self) -> Vec<&str> {
         self.classes.clone()
+    }
+
+    /// Mean bytes and mean execution time in seconds of a write, over the first few thousand.
+    pub fn mean_write(&self) -> (f64, f64) {
+        // assumption: enough for a bound that is drawn beside measured points.
+        const ENOUGH: usize = 20_000;
+        let (mut load, _) = self.open(self.swept.then_some(100.0), Seed::new(1, 0));
+        let kinds: Vec<Kind> = load.classes().iter().map(|c| c.kind).collect();
+        let (mut n, mut bytes, mut exec_us) = (0_u64, 0_u64, 0_u64);
+        for _ in 0..ENOUGH {
+            let Some(arrival) = load.next() else { break };
+            if kinds[arrival.class.index()] != Kind::Read {
+                n += 1;
+                bytes += u64::from(arrival.bytes);
+                exec_us += u64::from(arrival.exec_us);
+            }
+        }
+        let n = n.max(1) as f64;
+        (bytes as f64 / n, exec_us as f64 * 1e-6 / n)
     }
 
     /// Sites that submit.

@@ -1,0 +1,176 @@
+//! From a plan as written to the plans that are run: one for each profile, workload and size.
+
+use crate::engines;
+use crate::error::Error;
+use crate::plan::{Axis, Kind, LoadPlan, Plan, Profile, Source, check};
+use crate::unit::{self, EngineSheet};
+use crate::workload::Workload;
+use serde::Deserialize as _;
+
+/// One plan to run: one profile, one workload, one size.
+pub struct Part {
+    /// Which settings the engines have.
+    pub profile: Profile,
+    /// The plan with that profile, workload and size filled in.
+    pub plan: Plan,
+    /// The name of the workload in the results.
+    pub label: String,
+    /// Its workload.
+    pub workload: Workload,
+    /// What each engine is under it.
+    pub sheets: Vec<EngineSheet>,
+}
+
+/// A plan as written, and what it comes to.
+pub struct Study {
+    /// As written, overrides applied.
+    pub plan: Plan,
+    /// In the order of profiles, then workloads, then sizes.
+    pub parts: Vec<Part>,
+}
+
+impl Study {
+    /// Expands a checked plan and builds its workloads once.
+    ///
+    /// # Errors
+    /// An unusable workload; see [`Workload::open_plan`].
+    pub fn open(source: &Source, plan: Plan) -> Result<Self, Error> {
+        let mut parts = Vec::new();
+        for one in expand(source, &plan)? {
+            let source = source.within(one.prefix.as_deref());
+            let workload = Workload::open_plan(&source, &one.plan)?;
+            let sheets = (0..one.plan.engines.len()).map(|e| unit::sheet(&one.plan, e));
+            parts.push(Part {
+                profile: one.profile,
+                label: one.label,
+                sheets: sheets.collect(),
+                workload,
+                plan: one.plan,
+            });
+        }
+        Ok(Self { plan, parts })
+    }
+
+    /// Whether several profiles stand side by side.
+    pub fn has_profiles(&self) -> bool {
+        self.plan.profiles.len() > 1
+    }
+}
+
+/// A plan to run, and where in the text its workload stands.
+pub(crate) struct One {
+    profile: Profile,
+    label: String,
+    pub(crate) plan: Plan,
+    pub(crate) prefix: Option<String>,
+}
+
+/// The plans that a plan comes to.
+///
+/// # Errors
+/// What is wrong with the tables that are merged here.
+pub(crate) fn expand(source: &Source, plan: &Plan) -> Result<Vec<One>, Error> {
+    let mut list = Vec::new();
+    for &profile in &plan.profiles {
+        for (prefix, with) in workloads(source, plan)? {
+            for size in sizes(plan) {
+                let mut plan = with.clone();
+                plan.profiles = vec![profile];
+                for engine in &mut plan.engines {
+                    let matched = std::mem::take(&mut engine.matched);
+                    if profile == Profile::Matched {
+                        engine.config.extend(matched);
+                    }
+                }
+                if let Some(size) = size {
+                    resize(source, &mut plan, size)?;
+                }
+                check::one(&source.within(prefix.as_deref()), &plan)?;
+                let label = plan.workload_label();
+                list.push(One {
+                    profile,
+                    label,
+                    plan,
+                    prefix: prefix.clone(),
+                });
+            }
+        }
+    }
+    Ok(list)
+}
+
+/// The plan with each of its workloads, and the path of that workload in the text.
+fn workloads(source: &Source, plan: &Plan) -> Result<Vec<(Option<String>, Plan)>, Error> {
+    if plan.workloads.is_empty() {
+        return Ok(vec![(None, plan.clone())]);
+    }
+    let mut list = Vec::new();
+    for (i, table) in plan.workloads.iter().enumerate() {
+        let mut table = table.clone();
+        let path = format!("workloads.{i}");
+        let wrong = |key: &str, e: &toml::de::Error| {
+            let why = format!(
+                "is wrong: {}",
+                e.message().lines().collect::<Vec<_>>().join(" ")
+            );
+            source.at_key(&format!("{path}.{key}"), &why, "see `quorate init`")
+        };
+        let mut one = plan.clone();
+        one.workloads = Vec::new();
+        if let Some(load) = table.remove("load") {
+            let mut merged = toml::Table::try_from(&plan.load).expect("a load is a table");
+            merged.extend(load.as_table().cloned().unwrap_or_default());
+            one.load = LoadPlan::deserialize(merged).map_err(|e| wrong("load", &e))?;
+        }
+        if let Some(levels) = table.remove("levels") {
+            one.levels = Vec::deserialize(levels).map_err(|e| wrong("levels", &e))?;
+        }
+        one.workload = table;
+        list.push((Some(path), one));
+    }
+    Ok(list)
+}
+
+fn sizes(plan: &Plan) -> Vec<Option<u32>> {
+    match (&plan.scale, plan.kind) {
+        (Some(scale), Kind::Scale) => scale.values.iter().copied().map(Some).collect(),
+        _ => vec![None],
+    }
+}
+
+/// Keys of engines that say how many of the first nodes vote or lead; 0 means all.
+const COMMITTEE_KEYS: [&str; 4] = ["validators", "miners", "pools", "orderers"];
+
+/// Fills in one size of a scalability study.
+fn resize(source: &Source, plan: &mut Plan, size: u32) -> Result<(), Error> {
+    let scale = plan.scale.take().expect("sizes come from it");
+    let fixed = scale.committee.unwrap_or(plan.network.nodes);
+    plan.network.nodes = size;
+    if scale.axis == Axis::Sites {
+        plan.workload
+            .insert("sites".to_owned(), i64::from(size).into());
+    }
+    if scale.axis == Axis::Committee {
+        return Ok(());
+    }
+    if fixed > size {
+        return Err(source.at_key(
+            "scale.values",
+            &format!("holds {size}, fewer nodes than the committee of {fixed}"),
+            "raise the value, or set scale.committee",
+        ));
+    }
+    for engine in &mut plan.engines {
+        let defaults = engines::find(&engine.name)
+            .map(|e| e.defaults())
+            .unwrap_or_default();
+        let keys = COMMITTEE_KEYS.iter().filter(|k| defaults.contains_key(**k));
+        for key in keys {
+            engine
+                .config
+                .entry(*key)
+                .or_insert_with(|| i64::from(fixed).into());
+        }
+    }
+    Ok(())
+}
