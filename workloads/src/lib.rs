@@ -5,11 +5,14 @@
 //! a new one available by name. Nothing here opens a file: importers take [`std::io::Read`].
 
 pub mod arrivals;
+pub mod custody;
 pub mod hospital;
+pub mod pharma;
 pub mod register;
 pub mod registry;
 pub mod rules;
 pub mod sdtm;
+pub mod study;
 pub mod trace;
 pub mod trial;
 

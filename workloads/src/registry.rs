@@ -132,6 +132,10 @@ macro_rules! workloads {
 workloads! {
     /// Hospitals, pharmacies and payers of a population: consent, records, prescriptions, claims.
     Hospital = "hospital" => crate::hospital::Config;
+    /// A drug supply chain: packs from manufacturer to dispenser, verification, returns, recalls.
+    Pharma = "pharma" => crate::pharma::Config;
+    /// Clinical trials of a sponsor: consent, allocation, data capture, safety reports, the lock.
+    Trial = "trial" => crate::study::Config;
     /// What a file says: arrivals.csv, or the domains dm, ds, sv and ae of a clinical study (SDTM).
     Trace = "trace" => crate::trace::Config;
 }

@@ -87,6 +87,18 @@ pub trait Load {
     /// The next arrival, in non-decreasing time; `None` ends the load.
     fn next(&mut self) -> Option<Arrival>;
 
+    /// The classes whose transactions have a deadline, see [`Load::deadline`].
+    fn deadlines(&self) -> &[ClassId] {
+        &[]
+    }
+
+    /// By when the trade needs this transaction of such a class on record: whether it then is, is
+    /// counted.
+    fn deadline(&self, tx: &Arrival) -> Option<Time> {
+        let _ = tx;
+        None
+    }
+
     /// Whether [`Load::react`] wants outcomes at all; `false` spares the kernel the calls.
     fn reacts(&self) -> bool {
         false
