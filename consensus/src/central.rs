@@ -60,7 +60,7 @@ use crate::Presets;
 use crate::config::unless_zero;
 use quorate_core::{
     Adversary, Agreement, BlockId, Blocks, Committee, Content, Context, Draws, Effect, Electorate,
-    Engine, Facts, Family, Finality, Input, Invalid, Limits, NodeId, Outbox, Promises, Span,
+    Engine, Execution, Facts, Family, Finality, Input, Invalid, Limits, NodeId, Outbox, Promises, Span,
     Standing, Time, To, Wire, hash, majority,
 };
 use std::collections::BTreeSet;
@@ -471,6 +471,15 @@ impl Engine for Central {
             quorum: 2,
             interval: Span::from_ms_f64(config.fsync_ms) * 2,
         }
+    }
+
+    /// The primary sends every group to all others.
+    fn copies(_: &Config, nodes: u32) -> u32 {
+        nodes - 1
+    }
+
+    fn execution(_: &Config) -> Execution {
+        Execution::InTurn(1)
     }
 
     fn handle(&mut self, ctx: &Ctx<'_>, _: &mut Draws, input: Input<Self>, out: &mut Out) {

@@ -9,8 +9,11 @@ mod config;
 
 pub mod central;
 pub mod nakamoto;
+pub mod praos;
 pub mod qbft;
+pub mod raft;
 pub mod registry;
+pub mod tendermint;
 
 pub use config::Presets;
 pub use registry::{EngineKind, EngineVisitor};

@@ -48,8 +48,8 @@ use crate::Presets;
 use crate::config::unless_zero;
 use quorate_core::{
     Adversary, Agreement, BlockId, Blocks, Committee, Content, Context, Draws, Effect, Electorate,
-    Engine, Facts, Family, Finality, Input, Invalid, Limits, NodeId, Outbox, Promises, Relay, Span,
-    Standing, Time, Weight, Wire, dist,
+    Engine, Execution, Facts, Family, Finality, Input, Invalid, Limits, NodeId, Outbox, Promises, Relay, Span,
+    Standing, Time, Wait, Weight, Wire, dist,
 };
 use serde::de::{Error as _, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -246,6 +246,15 @@ impl Config {
         Span::from_s_f64(self.block_interval_s)
     }
 
+    /// Crossings of a link before a block is everywhere: an announced one needs three, a pushed one
+    /// needs one.
+    const fn crossings(&self) -> u64 {
+        match self.relay {
+            RelayRule::Inv | RelayRule::Compact => 3,
+            RelayRule::Push | RelayRule::Direct => 1,
+        }
+    }
+
     /// Each miner's share of the work; they sum to one.
     fn shares(&self, nodes: u32) -> Vec<f64> {
         if self.hash_shares.is_empty() {
@@ -434,17 +443,24 @@ impl Engine for Nakamoto {
     }
 
     fn finality(config: &Config, adversary: &Adversary) -> Result<Finality, String> {
-        // An announced block needs three crossings of a link, a pushed one needs one.
-        let crossings = match config.relay {
-            RelayRule::Inv | RelayRule::Compact => 3,
-            RelayRule::Push | RelayRule::Direct => 1,
-        };
-        let delay = adversary.delay * crossings;
+        let delay = adversary.delay * config.crossings();
         Adversary {
             delay,
             ..*adversary
         }
         .depths(config.interval())
+    }
+
+    /// The same race, by time. The corrupt organisations' share of the nodes is their share of the
+    /// work.
+    fn reversal_risk(config: &Config, nodes: u32, corrupt: u32, wait: &Wait) -> f64 {
+        let adversary = Adversary {
+            share: f64::from(corrupt) / f64::from(nodes),
+            risk: 0.0,
+            safe_risk: 0.0,
+            delay: wait.delay * config.crossings(),
+        };
+        adversary.risk_after(wait.waited, config.interval())
     }
 
     /// A lie needs more than half of the *work*, so that the numbers of miners follow from the
@@ -464,6 +480,13 @@ impl Engine for Nakamoto {
             crashed: shares.len() as u32 - 1,
             quorum: 1,
             interval: config.interval(),
+        }
+    }
+
+    fn execution(config: &Config) -> Execution {
+        match config.validation {
+            Validation::Bytes => Execution::Free,
+            Validation::Execution => Execution::Beside,
         }
     }
 
@@ -727,6 +750,33 @@ mod tests {
         assert_eq!(retarget(old, Span::from_s(302_400), TWO_WEEKS), 4 * old);
         assert_eq!(retarget(old, TWO_WEEKS * 40, TWO_WEEKS), old / 4);
         assert_eq!(retarget(1, TWO_WEEKS * 40, TWO_WEEKS), 1);
+    }
+
+    /// By corrupt organisations and time; an announced block crosses a link three times.
+    #[test]
+    fn risk_after_a_wait_counts_crossings_and_organisations() {
+        let risk = |relay, corrupt, waited_s, delay_ms| {
+            let config = Config {
+                block_interval_s: 15.0,
+                relay,
+                ..Config::default()
+            };
+            let wait = Wait {
+                waited: Span::from_s(waited_s),
+                delay: Span::from_ms(delay_ms),
+            };
+            Nakamoto::reversal_risk(&config, 12, corrupt, &wait)
+        };
+        let (inv, direct) = (RelayRule::Inv, RelayRule::Direct);
+        let close = |a: f64, b: f64| (a - b).abs() < 1e-9 * b;
+        assert!(close(risk(inv, 3, 600, 100), risk(direct, 3, 600, 300)));
+        assert!(risk(inv, 3, 600, 100) > risk(direct, 3, 600, 100));
+        assert!(risk(inv, 3, 600, 100) > risk(inv, 3, 3_600, 100));
+        assert!(risk(inv, 4, 600, 100) > risk(inv, 3, 600, 100));
+        assert!(risk(inv, 0, 0, 100) < 1e-300 && close(risk(inv, 6, 600, 100), 1.0));
+        // Without delay: 40 intervals against a quarter of the work.
+        let want = quorate_core::finality::reversal_risk_after(0.25, 40.0);
+        assert!(close(risk(inv, 3, 600, 0), want));
     }
 
     #[test]

@@ -55,7 +55,7 @@ use crate::config::unless_zero;
 use core::cmp::Ordering;
 use quorate_core::{
     Adversary, Agreement, Ballot, BlockId, Blocks, CertId, Committee, Content, Context, Draws,
-    Effect, Electorate, Engine, Facts, Family, Finality, Input, Invalid, Limits, NodeId, Outbox,
+    Effect, Electorate, Engine, Execution, Facts, Family, Finality, Input, Invalid, Limits, NodeId, Outbox,
     Promises, Span, Standing, Statement, Time, To, Weight, Wire, byzantine_bound, hash, two_thirds,
 };
 use serde::{Deserialize, Serialize};
@@ -503,6 +503,18 @@ impl Engine for Qbft {
             quorum: two_thirds(n),
             interval: Span::from_ms(config.period_ms),
         }
+    }
+
+    /// A block is decided once `Q` others have it: the proposer's own votes wait behind its copies.
+    /// Over many blocks, each validator sends its share of all copies.
+    fn copies(config: &Config, nodes: u32) -> u32 {
+        let n = validators(config, nodes);
+        two_thirds(n).min(n - 1).max((nodes - 1).div_ceil(n))
+    }
+
+    /// The proposer executes before its Proposal leaves, the others before they prepare.
+    fn execution(_: &Config) -> Execution {
+        Execution::InTurn(2)
     }
 
     fn handle(&mut self, ctx: &Ctx<'_>, _: &mut Draws, input: Input<Self>, out: &mut Out) {

@@ -85,6 +85,12 @@ engines! {
     Qbft = "qbft" => crate::qbft::Qbft;
     /// No ledger: a primary with one synchronous standby, read replicas and an audit log.
     Central = "central" => crate::central::Central;
+    /// Proof of stake by slots: private lotteries, the longest chain, the VRF value breaks ties.
+    Praos = "praos" => crate::praos::Praos;
+    /// Two rounds of votes by voting power, locks, and timeouts that grow, as in CometBFT.
+    Tendermint = "tendermint" => crate::tendermint::Tendermint;
+    /// Crash faults only: an elected leader's log of blocks on a majority, as Fabric orders them.
+    Raft = "raft" => crate::raft::Raft;
 }
 
 impl EngineKind {

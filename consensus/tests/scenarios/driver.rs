@@ -5,7 +5,7 @@
 use quorate_core::engine::Certs;
 use quorate_core::{
     Ballot, Block, BlockId, BlockKey, Blocks, Committee, Context, Costs, Draws, Effect, Engine,
-    Input, NodeId, Outbox, Seed, Services, Span, Time, To,
+    Input, NodeId, Outbox, Relay, Seed, Services, Span, Time, To,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,6 +30,7 @@ pub(crate) struct Packet<'a, E: Engine> {
 pub(crate) enum Load<E: Engine> {
     Message(E::Message),
     Vote(Ballot),
+    Header(BlockId),
     Body(BlockId),
     Fetch(BlockId),
     Sync,
@@ -98,6 +99,7 @@ pub(crate) struct World<E: Engine> {
     sequence: u64,
     draws: Vec<Draws>,
     kept: Kept,
+    announced: BTreeSet<(NodeId, BlockId)>,
     votes: BTreeMap<(NodeId, Ballot), BTreeSet<NodeId>>,
     life: Vec<u32>,
     down: Vec<bool>,
@@ -140,6 +142,7 @@ impl<E: Engine> World<E> {
                 .map(|i| Seed::new(seed, 0).stream("engine", u64::from(i)))
                 .collect(),
             kept,
+            announced: BTreeSet::new(),
             votes: BTreeMap::new(),
             life: vec![0; n],
             down: vec![false; n],
@@ -296,10 +299,17 @@ impl<E: Engine> World<E> {
                     self.send(me, to, Load::Vote(ballot));
                 }
             }
-            Effect::Relay { block, .. } => {
+            Effect::Relay { block, rule } => {
                 self.note(me, Note::Relay(block));
                 for to in self.recipients(me, To::All) {
-                    self.send(me, to, Load::Body(block));
+                    self.send(
+                        me,
+                        to,
+                        match rule {
+                            Relay::Header => Load::Header(block),
+                            Relay::Push | Relay::Inv | Relay::Compact => Load::Body(block),
+                        },
+                    );
                 }
             }
             Effect::Fetch { block, from } => {
@@ -357,6 +367,12 @@ impl<E: Engine> World<E> {
                 self.give(to, Input::Message { from, message });
             }
             Load::Vote(ballot) => self.vote(to, from, ballot),
+            Load::Header(block) => {
+                // The first announcement only, as in the kernel.
+                if !self.kept.holds(to, block) && self.announced.insert((to, block)) {
+                    self.give(to, Input::Header { block, from });
+                }
+            }
             Load::Body(block) => {
                 if self.kept.holds.insert((to, block)) {
                     let cost = self.with_context(to, |e, c| e.check_block(block, c));
@@ -429,6 +445,13 @@ impl<E: Engine> World<E> {
     }
 
     fn vote(&mut self, at: NodeId, voter: NodeId, ballot: Ballot) {
+        self.count_vote(at, voter, ballot);
+        for wildcard in E::also_counts(ballot).into_iter().flatten() {
+            self.count_vote(at, voter, wildcard);
+        }
+    }
+
+    fn count_vote(&mut self, at: NodeId, voter: NodeId, ballot: Ballot) {
         let voters = self.votes.entry((at, ballot)).or_default();
         voters.insert(voter);
         let weight: u64 = voters.iter().map(|v| self.committee.weight(*v)).sum();

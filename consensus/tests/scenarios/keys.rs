@@ -166,6 +166,24 @@ fn no_key_of_nakamoto_is_dead() {
 }
 
 #[test]
+fn no_key_of_praos_is_dead() {
+    let keys = [
+        ("slot_ms", json!(2_000), Calm),
+        ("active_slot_coefficient", json!(0.25), Calm),
+        ("security_blocks", json!(1), Rough),
+        ("vrf_window_slots", json!(0), Calm),
+        ("pools", json!(2), Calm),
+        ("stake_shares", json!([2.0, 1.0]), Calm),
+        ("block_bytes", json!(1), Calm),
+        ("block_txs", json!(1), Calm),
+        ("block_exec_ms", json!(1), Calm),
+    ];
+    // Often enough that slots follow each other closer than blocks travel.
+    let base = json!({ "active_slot_coefficient": 0.5 });
+    assert_alive(EngineKind::Praos, base, &keys);
+}
+
+#[test]
 fn no_key_of_central_is_dead() {
     let keys = [
         ("ttl_s", json!(20), Rough),
@@ -177,4 +195,51 @@ fn no_key_of_central_is_dead() {
         ("block_exec_ms", json!(1), Calm),
     ];
     assert_alive(EngineKind::Central, json!({}), &keys);
+}
+
+#[test]
+fn no_key_of_tendermint_is_dead() {
+    let keys = [
+        ("timeout_propose_ms", json!(2_000), Rough),
+        ("timeout_propose_delta_ms", json!(900), Rough),
+        ("timeout_prevote_ms", json!(300), Rough),
+        ("timeout_prevote_delta_ms", json!(900), Rough),
+        ("timeout_precommit_ms", json!(300), Rough),
+        ("timeout_precommit_delta_ms", json!(900), Rough),
+        ("timeout_commit_ms", json!(2_000), Calm),
+        ("skip_timeout_commit", json!(true), Calm),
+        ("nil_precommits_wait", json!(false), Rough),
+        ("round_skip", json!("third"), Rough),
+        ("validators", json!(4), Calm),
+        ("voting_power", json!([1, 1, 2, 1, 1]), Calm),
+        ("empty_blocks", json!(false), Calm),
+        ("block_bytes", json!(1), Calm),
+        ("block_txs", json!(1), Calm),
+        ("block_exec_ms", json!(1), Calm),
+    ];
+    assert_alive(EngineKind::Tendermint, json!({}), &keys);
+}
+
+#[test]
+fn no_key_of_raft_is_dead() {
+    let keys = [
+        ("tick_ms", json!(400), Calm),
+        ("election_ticks", json!(5), Rough),
+        ("heartbeat_ticks", json!(2), Calm),
+        ("timeouts", json!("continuous"), Calm),
+        ("pre_vote", json!(true), Calm),
+        ("check_quorum", json!(false), Rough),
+        ("campaign_at_start", json!(false), Calm),
+        ("orderers", json!(3), Calm),
+        ("max_inflight_blocks", json!(1), Calm),
+        ("snapshot_bytes", json!(1), Rough),
+        ("fsync_ms", json!(9.0), Calm),
+        ("batch_timeout_ms", json!(1_000), Calm),
+        ("block_txs", json!(1), Calm),
+        ("preferred_bytes", json!(70_000), Calm),
+        ("block_bytes", json!(5_000_000), Calm),
+    ];
+    // After a pre-vote nobody asks a follower whose leader lives, which `check_quorum` is about.
+    let base = json!({ "pre_vote": false });
+    assert_alive(EngineKind::Raft, base, &keys);
 }

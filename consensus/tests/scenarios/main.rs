@@ -4,5 +4,8 @@ mod central;
 mod driver;
 mod keys;
 mod nakamoto;
+mod praos;
 mod qbft;
+mod raft;
 mod registry;
+mod tendermint;

@@ -23,7 +23,8 @@ fn resolve(kind: EngineKind, toml: &str) -> Result<(serde_json::Value, bool), St
 #[test]
 fn every_engine_has_a_name_a_line_and_presets() {
     let names: Vec<_> = EngineKind::ALL.iter().map(|k| k.name()).collect();
-    assert_eq!(names, ["nakamoto", "qbft", "central"]);
+    let all = ["nakamoto", "qbft", "central", "praos", "tendermint", "raft"];
+    assert_eq!(names, all);
     for &kind in EngineKind::ALL {
         assert_eq!(EngineKind::from_name(kind.name()), Some(kind));
         assert!(kind.doc().ends_with('.') && !kind.doc().starts_with(' '));
@@ -108,7 +109,37 @@ fn configurations_that_cannot_work_are_refused() {
         (EngineKind::Nakamoto, "miners = 17"),
         (EngineKind::Nakamoto, "hash_shares = [1.0, -1.0]"),
         (EngineKind::Nakamoto, "hash_shares = [1.0, 2.0]\nminers = 3"),
+        (EngineKind::Raft, "orderers = 17"),
+        (EngineKind::Raft, "tick_ms = 0"),
+        (EngineKind::Raft, "heartbeat_ticks = 0"),
+        (EngineKind::Raft, "heartbeat_ticks = 10"),
+        (EngineKind::Raft, "max_inflight_blocks = 0"),
+        (EngineKind::Raft, "snapshot_bytes = 0"),
+        (EngineKind::Raft, "fsync_ms = -1.0"),
+        (EngineKind::Raft, "block_txs = 0"),
+        (EngineKind::Raft, "preferred_bytes = 0"),
+        (EngineKind::Raft, "preferred_bytes = 20000000"),
+        (
+            EngineKind::Raft,
+            "preferred_bytes = 1000\nblock_bytes = 65534",
+        ),
         (EngineKind::Central, "loop_wait_s = 30"),
+        (EngineKind::Tendermint, "validators = 17"),
+        (EngineKind::Tendermint, "voting_power = [1, 2, 3]"),
+        (EngineKind::Tendermint, "validators = 2\nvoting_power = [1, 0]"),
+        (
+            EngineKind::Tendermint,
+            "validators = 2\nvoting_power = [1, 1152921504606846975]",
+        ),
+        (EngineKind::Tendermint, "timeout_propose_ms = 0"),
+        (
+            EngineKind::Tendermint,
+            "validators = 1\ntimeout_commit_ms = 0",
+        ),
+        (
+            EngineKind::Tendermint,
+            "validators = 1\nskip_timeout_commit = true",
+        ),
         (EngineKind::Central, "fsync_ms = -1.0"),
     ] {
         assert!(!resolve(kind, toml).unwrap().1, "{toml} is accepted");

@@ -73,11 +73,22 @@ pub trait Engine: Sized {
         out: &mut Outbox<Self>,
     );
 
-    /// How many copies of each block its builder sends by itself, which bounds the throughput by
-    /// its uplink; 0 where others pass blocks on.
+    /// How many copies of a block leave one uplink, one after the other, before the next block can
+    /// leave or be decided: bounds the throughput by an uplink. 0 where others pass blocks on.
     fn copies(config: &Self::Config, nodes: u32) -> u32 {
         let _ = (config, nodes);
         0
+    }
+
+    /// How the execution of blocks bounds the throughput.
+    fn execution(config: &Self::Config) -> Execution {
+        let _ = config;
+        Execution::Beside
+    }
+
+    /// The shortest mean time between full blocks; `None` where a full one waits for nothing.
+    fn least_interval(config: &Self::Config, nodes: u32) -> Option<Span> {
+        Some(Self::promises(config, nodes).interval)
     }
 
     /// Size and cost of a message.
@@ -234,6 +245,17 @@ pub enum Standing {
     Historical,
     /// Papers and prototypes.
     Research,
+}
+
+/// How blocks are executed, as far as it bounds the throughput.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Execution {
+    /// No time is charged for it.
+    Free,
+    /// Every node executes the blocks of others, several at once if it has the cores.
+    Beside,
+    /// Between two blocks it is done so many times, one after the other.
+    InTurn(u32),
 }
 
 /// What a protocol promises, for the analysis that precedes any simulation.

@@ -1,7 +1,7 @@
 //! What "final" means, and the risk that it does not hold.
 
 use crate::Span;
-use crate::math::{exp, ln, ln_gamma, pow};
+use crate::math::{exp, ln, ln_gamma, pow, sqrt};
 
 /// How an engine's blocks become final.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -58,6 +58,18 @@ impl Adversary {
             )),
         }
     }
+
+    /// The risk of a reversal when the sender has waited for `waited` since the transaction was in
+    /// a block, with blocks every `interval` on average. `risk` and `safe_risk` play no part.
+    pub fn risk_after(&self, waited: Span, interval: Span) -> f64 {
+        if self.share <= 0.0 {
+            return 0.0;
+        }
+        let q = self.effective_share(interval);
+        // Delay slows the honest, not the adversary: fewer blocks in all, q of them its own.
+        let blocks = waited.as_s() / interval.as_s() * self.share / q;
+        reversal_risk_after(q, blocks)
+    }
 }
 
 /// The probability that an adversary with share `q` of the work reverses a block under `n`
@@ -91,6 +103,73 @@ pub fn reversal_risk(q: f64, n: u32) -> f64 {
         }
     }
     (mirror + tail).min(1.0)
+}
+
+/// The probability that an adversary with share `q` of the growth of chains reverses a block after a
+/// wait in which both sides together find `blocks` blocks on average: [`reversal_risk`] by time
+/// instead of confirmations, and equal to it for one confirmation when the wait is zero.
+///
+/// When the block is found, the adversary has one block in advance and what it found meanwhile,
+/// geometric. During the wait both find Poisson numbers; then a deficit of `j` blocks to being
+/// strictly ahead is ever made up with `(q/p)^j`.
+pub fn reversal_risk_after(q: f64, blocks: f64) -> f64 {
+    if q >= 0.5 {
+        return 1.0;
+    }
+    if q <= 0.0 {
+        return 0.0;
+    }
+    let blocks = blocks.min(LONGEST_WAIT);
+    let honest = poisson(blocks * (1.0 - q));
+    caught_up(q, &honest, &poisson(blocks * q))
+}
+
+/// Blocks of a wait beyond which the risk is not followed; it only falls.
+const LONGEST_WAIT: f64 = 1e6;
+
+/// The probability that the adversary is ever strictly ahead of a block, when `honest[h]` is the
+/// probability of h blocks on top of it and `adversary[a]` that of the adversary's since then.
+fn caught_up(q: f64, honest: &[f64], adversary: &[f64]) -> f64 {
+    let (p, ratio) = (1.0 - q, q / (1.0 - q));
+    // What the adversary has besides its one block in advance: also what it found before the block.
+    // Sixty more values than the geometric part needs to fall below 2^-60 at q = 1/2.
+    let len = honest.len().max(adversary.len()) + 60;
+    let mut before = 0.0;
+    let mut found: Vec<f64> = (0..len)
+        .map(|m| {
+            before = q * before + p * adversary.get(m).copied().unwrap_or(0.0);
+            before
+        })
+        .collect();
+    let mut behind = 0.0;
+    let missed: Vec<f64> = found
+        .iter()
+        .map(|mass| {
+            behind = ratio * (behind + mass);
+            behind
+        })
+        .collect();
+    // From the end, so that small tails keep their digits.
+    for m in (0..len - 1).rev() {
+        found[m] += found[m + 1];
+    }
+    let won = |h: usize| found[h + 1] + missed[h];
+    let risk: f64 = honest
+        .iter()
+        .enumerate()
+        .map(|(h, mass)| mass * won(h))
+        .sum();
+    risk.min(1.0)
+}
+
+/// The probabilities of 0, 1, 2, … under a Poisson law, until they vanish.
+fn poisson(mean: f64) -> Vec<f64> {
+    if mean <= 0.0 {
+        return vec![1.0];
+    }
+    let len = (mean + 12.0 * sqrt(mean) + 60.0) as u32;
+    let term = |k: f64| exp(k * ln(mean) - mean - ln_gamma(k + 1.0));
+    (0..len).map(|k| term(f64::from(k))).collect()
 }
 
 /// The fewest confirmations at which the reversal risk is below `risk`; `None` when `q` is half or
@@ -212,6 +291,85 @@ mod tests {
         ] {
             close(nakamoto_risk(q, z), p, 0.000_000_06);
         }
+    }
+
+    /// Averaged over how long n − 1 further blocks take, a wait is n confirmations.
+    #[test]
+    fn the_race_by_time_averages_to_the_race_by_blocks() {
+        for (q, n) in [(0.1, 2), (0.3, 4), (0.4, 10)] {
+            // The time is Erlang(n − 1, p); what the adversary finds in it, averaged by Simpson.
+            let (p, further) = (1.0 - q, n - 1);
+            let steps = 4_000_u32;
+            let width = 90.0 / f64::from(steps);
+            let mut adversary = vec![0.0; 200];
+            for step in 1..=steps {
+                let x = f64::from(step) * width;
+                let simpson = if step == steps {
+                    1.0
+                } else {
+                    f64::from(2 + 2 * (step % 2))
+                };
+                let log = f64::from(further) * ln(p) + f64::from(further - 1) * ln(x) - p * x;
+                let weight = simpson * width / 3.0 * exp(log - ln_gamma(f64::from(further)));
+                for (sum, mass) in adversary.iter_mut().zip(poisson(q * x)) {
+                    *sum += weight * mass;
+                }
+            }
+            // At time zero the density of one block is p.
+            if further == 1 {
+                adversary[0] += p * width / 3.0;
+            }
+            let mut honest = vec![0.0; n as usize];
+            honest[further as usize] = 1.0;
+            close(caught_up(q, &honest, &adversary), reversal_risk(q, n), 1e-6);
+        }
+        close(reversal_risk_after(0.3, 0.0), reversal_risk(0.3, 1), 1e-12);
+    }
+
+    /// Races played block by block: who finds the next one is a coin, when is a clock.
+    #[test]
+    fn the_race_by_time_is_what_played_races_show() {
+        let mut draws = crate::Seed::new(3, 0).stream("race", 0);
+        for (q, blocks) in [(0.1, 0.0), (0.25, 4.0), (0.4, 20.0)] {
+            let n = 40_000;
+            let won = (0..n).filter(|_| plays(q, blocks, &mut draws)).count();
+            let want = reversal_risk_after(q, blocks);
+            let band = 4.0 * sqrt(want * (1.0 - want) / f64::from(n));
+            close(won as f64 / f64::from(n), want, band);
+        }
+    }
+
+    fn plays(q: f64, blocks: f64, draws: &mut crate::Draws) -> bool {
+        let mut lead = 1_i32; // The adversary's block in advance.
+        while draws.chance(q) {
+            lead += 1;
+        }
+        lead -= 1; // The block in question.
+        let mut clock = crate::dist::exponential(1.0, draws);
+        while clock < blocks || (-80..=0).contains(&lead) {
+            lead += if draws.chance(q) { 1 } else { -1 };
+            clock += crate::dist::exponential(1.0, draws);
+        }
+        lead > 0
+    }
+
+    #[test]
+    fn waiting_helps_and_delay_hurts() {
+        let risk = |share, waited, ms| {
+            let adversary = Adversary {
+                share,
+                risk: 0.0,
+                safe_risk: 0.0,
+                delay: Span::from_ms(ms),
+            };
+            adversary.risk_after(Span::from_s(waited), Span::from_s(15))
+        };
+        assert!(risk(0.25, 60, 0) > risk(0.25, 600, 0));
+        assert!(risk(0.25, 600, 1_500) > risk(0.25, 600, 0));
+        assert!(risk(0.25, 36_000_000, 0) < 1e-30);
+        close(risk(0.0, 0, 0) + risk(1.0, 5, 0), 1.0, 1e-12);
+        // Without delay the adversary's blocks and the others' come at q and p.
+        close(risk(0.25, 600, 0), reversal_risk_after(0.25, 40.0), 1e-12);
     }
 
     #[test]

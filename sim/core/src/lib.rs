@@ -8,6 +8,7 @@ pub mod engine;
 pub mod finality;
 pub mod hash;
 pub mod math;
+pub mod settlement;
 
 mod block;
 mod committee;
@@ -21,8 +22,8 @@ mod time;
 pub use block::{Block, BlockKey, Blocks};
 pub use committee::{Committee, Weight, byzantine_bound, majority, two_thirds};
 pub use engine::{
-    Agreement, Ballot, Content, Context, Costs, Effect, Electorate, Engine, Facts, Family, Input,
-    Invalid, Limits, Outbox, Promises, Relay, Services, Standing, Statement, To, Wait, Wire,
+    Agreement, Ballot, Content, Context, Costs, Effect, Electorate, Engine, Execution, Facts,
+    Family, Input, Invalid, Limits, Outbox, Promises, Relay, Services, Standing, Statement, To, Wait, Wire,
 };
 pub use fault::{Fault, FaultKind};
 pub use finality::{Adversary, Finality, Level};
