@@ -7,11 +7,11 @@ use kernel_world::{Accept, Poisson, World};
 use quorate_consensus::nakamoto::{self, Nakamoto, RelayRule};
 use quorate_consensus::qbft::{self, Qbft};
 use quorate_core::{
-    Adversary, Agreement, Arrival, BlockId, Blocks, Class, ClassId, Committee, Content, Context,
-    Draws, Effect, Electorate, Engine, EntityId, Facts, Family, Finality, Input, Invalid, Kind,
-    Limits, Load, NodeId, Outbox, Promises, Relay, Span, Standing, Time, To, Wire,
+    Adversary, Agreement, Arrival, Ballot, BlockId, Blocks, Class, ClassId, Committee, Content,
+    Context, Draws, Effect, Electorate, Engine, EntityId, Facts, Family, Finality, Input, Invalid,
+    Kind, Limits, Load, NodeId, Outbox, Promises, Relay, Span, Standing, Time, To, Weight, Wire,
 };
-use quorate_kernel::{Simulation, Status, Unit};
+use quorate_kernel::{Forms, Simulation, Status, Unit, VoteChecks};
 use std::cell::RefCell;
 
 thread_local! {
@@ -44,7 +44,16 @@ impl Content<()> for Word {
 }
 
 const GENESIS: BlockId = Blocks::<()>::GENESIS;
-const SCENES: [Scene; 5] = [two_histories, rewriting, waiting, checking, overtaken];
+const SCENES: [Scene; 8] = [
+    two_histories,
+    rewriting,
+    waiting,
+    checking,
+    overtaken,
+    voting,
+    waiting_for_bytes,
+    late_votes,
+];
 
 impl Engine for Player {
     type Config = usize;
@@ -60,7 +69,7 @@ impl Engine for Player {
         final_holds_if: "it is a test",
     };
     const KINDS: &'static [&'static str] = &["word"];
-    const PHASES: &'static [&'static str] = &[];
+    const PHASES: &'static [&'static str] = &["small", "large", "any"];
 
     fn validate(_: &usize, _: u32) -> Result<(), Invalid> {
         Ok(())
@@ -117,6 +126,24 @@ impl Engine for Player {
             Word::Block(block) => Some(block),
             Word::Number(_) => None,
         }
+    }
+
+    /// Phase 0 is voted on in small messages, phase 1 in such as queue at a downlink.
+    fn vote_wire(&self, phase: u8, _: &Context<'_, ()>) -> Wire {
+        Wire {
+            kind: 0,
+            bytes: [100, 2_000][usize::from(phase)],
+            sign: Span::ZERO,
+            check: Span::ZERO,
+        }
+    }
+
+    fn also_counts(ballot: Ballot) -> [Option<Ballot>; 2] {
+        [None, Some(any(ballot.round))]
+    }
+
+    fn threshold(_: u8, _: &Committee) -> Weight {
+        3
     }
 
     fn header_bytes(&self, (): &(), _: &Context<'_, ()>) -> u64 {
@@ -257,11 +284,22 @@ fn a_node_that_takes_back_what_it_committed_is_a_violation() {
 
 /// Node 0 waits for two transactions; node 1 puts the first one in a block meanwhile.
 fn waiting(me: u32, _: &Context<'_, ()>, input: &Input<Player>, out: &mut Outbox<Player>) {
+    wait_for((2, u64::MAX), me, input, out);
+}
+
+/// The same by their bytes.
+fn waiting_for_bytes(
+    me: u32,
+    _: &Context<'_, ()>,
+    input: &Input<Player>,
+    out: &mut Outbox<Player>,
+) {
+    wait_for((u32::MAX, 101), me, input, out);
+}
+
+fn wait_for((count, bytes): (u32, u64), me: u32, input: &Input<Player>, out: &mut Outbox<Player>) {
     match *input {
-        Input::Start if me == 0 => out.push(Effect::AwaitPending {
-            count: 2,
-            bytes: u64::MAX,
-        }),
+        Input::Start if me == 0 => out.push(Effect::AwaitPending { count, bytes }),
         Input::Start => timer(7, 0, out),
         Input::Timer(_) => build(GENESIS, out),
         Input::BlockBuilt(block) => {
@@ -283,16 +321,175 @@ fn what_is_pending_depends_on_the_head() {
     let mut world = World::new(2, S(5), S(100));
     world.setup.serving = vec![NodeId::new(1)];
     world.setup.drain = S(10);
-    let (_, given) = play(2, world, vec![1, 8, 60], 0);
-    let times: Vec<f64> = given
+    for scene in [2, 6] {
+        let (_, given) = play(scene, world.clone(), vec![1, 8, 60], 0);
+        let pending = given.iter().filter(|g| g.1 == "Pending");
+        let times: Vec<f64> = pending.map(|g| g.0).collect();
+        assert!(
+            times.len() == 1 && (times[0] - 65.0).abs() < 1e-9,
+            "{given:?}"
+        );
+    }
+}
+
+// ---- votes ---------------------------------------------------------------------------------
+
+/// Any vote of a round, whatever its phase and choice.
+fn any(round: u32) -> Ballot {
+    ballot(round, 2, None)
+}
+
+fn ballot(round: u32, phase: u8, choice: Option<BlockId>) -> Ballot {
+    Ballot {
+        height: 1,
+        round,
+        phase,
+        choice,
+    }
+}
+
+/// At 1 s node 0 votes for two choices; at 2 s node 1 votes in the other phase, at 3 s node 2 for
+/// another choice; at 5 s all vote in the next round. Node 3 looks at 3.9 and at 4.1 s.
+fn voting(me: u32, ctx: &Context<'_, ()>, input: &Input<Player>, out: &mut Outbox<Player>) {
+    let mut vote = |round, phase, choice| out.push(Effect::Vote(ballot(round, phase, choice)));
+    match *input {
+        Input::Start => {
+            timer(1 + u64::from(me), 1, out);
+            timer(5, 5, out);
+            if me == 3 {
+                for ms in [3_900, 4_100] {
+                    out.timer(Time::ZERO + Span::from_ms(ms), Word::Number(4));
+                }
+            }
+        }
+        Input::Timer(Word::Number(1)) => match me {
+            0 => {
+                vote(0, 0, None);
+                vote(0, 0, Some(GENESIS));
+            }
+            1 => vote(0, 1, None),
+            2 => vote(0, 0, Some(BlockId::new(7))),
+            _ => {}
+        },
+        Input::Timer(Word::Number(4)) if ctx.reached(any(0)) => timer(6, 6, out),
+        Input::Timer(Word::Number(5)) => vote(1, (me % 2) as u8, Some(GENESIS)),
+        _ => {}
+    }
+}
+
+/// When each node was told of which round that any votes decided it, in all forms the same.
+fn any_decided(world: &World) -> Vec<(u32, u32, f64)> {
+    let play_as = |forms| {
+        let mut world = world.clone();
+        world.setup.forms = forms;
+        let nodes = (0..4).map(|node| play(5, world.clone(), Vec::new(), node));
+        nodes.collect::<Vec<_>>()
+    };
+    let fast = play_as(Forms::FAST);
+    let naive = play_as(Forms::NAIVE);
+    let mut told = Vec::new();
+    for (node, ((fast_report, fast), (naive_report, naive))) in fast.iter().zip(&naive).enumerate()
+    {
+        assert_eq!(fast, naive, "node {node}");
+        assert_eq!(fast_report.digest, naive_report.digest);
+        assert_eq!(fast_report.chain.evidence, 1, "node 0 lied once");
+        for round in 0..2 {
+            let wanted = format!("Threshold({:?})", any(round));
+            let at = fast.iter().filter(|g| g.1 == wanted).map(|g| g.0);
+            told.extend(at.map(|at| (node as u32, round, at)));
+        }
+    }
+    told
+}
+
+#[test]
+fn any_votes_count_a_voter_once() {
+    let world = World::new(4, S(1), S(10));
+    let told = any_decided(&world);
+    let want = [
+        // Of three voters; with the two votes of node 0 it would be node 1 at 2 s.
+        (0, 0, 4.0),
+        (0, 1, 6.0),
+        (1, 0, 4.0),
+        (1, 1, 6.0),
+        (2, 0, 3.0),
+        (2, 1, 6.0),
+        (3, 0, 4.0),
+        (3, 1, 6.0),
+    ];
+    assert_eq!(told, want);
+    // Asked at 3.9 s it was not decided at node 3, and at 4.1 s it was.
+    let (_, given) = play(5, world, Vec::new(), 3);
+    let asked = |n| {
+        given
+            .iter()
+            .filter(|g| g.1 == format!("Timer(Number({n}))"))
+            .count()
+    };
+    assert_eq!((asked(4), asked(6)), (2, 1));
+}
+
+#[test]
+fn any_votes_across_faults_and_queues() {
+    let ms = Span::from_ms;
+    // Edges between cast and arrival of each vote, and at both. What is cast while node 2 is cut off
+    // is lost to it: one vote of the others, or its own to all of them.
+    for from in (500..4_500).step_by(250) {
+        let world = World::new(4, S(1), S(10)).partition(&[2], ms(from), ms(from + 250));
+        let told = any_decided(&world);
+        let want = match from {
+            1_000 | 2_000 => 3,
+            3_000 => 1,
+            _ => 4,
+        };
+        assert_eq!(told.iter().filter(|t| t.1 == 0).count(), want, "{from}");
+    }
+    // The vote of node 1 queues where those before it did not.
+    let mut world = World::new(4, S(1), S(10));
+    world.setup.network.downlink_bps = 8_000;
+    let told = any_decided(&world);
+    // 2,000 bytes take two seconds: node 1 at 2 s + 2 s + 1 s is the last of the three.
+    let first: Vec<f64> = told.iter().filter(|t| t.1 == 0).map(|t| t.2).collect();
+    assert_eq!(first, [5.0, 4.1, 5.0, 5.0]);
+    world.setup.vote_checks = VoteChecks::Shared;
+    assert_eq!(any_decided(&world), told);
+}
+
+/// Node 0 builds a block at 1 s, which all have committed at 2 s; all vote at 1.5 s.
+fn late_votes(me: u32, _: &Context<'_, ()>, input: &Input<Player>, out: &mut Outbox<Player>) {
+    match *input {
+        Input::Start => {
+            out.timer(Time::ZERO + Span::from_ms(1_500), Word::Number(1));
+            if me == 0 {
+                timer(1, 0, out);
+            }
+        }
+        Input::Timer(Word::Number(0)) => build(GENESIS, out),
+        Input::Timer(_) => out.push(Effect::Vote(ballot(0, 0, None))),
+        Input::BlockBuilt(block) => {
+            commit(block, out);
+            out.send(To::All, Word::Block(block));
+        }
+        Input::Message {
+            message: Word::Block(block),
+            ..
+        } => commit(block, out),
+        _ => {}
+    }
+}
+
+/// Tendermint's validators wait for the last precommits of a height that all have committed.
+#[test]
+fn votes_count_after_all_have_committed() {
+    let (report, given) = play(7, World::new(3, S(1), S(10)), Vec::new(), 1);
+    assert_eq!(report.chain.final_height, 1);
+    let wanted = format!("Threshold({:?})", ballot(0, 0, None));
+    let told: Vec<f64> = given
         .iter()
-        .filter(|g| g.1 == "Pending")
+        .filter(|g| g.1 == wanted)
         .map(|g| g.0)
         .collect();
-    assert!(
-        times.len() == 1 && (times[0] - 65.0).abs() < 1e-9,
-        "{given:?}"
-    );
+    assert_eq!(told, [2.5]);
 }
 
 // ---- crashes -------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ pub mod queue;
 mod book;
 mod cpu;
 mod faults;
+mod histogram;
 mod network;
 mod pool;
 mod relay;
@@ -17,6 +18,7 @@ mod store;
 mod tally;
 mod unit;
 mod views;
+mod watches;
 
 pub use network::{NetworkConfig, OverlayConfig};
 pub use sim::{

@@ -44,6 +44,20 @@ impl Sum {
             && Span::from_us(self.exec_us) <= limits.exec
     }
 
+    /// Whether these are so many, or so many bytes.
+    pub(crate) const fn reaches(&self, (count, bytes): (u32, u64)) -> bool {
+        self.txs >= count || self.bytes >= bytes
+    }
+
+    /// One transaction more.
+    pub(crate) fn count(&mut self, arrival: &Arrival) {
+        self.add(Self {
+            txs: 1,
+            bytes: u64::from(arrival.bytes),
+            exec_us: u64::from(arrival.exec_us),
+        });
+    }
+
     fn add(&mut self, other: Self) {
         self.txs += other.txs;
         self.bytes += other.bytes;
@@ -224,7 +238,8 @@ impl Pool {
     }
 
     /// Fills a block first-in, first-out on top of the watermarks in `marks`, which it moves to the
-    /// block's own. Stops before the first transaction that does not fit.
+    /// block's own. Stops before the first transaction that does not fit; also says whether there is
+    /// one.
     pub(crate) fn fill(
         &self,
         faults: &Faults,
@@ -232,7 +247,7 @@ impl Pool {
         node: NodeId,
         as_of: Time,
         limits: &Limits,
-    ) -> Sum {
+    ) -> (Sum, bool) {
         // What was seen before an instant, so that before instant zero nothing was.
         let seen_before = |instant: u64, ends: &mut Vec<u32>| {
             ends.clear();
@@ -250,7 +265,8 @@ impl Pool {
         };
         let mut ends = Vec::with_capacity(marks.len());
         let mut sum = seen_before(as_of.ns() + 1, &mut ends);
-        if !sum.fits(limits) {
+        let left = !sum.fits(limits);
+        if left {
             // The cut is an instant: everything seen before it fits, one nanosecond more does not.
             let (mut fits, mut too_much) = (0, as_of.ns() + 1);
             while fits + 1 < too_much {
@@ -267,7 +283,7 @@ impl Pool {
             self.fill_ties(&mut ends, &beyond, &mut sum, limits);
         }
         marks.copy_from_slice(&ends);
-        sum
+        (sum, left)
     }
 
     /// Of the transactions that were all seen in the same nanosecond, takes as many as fit, site by
@@ -308,33 +324,60 @@ impl Pool {
         order.sort();
     }
 
-    /// When `node` has seen `count` transactions or `bytes` bytes of them pending on top of `marks`,
-    /// if that many are known.
+    /// Everything known to be pending on top of `marks`, whether seen yet or not.
+    pub(crate) fn pending(&self, marks: &[u32]) -> Sum {
+        let mut sum = Sum::default();
+        for (site, &from) in (0..).zip(marks) {
+            sum.add(self.sum(site, from, self.end(site).max(from)));
+        }
+        sum
+    }
+
+    /// What `node` has seen of it by an instant.
+    fn seen_by(&self, faults: &Faults, marks: &[u32], node: NodeId, at: Time) -> Sum {
+        let mut sum = Sum::default();
+        for (site, &from) in (0..).zip(marks) {
+            sum.add(self.sum(site, from, self.seen(faults, site, node, at, from)));
+        }
+        sum
+    }
+
+    /// The earliest instant in `now..=until` at which `node` has seen `count` transactions or `bytes`
+    /// bytes of them pending on top of `marks`, if what is known by now suffices.
     pub(crate) fn due(
         &self,
         faults: &Faults,
         marks: &[u32],
         node: NodeId,
-        (count, bytes): (u32, u64),
+        much: (u32, u64),
+        (now, until): (Time, Time),
     ) -> Option<Time> {
-        let mut seen = Vec::new();
-        for site in 0..self.sites() {
-            let from = marks[site as usize];
-            let to = self.end(site).min(from.saturating_add(count));
-            seen.extend((from..to).map(|seq| {
-                let bytes = u64::from(self.get(site, seq).bytes);
-                (self.sees(faults, site, seq, node), bytes)
-            }));
+        let enough = |at| self.seen_by(faults, marks, node, at).reaches(much);
+        if enough(now) {
+            return Some(now);
         }
-        seen.sort_unstable();
-        let mut sum = (0, 0);
-        for (at, size) in seen {
-            sum = (sum.0 + 1, sum.1 + size);
-            if sum.0 >= count || sum.1 >= bytes {
-                return (at != Time::NEVER).then_some(at);
+        if !enough(until) {
+            return None;
+        }
+        let (mut before, mut by) = (now.ns(), until.ns());
+        while before + 1 < by {
+            let mid = u64::midpoint(before, by);
+            if enough(Time::from_ns(mid)) {
+                by = mid;
+            } else {
+                before = mid;
             }
         }
-        None
+        Some(Time::from_ns(by))
+    }
+
+    /// When `node` has seen all that is pending, of the sites from which it ever sees everything.
+    pub(crate) fn latest(&self, faults: &Faults, marks: &[u32], node: NodeId) -> Time {
+        let sites = (0..).zip(marks).filter(|&(s, &from)| self.end(s) > from);
+        let last = sites.map(|(s, _)| self.sees(faults, s, self.end(s) - 1, node));
+        // Of what comes behind a fault without an end some may still have come before it.
+        let ever = |at: Time| at.min(Time::from_ns(Time::NEVER.ns() - 1));
+        last.map(ever).max().unwrap_or(Time::ZERO)
     }
 }
 
@@ -342,7 +385,7 @@ impl Pool {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use quorate_core::{ClassId, EntityId};
+    use quorate_core::{ClassId, EntityId, Fault, FaultKind};
 
     fn tx(at: u64, site: u16, bytes: u16) -> Arrival {
         Arrival {
@@ -388,23 +431,24 @@ mod tests {
             let as_of = Time::from_ns(as_of);
 
             let mut marks = vec![0; 3];
-            let sum = pool.fill(&NO_FAULTS, &mut marks, NODE, as_of, &limits);
+            let (sum, left) = pool.fill(&NO_FAULTS, &mut marks, NODE, as_of, &limits);
 
             let mut order = Vec::new();
             let ends: Vec<u32> = (0..3).map(|s| pool.end(s)).collect();
             pool.order(&NO_FAULTS, &[0; 3], &ends, NODE, &mut order);
-            let (mut want, mut naive) = (vec![0; 3], Sum::default());
+            let (mut want, mut naive, mut more_seen) = (vec![0; 3], Sum::default(), false);
             for place in order.iter().filter(|p| p.seen <= as_of) {
                 let mut more = naive;
                 more.add(pool.sum(place.site, place.seq, place.seq + 1));
-                if !more.fits(&limits) {
+                more_seen = !more.fits(&limits);
+                if more_seen {
                     break;
                 }
                 naive = more;
                 want[place.site as usize] = place.seq + 1;
             }
             prop_assert_eq!(marks, want);
-            prop_assert_eq!(sum, naive);
+            prop_assert_eq!((sum, left), (naive, more_seen));
         }
     }
 
@@ -432,11 +476,69 @@ mod tests {
         assert_eq!(sum.exec_us, 69_999 * 32_767);
     }
 
+    /// When a node has seen so much, by sorting: what [`Pool::due`] must find.
+    fn naive_due(
+        pool: &Pool,
+        faults: &Faults,
+        marks: &[u32],
+        (count, bytes): (u32, u64),
+    ) -> Option<Time> {
+        let mut seen = Vec::new();
+        for site in 0..pool.sites() {
+            seen.extend((marks[site as usize]..pool.end(site)).map(|seq| {
+                let bytes = u64::from(pool.get(site, seq).bytes);
+                (pool.sees(faults, site, seq, NODE), bytes)
+            }));
+        }
+        seen.sort_unstable();
+        let mut sum = (0, 0);
+        let complete = seen.iter().find(|(_, size)| {
+            sum = (sum.0 + 1, sum.1 + size);
+            sum.0 >= count || sum.1 >= bytes
+        });
+        complete.map(|c| c.0).filter(|&at| at != Time::NEVER)
+    }
+
+    proptest! {
+        /// The bisected instant equals counting transactions one by one in the order seen, also
+        /// where a fault holds some back or cuts them off for good.
+        #[test]
+        fn due_equals_the_naive_count(
+            gaps in prop::collection::vec((0_u64..4, 0_u16..3, 1_u16..500), 0..60),
+            marks in prop::array::uniform3(0_u32..9),
+            count in 1_u32..40, bytes in 1_u64..9_000, now in 0_u64..150,
+            windows in prop::collection::vec((0_u64..120, 1_u64..60, 0_u32..3), 0..3),
+        ) {
+            let mut at = 0;
+            let arrivals: Vec<Arrival> = gaps.iter().map(|&(gap, site, bytes)| {
+                at += gap;
+                tx(at, site, bytes)
+            }).collect();
+            let pool = pool(&arrivals);
+            let faults = Faults::new(windows.iter().map(|&(from, length, node)| Fault {
+                from: Time::from_ns(from),
+                until: if length > 50 { Time::NEVER } else { Time::from_ns(from + length) },
+                what: FaultKind::Partition(vec![node]),
+            }).collect());
+            let marks: Vec<u32> = (0..3).map(|s| marks[s as usize].min(pool.end(s))).collect();
+
+            let (much, now) = ((count, bytes), Time::from_ns(now));
+            let want = naive_due(&pool, &faults, &marks, much).map(|due| due.max(now));
+            let until = pool.latest(&faults, &marks, NODE).max(now);
+            prop_assert_eq!(pool.due(&faults, &marks, NODE, much, (now, until)), want);
+            if want.is_some() {
+                prop_assert!(pool.pending(&marks).reaches(much));
+            }
+        }
+    }
+
     #[test]
     fn due_is_when_the_last_of_them_is_seen() {
         let pool = pool(&[tx(1, 0, 1), tx(2, 1, 1), tx(9, 2, 1)]);
         let due = |count| {
-            pool.due(&NO_FAULTS, &[0; 3], NODE, (count, u64::MAX))
+            let until = pool.latest(&NO_FAULTS, &[0; 3], NODE);
+            let much = (count, u64::MAX);
+            pool.due(&NO_FAULTS, &[0; 3], NODE, much, (Time::ZERO, until))
                 .map(Time::ns)
         };
         // Seen at node 2: 1 + 2, 2 + 7, 9.

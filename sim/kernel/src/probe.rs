@@ -1,21 +1,8 @@
 //! Measurements: counts, latency histograms, utilisation. Integers only, so that nothing depends
 //! on the order of additions.
 
-use hdrhistogram::Histogram;
-use quorate_core::{Class, ClassId, Kind, Level, Span, Time};
-
-/// A latency histogram in microseconds with three significant digits.
-pub type LatencyHistogram = Histogram<u32>;
-
-fn histogram() -> LatencyHistogram {
-    LatencyHistogram::new(3).expect("three digits are supported")
-}
-
-/// Three histograms, as small as can be where nothing will ever be recorded.
-fn histograms(used: bool) -> [LatencyHistogram; 3] {
-    let one = || LatencyHistogram::new(if used { 3 } else { 0 }).expect("digits are supported");
-    [one(), one(), one()]
-}
+pub use crate::histogram::LatencyHistogram;
+use quorate_core::{Class, ClassId, Level, Span, Time};
 
 /// How many equal slices of the measured span the backlog and the latency are sampled in.
 pub const SLICES: usize = 500;
@@ -31,19 +18,35 @@ pub struct ClassCounts {
     pub rejected: Vec<u64>,
     /// Too old when executed.
     pub expired: u64,
+    /// Submitted with a deadline.
+    pub due: u64,
+    /// Of those, at each [`Level`] at the submitting site's node by then.
+    pub on_time: [u64; 3],
     /// Latency to each [`Level`] at the submitting site's node.
     pub latency: [LatencyHistogram; 3],
 }
 
 /// How long a watched write, such as a revoked consent, was not yet in a site's view.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Exposure {
     /// Until the last site's view has it, by [`Level`] of the view.
     pub longest: [LatencyHistogram; 3],
     /// Mean over sites, by level.
     pub mean: [LatencyHistogram; 3],
+    /// Until half of the sites' views have it, by level.
+    pub half: [LatencyHistogram; 3],
     /// Writes that some site never saw.
     pub open: u64,
+}
+
+/// The same of one write, over the views that have had it: those of all live sites' nodes, and of
+/// dead ones that had it before they died.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Exposed {
+    pub(crate) longest: Span,
+    pub(crate) mean: Span,
+    /// Until the view of node ⌈n/2⌉ of n has it.
+    pub(crate) half: Span,
 }
 
 /// One sample that may still be cut off as warm-up.
@@ -61,11 +64,15 @@ enum Slot {
     Latency(Level),
     Longest(Level),
     Mean(Level),
+    Half(Level),
     Quorum,
     All,
+    Served,
     /// A final verdict: 0 valid, 1 expired, 2 + reason rejected. No latency.
     Verdict(u8),
     Submitted,
+    Due,
+    OnTime(Level),
 }
 
 /// Everything that a unit measures about its transactions.
@@ -75,6 +82,8 @@ pub struct Probe {
     pub classes: Vec<ClassCounts>,
     /// By class, for watched writes only.
     pub exposure: Vec<Exposure>,
+    /// By class, for reads only: from the arrival until the site's node has answered.
+    pub served: Vec<LatencyHistogram>,
     /// Latency until all but the tolerated number of sites' nodes hold it as final.
     pub quorum_final: LatencyHistogram,
     /// Latency until every site's node holds it as final.
@@ -96,23 +105,21 @@ impl Probe {
     /// For arrivals submitted before `horizon`. With `may_cut`, the samples of the first half are
     /// held back until [`Probe::cut`] says where the warm-up ends.
     pub(crate) fn new(classes: &[Class], reasons: usize, horizon: Time, may_cut: bool) -> Self {
-        let counts = |class: &Class| ClassCounts {
+        let counts = |_: &Class| ClassCounts {
             submitted: 0,
             valid: 0,
             rejected: vec![0; reasons],
             expired: 0,
-            latency: histograms(class.kind != Kind::Read),
-        };
-        let exposure = |class: &Class| Exposure {
-            longest: histograms(class.kind == Kind::WatchedWrite),
-            mean: histograms(class.kind == Kind::WatchedWrite),
-            open: 0,
+            due: 0,
+            on_time: [0; 3],
+            latency: Default::default(),
         };
         Self {
             classes: classes.iter().map(counts).collect(),
-            exposure: classes.iter().map(exposure).collect(),
-            quorum_final: histogram(),
-            all_final: histogram(),
+            exposure: classes.iter().map(|_| Exposure::default()).collect(),
+            served: vec![LatencyHistogram::default(); classes.len()],
+            quorum_final: LatencyHistogram::default(),
+            all_final: LatencyHistogram::default(),
             backlog: Vec::with_capacity(SLICES),
             slices: vec![(0, 0); SLICES],
             finished: vec![0; SLICES],
@@ -142,8 +149,12 @@ impl Probe {
 
     /// The end of a slice.
     pub(crate) fn slice_end(&self, slice: usize) -> Time {
-        let ns = u128::from(self.horizon.ns()) * (slice as u128 + 1) / SLICES as u128;
-        Time::from_ns(ns as u64)
+        let (horizon, slices) = (self.horizon.ns(), slice as u64 + 1);
+        // As above.
+        Time::from_ns(match horizon.checked_mul(slices) {
+            Some(product) => product / SLICES as u64,
+            None => (u128::from(horizon) * u128::from(slices) / SLICES as u128) as u64,
+        })
     }
 
     pub(crate) fn submitted(&mut self, class: ClassId, at: Time) {
@@ -151,6 +162,16 @@ impl Probe {
             self.offered[slice] += 1;
             self.add(at, class, Slot::Submitted, 0);
         }
+    }
+
+    /// A transaction with a deadline was submitted.
+    pub(crate) fn due(&mut self, class: ClassId, at: Time) {
+        self.add(at, class, Slot::Due, 0);
+    }
+
+    /// It met its deadline at a level.
+    pub(crate) fn on_time(&mut self, level: Level, class: ClassId, at: Time) {
+        self.add(at, class, Slot::OnTime(level), 0);
     }
 
     pub(crate) fn latency(&mut self, level: Level, class: ClassId, at: Time, now: Time) {
@@ -186,16 +207,18 @@ impl Probe {
         self.add(at, class, if all { Slot::All } else { Slot::Quorum }, us);
     }
 
-    pub(crate) fn exposed(
-        &mut self,
-        level: Level,
-        class: ClassId,
-        at: Time,
-        longest: Span,
-        mean: Span,
-    ) {
-        self.add(at, class, Slot::Longest(level), longest.ns() / 1_000);
-        self.add(at, class, Slot::Mean(level), mean.ns() / 1_000);
+    pub(crate) fn served(&mut self, class: ClassId, at: Time, done: Time) {
+        self.add(at, class, Slot::Served, done.since(at).ns() / 1_000);
+    }
+
+    pub(crate) fn exposed(&mut self, level: Level, class: ClassId, at: Time, exposed: Exposed) {
+        for (slot, span) in [
+            (Slot::Longest(level), exposed.longest),
+            (Slot::Mean(level), exposed.mean),
+            (Slot::Half(level), exposed.half),
+        ] {
+            self.add(at, class, slot, span.ns() / 1_000);
+        }
     }
 
     fn add(&mut self, submitted: Time, class: ClassId, slot: Slot, latency_us: u64) {
@@ -221,16 +244,20 @@ impl Probe {
         let exposure = &mut self.exposure[sample.class.index()];
         let target = match sample.slot {
             Slot::Submitted => return class.submitted += 1,
+            Slot::Due => return class.due += 1,
+            Slot::OnTime(level) => return class.on_time[level as usize] += 1,
             Slot::Verdict(0) => return class.valid += 1,
             Slot::Verdict(1) => return class.expired += 1,
             Slot::Verdict(code) => return class.rejected[usize::from(code) - 2] += 1,
             Slot::Latency(level) => &mut class.latency[level as usize],
             Slot::Longest(level) => &mut exposure.longest[level as usize],
             Slot::Mean(level) => &mut exposure.mean[level as usize],
+            Slot::Half(level) => &mut exposure.half[level as usize],
             Slot::Quorum => &mut self.quorum_final,
             Slot::All => &mut self.all_final,
+            Slot::Served => &mut self.served[sample.class.index()],
         };
-        target.record(us).expect("the histogram grows as needed");
+        target.record(us);
     }
 
     /// Mean latency to included by slice of the submission, in microseconds; a slice without a sample
@@ -319,7 +346,7 @@ pub struct Reads {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use quorate_core::Verdict;
+    use quorate_core::{Kind, Verdict};
 
     #[test]
     fn warm_up_is_dropped_and_the_rest_counts() {

@@ -22,8 +22,6 @@ mod kind {
 /// `inv` and `getdata` of one item: 24-byte message header, count, 36-byte entry.
 /// source: Bitcoin protocol, message layouts of BIP 152 and the developer reference.
 const INV_BYTES: u64 = 61;
-/// `headers` with one header. source: BIP 130.
-const HEADERS_BYTES: u64 = 106;
 /// `getheaders` with ten locators: what a node that is behind sends first.
 /// source: Bitcoin protocol layouts.
 const GETHEADERS_BYTES: u64 = 413;
@@ -46,13 +44,15 @@ impl<E: Engine> Simulation<'_, E> {
         if self.blocks.find(block).is_none() {
             return;
         }
-        let &Block { txs, bytes, .. } = self.blocks.get(block);
+        let &Block {
+            txs, bytes, header, ..
+        } = self.blocks.get(block);
         let (whole, announced) = match rule {
             Relay::Push => (Some((kind::BLOCK, Payload::Body(block), bytes)), None),
-            Relay::Header => (
-                None,
-                Some((kind::HEADER, Payload::Header(block), HEADERS_BYTES)),
-            ),
+            Relay::Header => {
+                let bytes = self.header_bytes(node, &header);
+                (None, Some((kind::HEADER, Payload::Header(block), bytes)))
+            }
             Relay::Inv | Relay::Compact => {
                 let compact = rule == Relay::Compact;
                 let short = (kind::COMPACT, Payload::Compact(block), compact_bytes(txs));

@@ -4,17 +4,17 @@ use crate::book::Book;
 use crate::cpu::Cpus;
 use crate::faults::Faults;
 use crate::network::{Network, NetworkConfig, Outgoing, Transit};
-use crate::pool::{Place, Pool};
+use crate::pool::{Place, Pool, Sum};
 use crate::probe::{ChainCounts, Probe, Reads, Traffic};
 use crate::queue::{Entry, Queue};
 use crate::slab::Slab;
 use crate::store::{Has, Store};
 use crate::tally::Tally;
-use crate::views::{Watch, Watches};
+use crate::watches::Watches;
 use quorate_core::{
-    Arrival, Ballot, BlockId, Blocks, Class, Committee, Content, Context, Costs, Digest, Draws,
-    Effect, Engine, Fault, Finality, Input, Ledger, Level, Load, NodeId, Outbox, Outcome, Seed,
-    Services, Span, Time, To, hash,
+    Arrival, Ballot, BlockId, Blocks, Class, ClassId, Committee, Content, Context, Costs, Digest,
+    Draws, Effect, Engine, Fault, Finality, Input, Ledger, Level, Load, NodeId, Outbox, Outcome,
+    Seed, Services, Span, Time, To, hash,
 };
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -285,6 +285,17 @@ macro_rules! copy {
 }
 copy!(Payload Packet Job);
 
+/// What a node waits for.
+#[derive(Clone, Copy)]
+struct Awaiting {
+    /// Transactions, or bytes of them.
+    much: (u32, u64),
+    /// What is known to be pending on top of its head.
+    pending: Sum,
+    /// When it has seen so much, as far as is known.
+    due: Time,
+}
+
 /// A replica and what the kernel keeps for it.
 pub(crate) struct Node<E: Engine> {
     engine: E,
@@ -296,7 +307,7 @@ pub(crate) struct Node<E: Engine> {
     pub(crate) head: BlockId,
     pub(crate) safe: BlockId,
     pub(crate) fin: BlockId,
-    awaiting: Option<((u32, u64), Time)>,
+    awaiting: Option<Awaiting>,
     /// Sites that this node serves.
     pub(crate) sites: Vec<u32>,
     /// By site of `sites`: watermarks recorded so far for each level.
@@ -333,6 +344,8 @@ pub struct Simulation<'a, E: Engine> {
     next_edge: Time,
     pub(crate) ledger: &'a dyn Ledger,
     load: Box<dyn Load + 'a>,
+    /// The classes with deadlines, a bit each.
+    deadlines: u128,
     pub(crate) classes: Vec<Class>,
     ahead: Option<Arrival>,
     /// By time and the order in which they were called for.
@@ -365,7 +378,8 @@ pub struct Simulation<'a, E: Engine> {
     lost: u64,
     events: u64,
     inputs: u64,
-    awaiting_nodes: u32,
+    /// Nodes that wait for transactions.
+    awaiting: Vec<NodeId>,
     pub(crate) adopt_delay: (u64, u64),
     pub(crate) status: Status,
     pub(crate) violation: Option<String>,
@@ -382,6 +396,7 @@ pub struct Simulation<'a, E: Engine> {
     /// Nodes that serve sites, in order.
     pub(crate) serving: Vec<NodeId>,
     pub(crate) scratch: Vec<u32>,
+    pub(crate) marks: [Vec<u32>; 2],
     pub(crate) path: Vec<BlockId>,
     pub(crate) order: Vec<Place>,
     digest: Digest,
@@ -444,6 +459,9 @@ impl<'a, E: Engine> Simulation<'a, E> {
         let genesis = Blocks::<E::Header>::GENESIS;
         let node = |i| Node::new(NodeId::new(i), config, &setup, &committee);
         let nodes: Vec<Node<E>> = (0..n).map(node).collect();
+        let mut serving = setup.serving.clone();
+        serving.sort_unstable();
+        serving.dedup();
         let faults = Faults::new(setup.faults.clone());
         let classes = load.classes().to_vec();
         let kinds = E::KINDS.len() + E::PHASES.len() + RELAY_KINDS.len();
@@ -458,6 +476,7 @@ impl<'a, E: Engine> Simulation<'a, E> {
                 setup.may_cut,
             ),
             classes,
+            deadlines: load.deadlines().iter().map(|c| 1 << c.0).sum(),
             load,
             ahead: None,
             reactions: BTreeMap::new(),
@@ -476,7 +495,7 @@ impl<'a, E: Engine> Simulation<'a, E> {
             book: Book::new(ledger),
             tally: Tally::new(committee, shortest),
             out: Outbox::new(),
-            watches: Watches::new(nodes.iter().filter(|x| !x.sites.is_empty()).count() as u32),
+            watches: Watches::new(serving.len(), sites, setup.horizon),
             chain: ChainCounts::default(),
             reads: Reads::default(),
             conservation: Conservation::default(),
@@ -485,7 +504,7 @@ impl<'a, E: Engine> Simulation<'a, E> {
             lost: 0,
             events: 0,
             inputs: 0,
-            awaiting_nodes: 0,
+            awaiting: Vec::new(),
             adopt_delay: (0, 0),
             status: Status::Ok,
             violation: None,
@@ -497,13 +516,9 @@ impl<'a, E: Engine> Simulation<'a, E> {
             settle_at: 0,
             spread_marks: [vec![0; sites as usize], vec![0; sites as usize]],
             spread_height: [0; 2],
-            serving: nodes
-                .iter()
-                .enumerate()
-                .filter(|(_, x)| !x.sites.is_empty())
-                .map(|(i, _)| NodeId::new(i as u32))
-                .collect(),
+            serving,
             scratch: Vec::new(),
+            marks: Default::default(),
             path: Vec::new(),
             order: Vec::new(),
             digest: Digest::new(),
@@ -557,7 +572,7 @@ impl<'a, E: Engine> Simulation<'a, E> {
 
     /// Whether some measured arrival is not accounted for.
     fn is_open(&self) -> bool {
-        self.open > 0 || self.watches.open(self.setup.horizon)
+        self.open > 0 || self.watches.open()
     }
 
     /// Whether waiting after the horizon is pointless in a steady study: a tenth of everything that
@@ -1104,28 +1119,25 @@ impl<'a, E: Engine> Simulation<'a, E> {
     // ---- votes ----------------------------------------------------------------------------
 
     fn vote(&mut self, node: NodeId, ballot: Ballot) {
-        let threshold = E::threshold(ballot.phase, self.tally.committee());
         let engine = &self.nodes[node.index()].engine;
         let wire = engine.vote_wire(ballot.phase, &context!(self, node));
-        // Where votes queue, one by one: between cast and count nothing may depend on others.
-        let explicit = !self.setup.forms.tally
-            || self.setup.vote_checks == VoteChecks::Shared
-            || self.net.queues(wire.bytes);
-        let slot = self.tally.open(ballot, threshold, explicit);
+        let slots = self.open_ballots(ballot, wire.bytes);
+        let slot = slots[0].expect("the ballot itself");
         if !self.tally.cast(slot, node) {
             return;
         }
-        let explicit = self.tally.is_explicit(slot);
+        for also in slots[1..].iter().flatten() {
+            self.tally.cast_also(*also, node);
+        }
         let own_core = self.setup.vote_checks == VoteChecks::OwnCore;
         let ready = match self.setup.vote_checks {
             VoteChecks::OwnCore => self.now + self.cpus.takes(wire.sign),
             VoteChecks::Shared => self.cpus.serve(node, self.now, wire.sign),
         };
         let check = self.cpus.takes(wire.check);
-        let payload = Payload::Vote { slot, ballot };
         let packet = Packet {
             from: node,
-            payload,
+            payload: Payload::Vote { slot, ballot },
             bytes: wire.bytes,
             check: wire.check,
         };
@@ -1137,6 +1149,7 @@ impl<'a, E: Engine> Simulation<'a, E> {
             .committee()
             .position(node)
             .expect("only members vote");
+        let explicit = self.tally.is_explicit(slot);
         for place in (me + 1..n).chain(0..me) {
             let to = self.tally.member(place);
             let at = self.transmit(&envelope, to);
@@ -1145,27 +1158,49 @@ impl<'a, E: Engine> Simulation<'a, E> {
             }
             if explicit {
                 self.lists[list as usize].extend(at.map(|at| (at, to)));
-            } else {
-                let counted = at.map_or(Time::NEVER, |at| at + check);
-                self.tally.arrives(slot, place, counted);
+            } else if let Some(at) = at {
+                for &slot in slots.iter().flatten() {
+                    self.tally.arrives(slot, place, at + check);
+                }
             }
         }
         self.broadcast(packet, list);
         if explicit {
-            if self.tally.count(slot, ballot, (node, node), self.now) {
-                self.push(
-                    self.now,
-                    Rank::Threshold,
-                    node,
-                    Job::Threshold { slot, ballot },
-                );
+            return self.count_vote(node, node, slot, ballot);
+        }
+        for &slot in slots.iter().flatten() {
+            self.tally.arrives(slot, me, self.now);
+            let ballot = self.tally.ballot(slot);
+            if let Some((at, to)) = self.tally.decide(slot, me, self.now) {
+                self.push(at, Rank::Threshold, to, Job::Threshold { slot, ballot });
             }
-            return;
         }
-        self.tally.arrives(slot, me, self.now);
-        if let Some((at, to)) = self.tally.decide(slot, me, self.now) {
-            self.push(at, Rank::Threshold, to, Job::Threshold { slot, ballot });
+    }
+
+    /// The records of a ballot and of the wildcards that a vote for it counts towards, all in one
+    /// form, which suits a vote of so many bytes.
+    fn open_ballots(&mut self, ballot: Ballot, bytes: u64) -> [Option<u32>; 3] {
+        // Where votes queue, one by one: between cast and count nothing may depend on others.
+        let explicit = !self.setup.forms.tally
+            || self.setup.vote_checks == VoteChecks::Shared
+            || self.net.queues(bytes);
+        let [a, b] = E::also_counts(ballot);
+        let slots = [Some(ballot), a, b].map(|counted| {
+            let counted = counted?;
+            assert_eq!(
+                counted.height, ballot.height,
+                "a wildcard of another height"
+            );
+            let threshold = E::threshold(counted.phase, self.tally.committee());
+            Some(self.tally.open(counted, threshold, explicit))
+        });
+        let mut forms = slots.iter().flatten().map(|&s| self.tally.is_explicit(s));
+        let first = forms.next().expect("the ballot itself");
+        // A fault has turned one of them, or this vote queues and those before it did not.
+        if (explicit && !first) || forms.any(|form| form != first) {
+            self.make_votes_explicit();
         }
+        slots
     }
 
     /// Explicit form: a vote is at its receiver.
@@ -1189,14 +1224,32 @@ impl<'a, E: Engine> Simulation<'a, E> {
     }
 
     fn count_vote(&mut self, node: NodeId, from: NodeId, slot: u32, ballot: Ballot) {
-        if self.tally.count(slot, ballot, (from, node), self.now) {
-            self.push(
-                self.now,
-                Rank::Threshold,
-                node,
-                Job::Threshold { slot, ballot },
-            );
+        // Its record may have been retired and reused meanwhile, and with it its wildcards.
+        if self.tally.slot(ballot) != Some(slot) {
+            return;
         }
+        let [a, b] = E::also_counts(ballot);
+        for ballot in [Some(ballot), a, b].into_iter().flatten() {
+            let slot = self.tally.slot(ballot).expect("opened with the vote");
+            if self.tally.count(slot, (from, node), self.now) {
+                self.push(
+                    self.now,
+                    Rank::Threshold,
+                    node,
+                    Job::Threshold { slot, ballot },
+                );
+            }
+        }
+    }
+
+    /// Whether a transaction of such a class may still meet its deadline.
+    pub(crate) fn in_time(&self, tx: &Arrival) -> bool {
+        self.load.deadline(tx).is_some_and(|d| self.now() <= d)
+    }
+
+    /// Whether transactions of a class may have deadlines.
+    pub(crate) fn has_deadline(&self, class: ClassId) -> bool {
+        self.deadlines >> class.0 & 1 == 1
     }
 
     // ---- pending transactions -------------------------------------------------------------
@@ -1237,17 +1290,18 @@ impl<'a, E: Engine> Simulation<'a, E> {
                 let seq = self.pool.push(arrival);
                 self.conservation.submitted += 1;
                 self.probe.submitted(arrival.class, arrival.at);
+                if self.has_deadline(arrival.class) && self.load.deadline(&arrival).is_some() {
+                    self.probe.due(arrival.class, arrival.at);
+                }
                 self.open += u64::from(arrival.at < self.setup.horizon);
                 if kind == quorate_core::Kind::WatchedWrite {
-                    self.watches.add(Watch::new(&arrival, seq));
+                    self.watches.add(&arrival, seq);
                 }
                 let pending = self.conservation.submitted - self.finished();
                 if pending as usize > self.setup.limits.pending {
                     self.status = Status::Saturated;
                 }
-                if self.awaiting_nodes > 0 {
-                    self.wake_awaiting();
-                }
+                self.wake_awaiting(&arrival, seq);
             }
         }
     }
@@ -1280,52 +1334,77 @@ impl<'a, E: Engine> Simulation<'a, E> {
 
     fn await_pending(&mut self, node: NodeId, much: (u32, u64)) {
         let state = &mut self.nodes[node.index()];
-        self.awaiting_nodes += u32::from(state.awaiting.is_none());
-        state.awaiting = Some((much, Time::NEVER));
-        self.wake(node);
+        if state.awaiting.is_none() {
+            self.awaiting.push(node);
+        }
+        state.awaiting = Some(Awaiting {
+            much,
+            pending: Sum::default(),
+            due: Time::NEVER,
+        });
+        self.look_again(node);
     }
 
-    fn wake_awaiting(&mut self) {
-        for i in 0..self.nodes.len() {
-            if self.nodes[i].awaiting.is_some() {
-                self.wake(NodeId::new(i as u32));
+    fn stop_awaiting(&mut self, node: NodeId) {
+        if self.nodes[node.index()].awaiting.take().is_some() {
+            self.awaiting.retain(|&n| n != node);
+        }
+    }
+
+    /// A transaction was submitted: whoever waits may now know when it has seen enough, or that it
+    /// has so earlier.
+    fn wake_awaiting(&mut self, arrival: &Arrival, seq: u32) {
+        for i in 0..self.awaiting.len() {
+            let node = self.awaiting[i];
+            let state = &mut self.nodes[node.index()].awaiting;
+            let awaiting = state.as_mut().expect("it is in the list");
+            awaiting.pending.count(arrival);
+            let (enough, due) = (awaiting.pending.reaches(awaiting.much), awaiting.due);
+            let site = u32::from(arrival.site);
+            if enough && self.pool.sees(&self.faults, site, seq, node) < due {
+                self.wake(node);
             }
         }
     }
 
     /// A node's head has changed, and with it what is pending on top.
     pub(crate) fn look_again(&mut self, node: NodeId) {
-        if let Some((_, due)) = &mut self.nodes[node.index()].awaiting {
-            *due = Time::NEVER;
-            self.wake(node);
+        let state = &mut self.nodes[node.index()];
+        if let Some(awaiting) = &mut state.awaiting {
+            self.store.marks(state.head, &mut self.scratch);
+            awaiting.pending = self.pool.pending(&self.scratch);
+            awaiting.due = Time::NEVER;
+            if awaiting.pending.reaches(awaiting.much) {
+                self.wake(node);
+            }
         }
     }
 
     /// Queues the instant at which a node has what it waits for, if that is known and new.
-    pub(crate) fn wake(&mut self, node: NodeId) {
-        let state = &self.nodes[node.index()];
-        let Some((much, known)) = state.awaiting else {
+    fn wake(&mut self, node: NodeId) {
+        let state = &mut self.nodes[node.index()];
+        let Some(awaiting) = &mut state.awaiting else {
             return;
         };
-        let mut marks = core::mem::take(&mut self.scratch);
-        self.store.marks(state.head, &mut marks);
-        let due = self
-            .pool
-            .due(&self.faults, &marks, node, much)
-            .map(|t| t.max(self.now));
-        self.scratch = marks;
-        if let Some(due) = due.filter(|&d| d < known) {
-            let epoch = self.nodes[node.index()].epoch;
-            self.nodes[node.index()].awaiting = Some((much, due));
+        let (pool, faults, marks) = (&self.pool, &self.faults, &mut self.scratch);
+        self.store.marks(state.head, marks);
+        debug_assert_eq!(awaiting.pending, pool.pending(marks), "counted one by one");
+        let until = match awaiting.due {
+            Time::NEVER => pool.latest(faults, marks, node).max(self.now),
+            due => due,
+        };
+        let due = pool.due(faults, marks, node, awaiting.much, (self.now, until));
+        if let Some(due) = due.filter(|&d| d < awaiting.due) {
+            awaiting.due = due;
+            let epoch = state.epoch;
             self.push(due, Rank::Pending, node, Job::Pending { epoch });
         }
     }
 
     fn pending_due(&mut self, node: NodeId) {
-        let state = &mut self.nodes[node.index()];
-        if state.awaiting.is_some_and(|(_, due)| due == self.now) {
-            state.awaiting = None;
-            self.awaiting_nodes -= 1;
+        let awaiting = self.nodes[node.index()].awaiting;
+        if awaiting.is_some_and(|a| a.due == self.now) {
+            self.stop_awaiting(node);
             self.handle(node, Input::Pending);
         }
     }
@@ -1340,14 +1419,9 @@ impl<'a, E: Engine> Simulation<'a, E> {
     ) -> BlockId {
         let mut marks = core::mem::take(&mut self.scratch);
         self.store.marks(parent, &mut marks);
-        let sum = self
+        let (sum, left) = self
             .pool
             .fill(&self.faults, &mut marks, node, as_of, limits);
-        let left = (0..self.pool.sites()).any(|s| {
-            self.pool
-                .seen(&self.faults, s, node, as_of, marks[s as usize])
-                > marks[s as usize]
-        });
         let state = &mut self.nodes[node.index()];
         let envelope = state.engine.header_bytes(&header, &context!(self, node));
         let block = quorate_core::Block {
@@ -1377,14 +1451,7 @@ impl<'a, E: Engine> Simulation<'a, E> {
     /// Something begins or ends.
     fn fault_edge(&mut self) {
         self.next_edge = self.faults.next_edge(self.now);
-        let mut in_flight = Vec::new();
-        self.tally
-            .make_explicit(self.now, |slot, ballot, from, to, at| {
-                in_flight.push((slot, ballot, from, to, at));
-            });
-        for (slot, ballot, from, to, at) in in_flight {
-            self.post_vote_in_flight(slot, ballot, from, to, at);
-        }
+        self.make_votes_explicit();
         self.store.forget_requests();
         for i in 0..self.nodes.len() {
             let node = NodeId::new(i as u32);
@@ -1397,6 +1464,17 @@ impl<'a, E: Engine> Simulation<'a, E> {
                 }
                 _ => {}
             }
+        }
+    }
+
+    fn make_votes_explicit(&mut self) {
+        let mut in_flight = Vec::new();
+        self.tally
+            .make_explicit(self.now, |slot, ballot, from, to, at| {
+                in_flight.push((slot, ballot, from, to, at));
+            });
+        for (slot, ballot, from, to, at) in in_flight {
+            self.post_vote_in_flight(slot, ballot, from, to, at);
         }
     }
 
@@ -1442,7 +1520,7 @@ impl<'a, E: Engine> Simulation<'a, E> {
         let state = &mut self.nodes[node.index()];
         state.up = false;
         state.epoch += 1;
-        self.awaiting_nodes -= u32::from(state.awaiting.take().is_some());
+        self.stop_awaiting(node);
         self.cpus.reset(node, self.now);
         self.net.reset(node, self.now);
         self.store.forget_unchecked(node);
@@ -1460,6 +1538,12 @@ impl<'a, E: Engine> Simulation<'a, E> {
             .check_block(block, &context!(self, node))
     }
 
+    /// Bytes of a block besides its transactions.
+    pub(crate) fn header_bytes(&self, node: NodeId, header: &E::Header) -> u64 {
+        let engine = &self.nodes[node.index()].engine;
+        engine.header_bytes(header, &context!(self, node))
+    }
+
     /// The report; the simulation is over.
     pub fn finish(mut self) -> Report {
         let ended = self.ended();
@@ -1475,7 +1559,7 @@ impl<'a, E: Engine> Simulation<'a, E> {
         if self.status == Status::Ok && self.conservation.submitted > 0 && self.finished() == 0 {
             self.status = Status::NoCommit;
         }
-        self.watches.close(&mut self.probe, self.setup.horizon);
+        self.watches.close(&mut self.probe);
         let names = E::KINDS.iter().chain(E::PHASES).copied().chain(RELAY_KINDS);
         let samples = self.adopt_delay.1;
         Report {

@@ -5,6 +5,9 @@
 //! threshold, which is known as soon as that many were cast; a later cast can only pull it earlier.
 //! A ballot starts in the second form where nothing between cast and count queues, and is turned
 //! into the first one when a fault begins or ends.
+//!
+//! A vote may count towards wildcards too, such as "any prevote of this round". A voter counts once
+//! for each: with the earliest of its votes to arrive. A vote and its wildcards share one form.
 
 use quorate_core::{Ballot, Committee, NodeId, Span, Time, Weight};
 use std::collections::BTreeMap;
@@ -14,14 +17,21 @@ struct Record {
     /// `None` once it is retired: nobody is told any more.
     ballot: Option<Ballot>,
     threshold: Weight,
+    /// Whether votes for other ballots count towards it, and none are for itself.
+    wildcard: bool,
     explicit: bool,
-    cast: Vec<bool>,
+    /// By voter: its place in `order`, or [`NOT_CAST`].
+    row: Vec<u32>,
+    /// The place in `order` of who cast last; a wildcard's voters may cast again.
+    newest: usize,
     cast_weight: Weight,
-    /// The voters in the order in which they cast.
+    /// The voters in the order in which they first cast.
     order: Vec<u32>,
-    /// Order-statistic form: one row for each cast, in that order, of when it arrives at whom.
+    /// One row for each voter, in that order: the earliest arrival of its votes at whom.
+    /// Order-statistic form: as known when they were cast. Explicit form: of those that were counted.
     arrives: Vec<Time>,
     scratch: Vec<Time>,
+    weighted_scratch: Vec<(Time, Weight)>,
     /// When each receiver decides, as known so far.
     due: Vec<Time>,
     /// Explicit form: weight received.
@@ -34,6 +44,8 @@ struct Record {
     /// and `look`. Others were overtaken.
     queued: (Time, NodeId),
 }
+
+const NOT_CAST: u32 = u32::MAX;
 
 /// When the rows of a ballot are worth a look: nobody but the last voters can decide earlier than
 /// one shortest latency after the vote that completes the threshold was cast.
@@ -50,6 +62,8 @@ enum Look {
 pub(crate) struct Tally {
     committee: Committee,
     members: Vec<NodeId>,
+    /// By place, in the order of `members`.
+    weights: Vec<Weight>,
     equal: bool,
     /// No vote of one member arrives at another in less.
     shortest: Span,
@@ -67,6 +81,7 @@ impl Tally {
         let equal = committee.members().all(|m| committee.weight(m) == 1);
         Self {
             members: committee.members().collect(),
+            weights: committee.members().map(|m| committee.weight(m)).collect(),
             committee,
             equal,
             shortest,
@@ -110,6 +125,16 @@ impl Tally {
         slot
     }
 
+    /// The record of a ballot that is open.
+    pub(crate) fn slot(&self, ballot: Ballot) -> Option<u32> {
+        self.index.get(&ballot).copied()
+    }
+
+    /// The ballot of an open record.
+    pub(crate) fn ballot(&self, slot: u32) -> Ballot {
+        self.records[slot as usize].ballot.expect("it is open")
+    }
+
     /// Whether a ballot's votes are events.
     pub(crate) fn is_explicit(&self, slot: u32) -> bool {
         self.records[slot as usize].explicit
@@ -122,7 +147,11 @@ impl Tally {
         };
         let place = place as usize;
         let ballot = self.records[slot as usize].ballot.expect("it is open");
-        if self.records[slot as usize].cast[place] {
+        assert!(
+            !self.records[slot as usize].wildcard,
+            "a vote for {ballot:?}"
+        );
+        if self.records[slot as usize].has_cast(place) {
             return false;
         }
         let first = Ballot {
@@ -135,13 +164,23 @@ impl Tally {
             .take_while(|(b, _)| same_question(b, &ballot));
         let lied = rivals.filter(|(b, _)| **b != ballot);
         self.equivocations += lied
-            .filter(|&(_, &s)| self.records[s as usize].cast[place])
+            .filter(|&(_, &s)| self.records[s as usize].has_cast(place))
             .count() as u64;
-        let record = &mut self.records[slot as usize];
-        record.cast[place] = true;
-        record.cast_weight += self.committee.weight(voter);
-        record.order.push(place as u32);
+        self.records[slot as usize].add_voter(place, self.weights[place]);
         true
+    }
+
+    /// Notes that a vote of `voter`, a member, counts towards a wildcard too. It may be one of
+    /// several, which contradict nothing.
+    pub(crate) fn cast_also(&mut self, slot: u32, voter: NodeId) {
+        let place = self.committee.position(voter).expect("it cast a vote") as usize;
+        let record = &mut self.records[slot as usize];
+        record.wildcard = true;
+        if record.has_cast(place) {
+            record.newest = record.row[place] as usize;
+        } else {
+            record.add_voter(place, self.weights[place]);
+        }
     }
 
     /// Order-statistic form: the vote cast last arrives at `receiver` (a place) at `at`. Every
@@ -149,8 +188,8 @@ impl Tally {
     #[inline]
     pub(crate) fn arrives(&mut self, slot: u32, receiver: u32, at: Time) {
         let record = &mut self.records[slot as usize];
-        let row = (record.order.len() - 1) * record.cast.len();
-        record.arrives[row + receiver as usize] = at;
+        let arrival = record.arrival(record.newest, receiver as usize);
+        *arrival = at.min(*arrival);
     }
 
     /// Order-statistic form, after all receivers of the cast of `voter` (a place) are noted: whom to
@@ -168,18 +207,21 @@ impl Tally {
         }
         if matches!(record.look, Look::At(at) if now < at) {
             // Whoever did not vote just now lacks a vote that is still on its way.
-            record.update(voter as usize, &self.committee, self.equal);
-            next = next.min((record.due[voter as usize], self.members[voter as usize]));
+            let voter = voter as usize;
+            record.update(voter, &self.weights, self.equal);
+            // Who votes again for a wildcard may have been told before.
+            if !record.reached[voter] {
+                next = next.min((record.due[voter], self.members[voter]));
+            }
         } else {
             let again = core::mem::replace(&mut record.look, Look::Done) == Look::Done;
-            let n = self.members.len();
-            for place in 0..n {
-                let newest = record.arrives[(record.order.len() - 1) * n + place];
+            for place in 0..self.members.len() {
+                let newest = *record.arrival(record.newest, place);
                 // A vote that comes after the decision does not change it.
                 let matters = !again || newest < record.due[place];
                 if matters
                     && !record.reached[place]
-                    && record.update(place, &self.committee, self.equal)
+                    && record.update(place, &self.weights, self.equal)
                 {
                     next = next.min((record.due[place], self.members[place]));
                 }
@@ -192,25 +234,28 @@ impl Tally {
         earlier.then_some(next)
     }
 
-    /// Explicit form: a vote is counted; whether it decides.
+    /// Explicit form: a vote is counted, unless its voter was; whether it decides.
     pub(crate) fn count(
         &mut self,
         slot: u32,
-        ballot: Ballot,
         (voter, receiver): (NodeId, NodeId),
         now: Time,
     ) -> bool {
-        let Some(place) = self.committee.position(receiver) else {
+        let position = |node| self.committee.position(node).map(|p| p as usize);
+        let (Some(place), Some(from)) = (position(receiver), position(voter)) else {
             return false;
         };
-        let weight = self.committee.weight(voter);
         let record = &mut self.records[slot as usize];
-        // It may have been retired and its record reused meanwhile.
-        if record.ballot != Some(ballot) {
+        // Its record may have been opened anew since.
+        if !record.has_cast(from) {
             return false;
         }
-        let place = place as usize;
-        record.received[place] += weight;
+        let arrival = record.arrival(record.row[from] as usize, place);
+        if *arrival != Time::NEVER {
+            return false;
+        }
+        *arrival = now;
+        record.received[place] += self.weights[from];
         let decides =
             record.received[place] >= record.threshold && record.due[place] == Time::NEVER;
         if decides {
@@ -236,7 +281,7 @@ impl Tally {
             record.look = Look::Done;
             for place in 0..self.members.len() {
                 if !record.reached[place] {
-                    record.update(place, &self.committee, self.equal);
+                    record.update(place, &self.weights, self.equal);
                 }
             }
         }
@@ -261,32 +306,35 @@ impl Tally {
         (decides.is_some(), (next.0 < Time::NEVER).then_some(next))
     }
 
-    /// Turns every live ballot into the explicit form at `now`. Calls `in_flight` for each vote that
-    /// is not counted yet.
+    /// Turns every live ballot into the explicit form at `now`. Calls `in_flight` for each vote for
+    /// one of them that is not counted yet; wildcards are counted together with these.
     pub(crate) fn make_explicit(
         &mut self,
         now: Time,
         mut in_flight: impl FnMut(u32, Ballot, NodeId, NodeId, Time),
     ) {
-        let n = self.committee.len() as usize;
         for (&ballot, &slot) in &self.index {
             let record = &mut self.records[slot as usize];
             if record.explicit {
                 continue;
             }
             record.explicit = true;
-            for receiver in 0..n {
-                let to = self.members[receiver];
+            for receiver in 0..self.members.len() {
                 record.received[receiver] = 0;
-                for (i, &voter) in record.order.iter().enumerate() {
-                    let (from, at) = (
-                        self.members[voter as usize],
-                        record.arrives[i * n + receiver],
-                    );
+                for i in 0..record.order.len() {
+                    let voter = record.order[i] as usize;
+                    let at = core::mem::replace(record.arrival(i, receiver), Time::NEVER);
                     if at < now {
-                        record.received[receiver] += self.committee.weight(from);
-                    } else if at != Time::NEVER {
-                        in_flight(slot, ballot, from, to, at);
+                        *record.arrival(i, receiver) = at;
+                        record.received[receiver] += self.weights[voter];
+                    } else if at != Time::NEVER && !record.wildcard {
+                        in_flight(
+                            slot,
+                            ballot,
+                            self.members[voter],
+                            self.members[receiver],
+                            at,
+                        );
                     }
                 }
                 if !record.reached[receiver] {
@@ -318,12 +366,15 @@ impl Record {
         Self {
             ballot: None,
             threshold: 0,
+            wildcard: false,
             explicit: false,
-            cast: vec![false; n],
+            row: vec![NOT_CAST; n],
+            newest: 0,
             cast_weight: 0,
             order: Vec::with_capacity(n),
             arrives: vec![Time::NEVER; n * n],
             scratch: Vec::with_capacity(n),
+            weighted_scratch: Vec::with_capacity(n),
             due: vec![Time::NEVER; n],
             received: vec![0; n],
             reached: vec![false; n],
@@ -334,24 +385,44 @@ impl Record {
 
     fn reuse(&mut self, ballot: Ballot, threshold: Weight, explicit: bool) {
         (self.ballot, self.threshold, self.explicit) = (Some(ballot), threshold, explicit);
+        self.wildcard = false;
         self.cast_weight = 0;
         self.order.clear();
-        self.cast.fill(false);
+        self.row.fill(NOT_CAST);
         self.due.fill(Time::NEVER);
         self.received.fill(0);
         self.reached.fill(false);
         self.look = Look::TooEarly;
         self.queued = (Time::NEVER, NodeId::new(u32::MAX));
-        // A row of `arrives` is written whole for each cast, and no other is read.
+        // A row of `arrives` is cleared for each voter, and no other is read.
+    }
+
+    fn has_cast(&self, place: usize) -> bool {
+        self.row[place] != NOT_CAST
+    }
+
+    /// A voter's first vote.
+    fn add_voter(&mut self, place: usize, weight: Weight) {
+        let (row, n) = (self.order.len(), self.row.len());
+        self.row[place] = row as u32;
+        self.newest = row;
+        self.order.push(place as u32);
+        self.cast_weight += weight;
+        self.arrives[row * n..][..n].fill(Time::NEVER);
+    }
+
+    fn arrival(&mut self, row: usize, receiver: usize) -> &mut Time {
+        let n = self.row.len();
+        &mut self.arrives[row * n + receiver]
     }
 
     /// Works out anew when a receiver decides, as far as is known; whether that is earlier than
     /// before.
-    fn update(&mut self, place: usize, committee: &Committee, equal: bool) -> bool {
+    fn update(&mut self, place: usize, weights: &[Weight], equal: bool) -> bool {
         let due = if equal {
             self.kth(place)
         } else {
-            self.weighted(place, committee)
+            self.weighted(place, weights)
         };
         let earlier = due < self.due[place];
         if earlier {
@@ -360,36 +431,30 @@ impl Record {
         earlier
     }
 
-    /// When the votes cast so far arrive at a receiver, in the order in which they were cast.
-    fn arrivals(&self, receiver: usize) -> impl Iterator<Item = Time> + '_ {
-        let rows = self.arrives.chunks_exact(self.cast.len());
-        rows.take(self.order.len()).map(move |row| row[receiver])
-    }
-
-    /// The arrival that completes a threshold of equal votes.
+    /// The arrival that completes a threshold of equal votes, of which enough were cast.
     fn kth(&mut self, receiver: usize) -> Time {
-        let mut row = core::mem::take(&mut self.scratch);
-        row.clear();
-        row.extend(self.arrivals(receiver));
-        let (_, &mut kth, _) = row.select_nth_unstable(self.threshold as usize - 1);
-        self.scratch = row;
-        kth
+        let rows = self.arrives.chunks_exact(self.row.len());
+        self.scratch.clear();
+        self.scratch
+            .extend(rows.take(self.order.len()).map(|row| row[receiver]));
+        let place = self.threshold as usize - 1;
+        *self.scratch.select_nth_unstable(place).1
     }
 
     /// The arrival that completes a threshold of weighted votes.
-    fn weighted(&self, receiver: usize, committee: &Committee) -> Time {
-        let weight = |&voter: &u32| committee.weight(committee.at(u64::from(voter)));
-        let weights = self.order.iter().map(weight);
-        let mut votes: Vec<(Time, Weight)> = self.arrivals(receiver).zip(weights).collect();
-        votes.sort_unstable();
+    fn weighted(&mut self, receiver: usize, weights: &[Weight]) -> Time {
+        let rows = self.arrives.chunks_exact(self.row.len());
+        let votes = rows.zip(&self.order);
+        self.weighted_scratch.clear();
+        self.weighted_scratch
+            .extend(votes.map(|(row, &voter)| (row[receiver], weights[voter as usize])));
+        self.weighted_scratch.sort_unstable();
         let mut sum = 0;
-        for (at, weight) in votes {
-            sum += weight;
-            if sum >= self.threshold {
-                return at;
-            }
-        }
-        Time::NEVER
+        let complete = self.weighted_scratch.iter().find(|vote| {
+            sum += vote.1;
+            sum >= self.threshold
+        });
+        complete.map_or(Time::NEVER, |vote| vote.0)
     }
 }
 
@@ -398,82 +463,287 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn ballot() -> Ballot {
-        Ballot {
+    const BALLOTS: usize = 3;
+    /// The place of the wildcard among the ballots.
+    const ANY: usize = 2;
+
+    fn ballots() -> [Ballot; BALLOTS] {
+        let one = |phase, choice| Ballot {
             height: 1,
             round: 0,
-            phase: 0,
-            choice: None,
+            phase,
+            choice,
+        };
+        let block = quorate_core::BlockId::new(3);
+        [one(0, None), one(0, Some(block)), one(1, None)]
+    }
+
+    const LOST: u64 = 999;
+
+    /// One vote: who casts it when, for which of the first two ballots, and how long it takes to
+    /// each receiver.
+    #[derive(Clone, Debug)]
+    struct Cast {
+        at: u64,
+        voter: usize,
+        ballot: usize,
+        delays: Vec<u64>,
+    }
+
+    /// Votes for two ballots that both count towards a third.
+    struct Vote {
+        committee: Committee,
+        thresholds: [Weight; BALLOTS],
+        shortest: u64,
+        casts: Vec<Cast>,
+    }
+
+    type Told = [Vec<Time>; BALLOTS];
+
+    impl Vote {
+        /// When the votes cast for a ballot arrive at a receiver, of each voter the first one.
+        fn arrivals(&self, ballot: usize, receiver: usize) -> Vec<(Time, Weight)> {
+            let mut first = BTreeMap::new();
+            let mut voted = std::collections::BTreeSet::new();
+            for cast in &self.casts {
+                let counts = ballot == ANY || ballot == cast.ballot;
+                if !voted.insert((cast.voter, cast.ballot)) || !counts {
+                    continue;
+                }
+                let at = self.arrival(cast, receiver);
+                let earliest = first.entry(cast.voter).or_insert(at);
+                *earliest = at.min(*earliest);
+            }
+            let weight = |voter: usize| self.committee.weight(NodeId::new(voter as u32));
+            let mut votes: Vec<_> = first.into_iter().map(|(v, at)| (at, weight(v))).collect();
+            votes.sort_unstable();
+            votes
         }
+
+        fn arrival(&self, cast: &Cast, receiver: usize) -> Time {
+            let delay = cast.delays[receiver];
+            match delay {
+                _ if receiver == cast.voter => Time::from_ns(cast.at),
+                LOST => Time::NEVER,
+                _ => Time::from_ns(cast.at + self.shortest + delay),
+            }
+        }
+
+        /// By counting.
+        fn naive(&self) -> Told {
+            [0, 1, ANY].map(|ballot| {
+                let receivers = 0..self.committee.len() as usize;
+                let decided = receivers.map(|receiver| {
+                    let mut sum = 0;
+                    let votes = self.arrivals(ballot, receiver);
+                    let complete = votes.iter().find(|(_, w)| {
+                        sum += w;
+                        sum >= self.thresholds[ballot]
+                    });
+                    complete.map_or(Time::NEVER, |&(at, _)| at)
+                });
+                decided.collect()
+            })
+        }
+
+        /// By a tally that is made explicit at `edge`.
+        fn run(&self, edge: u64) -> Told {
+            let n = self.committee.len() as usize;
+            let mut run = Run {
+                vote: self,
+                tally: Tally::new(self.committee.clone(), Span::from_ns(self.shortest)),
+                queue: std::collections::BTreeSet::new(),
+                told: [0, 1, ANY].map(|_| vec![Time::NEVER; n]),
+            };
+            for (i, &ballot) in ballots().iter().enumerate() {
+                run.tally.open(ballot, self.thresholds[i], false);
+            }
+            let mut edge = Some(edge);
+            let end = (u64::MAX - 1, None);
+            let casts = self.casts.iter().map(|c| (c.at, Some(c))).chain([end]);
+            for (now, cast) in casts {
+                if let Some(edge) = edge.take_if(|edge| *edge <= now) {
+                    run.until(edge);
+                    run.make_explicit(edge);
+                }
+                run.until(now);
+                if let Some(cast) = cast {
+                    run.cast(cast);
+                }
+            }
+            run.told
+        }
+    }
+
+    struct Run<'a> {
+        vote: &'a Vote,
+        tally: Tally,
+        /// Time, rank (a count or a look), receiver, voter, ballot.
+        queue: std::collections::BTreeSet<(Time, u8, u32, u32, u32)>,
+        told: Told,
+    }
+
+    impl Run<'_> {
+        /// What is due before `now`, in order.
+        fn until(&mut self, now: u64) {
+            while let Some(event) = self.queue.pop_first() {
+                let (at, rank, receiver, voter, slot) = event;
+                if at >= Time::from_ns(now) {
+                    self.queue.insert(event);
+                    return;
+                }
+                if rank == 0 {
+                    self.count(at, voter, receiver, slot);
+                } else {
+                    self.look(at, receiver, slot);
+                }
+            }
+        }
+
+        fn count(&mut self, at: Time, voter: u32, receiver: u32, slot: u32) {
+            for slot in [slot, ANY as u32] {
+                let pair = (NodeId::new(voter), NodeId::new(receiver));
+                if self.tally.count(slot, pair, at) {
+                    self.queue.insert((at, 1, receiver, 0, slot));
+                }
+            }
+        }
+
+        fn look(&mut self, at: Time, receiver: u32, slot: u32) {
+            let ballot = ballots()[slot as usize];
+            let (decides, next) = self.tally.tell(slot, ballot, NodeId::new(receiver), at);
+            if decides {
+                let told = &mut self.told[slot as usize][receiver as usize];
+                assert_eq!(*told, Time::NEVER, "told twice");
+                *told = at;
+            }
+            self.later(slot, at, next);
+        }
+
+        fn later(&mut self, slot: u32, now: Time, next: Option<(Time, NodeId)>) {
+            if let Some((at, to)) = next {
+                assert!(at >= now);
+                self.queue.insert((at, 1, to.get(), 0, slot));
+            }
+        }
+
+        fn make_explicit(&mut self, now: u64) {
+            let queue = &mut self.queue;
+            self.tally
+                .make_explicit(Time::from_ns(now), |slot, _, from, to, at| {
+                    queue.insert((at, 0, to.get(), from.get(), slot));
+                });
+        }
+
+        fn cast(&mut self, cast: &Cast) {
+            let (now, voter) = (Time::from_ns(cast.at), cast.voter as u32);
+            let slot = cast.ballot as u32;
+            if !self.tally.cast(slot, NodeId::new(voter)) {
+                return;
+            }
+            self.tally.cast_also(ANY as u32, NodeId::new(voter));
+            let explicit = self.tally.is_explicit(slot);
+            for receiver in 0..self.vote.committee.len() {
+                let at = self.vote.arrival(cast, receiver as usize);
+                if at == Time::NEVER {
+                    continue;
+                }
+                if explicit {
+                    self.queue.insert((at, 0, receiver, voter, slot));
+                } else {
+                    self.tally.arrives(slot, receiver, at);
+                    self.tally.arrives(ANY as u32, receiver, at);
+                }
+            }
+            if !explicit {
+                for slot in [slot, ANY as u32] {
+                    let next = self.tally.decide(slot, voter, now);
+                    self.later(slot, now, next);
+                }
+            }
+        }
+    }
+
+    fn casts(members: usize) -> impl Strategy<Value = Vec<Cast>> {
+        let delay = prop_oneof![9 => 0_u64..50, 1 => Just(LOST)];
+        let delays = prop::collection::vec(delay, members);
+        let cast = (0..members, 0_u64..15, 0..ANY, delays);
+        prop::collection::vec(cast, 1..20).prop_map(|casts| {
+            let mut at = 0;
+            let cast = |(voter, gap, ballot, delays)| {
+                at += gap;
+                Cast {
+                    at,
+                    voter,
+                    ballot,
+                    delays,
+                }
+            };
+            casts.into_iter().map(cast).collect()
+        })
     }
 
     proptest! {
         /// However votes are cast and travel, the order statistic is the moment at which counting
-        /// them one by one reaches the threshold.
+        /// them one by one reaches the threshold, also where votes count towards a wildcard, with
+        /// any weights, and if a fault turns all into the other form midway.
         #[test]
         fn order_statistic_equals_counting(
-            weights in prop::collection::vec(1_u64..4, 1..8),
-            delays in prop::collection::vec(prop::collection::vec(0_u64..50, 8), 8),
-            casts in prop::collection::vec((0_usize..8, 0_u64..15), 1..20),
-            equal in any::<bool>(), percent in 1_u64..100, shortest in 0_u64..20,
+            (weights, casts) in prop::collection::vec(0_u64..4, 1..8)
+                .prop_flat_map(|weights| { let n = weights.len(); (Just(weights), casts(n)) }),
+            equal in any::<bool>(), percents in prop::array::uniform3(1_u64..100),
+            shortest in 0_u64..20, edge in 0_u64..150,
         ) {
-            let n = weights.len();
-            let weight = |i: usize| if equal { 1 } else { weights[i] };
-            let node = |i: usize| NodeId::new(i as u32);
-            let committee = Committee::weighted((0..n).map(|i| (node(i), weight(i))).collect());
-            let threshold = (committee.total() * percent / 100).max(1);
-            let mut tally = Tally::new(committee, Span::from_ns(shortest));
-            let slot = tally.open(ballot(), threshold, false);
-            let mut told = vec![Time::NEVER; n];
-            let mut arrivals = vec![Vec::new(); n];
-            let mut queue = std::collections::BTreeSet::new();
-            let mut now = 0;
-            let end = (n, 1_000_000);
-            for (voter, gap) in casts.into_iter().filter(|&(v, _)| v < n).chain([end]) {
-                now += gap;
-                // What is due before the next cast is told, in order.
-                while let Some((at, receiver)) = queue.pop_first() {
-                    if at >= Time::from_ns(now) {
-                        queue.insert((at, receiver));
-                        break;
-                    }
-                    let (decides, next) = tally.tell(slot, ballot(), receiver, at);
-                    if decides {
-                        prop_assert_eq!(told[receiver.index()], Time::NEVER);
-                        told[receiver.index()] = at;
-                    }
-                    prop_assert!(next.is_none_or(|next| next.0 >= at));
-                    queue.extend(next);
-                }
-                if voter == n || !tally.cast(slot, node(voter)) {
-                    continue;
-                }
-                for receiver in 0..n {
-                    let delay = if receiver == voter { 0 } else { shortest + delays[voter][receiver] };
-                    let at = Time::from_ns(now + delay);
-                    arrivals[receiver].push((at, weight(voter)));
-                    tally.arrives(slot, receiver as u32, at);
-                }
-                queue.extend(tally.decide(slot, voter as u32, Time::from_ns(now)));
-            }
-            for (receiver, votes) in arrivals.iter_mut().enumerate() {
-                votes.sort_unstable();
-                let mut sum = 0;
-                let want = votes.iter().find(|(_, w)| { sum += w; sum >= threshold });
-                prop_assert_eq!(told[receiver], want.map_or(Time::NEVER, |&(at, _)| at));
-            }
+            let weight = |w: u64| if equal { 1 } else { w };
+            let members = (0..).map(NodeId::new).zip(weights.into_iter().map(weight)).collect();
+            let committee = Committee::weighted(members);
+            let thresholds = percents.map(|p| (committee.total() * p / 100).max(1));
+            let vote = Vote { committee, thresholds, shortest, casts };
+            let want = vote.naive();
+            prop_assert_eq!(&vote.run(u64::MAX - 2), &want);
+            prop_assert_eq!(&vote.run(edge), &want);
+            prop_assert_eq!(&vote.run(0), &want);
         }
+    }
+
+    /// Node 0 votes twice, and its first vote is slow: the second is the one that counts for "any".
+    #[test]
+    fn a_voter_counts_once_and_with_its_earliest_vote() {
+        let cast = |at, voter, ballot, delay| Cast {
+            at,
+            voter,
+            ballot,
+            delays: vec![delay; 3],
+        };
+        let vote = |casts| Vote {
+            committee: Committee::equal(3),
+            thresholds: [3, 3, 2],
+            shortest: 0,
+            casts,
+        };
+        let any = |casts| {
+            let vote = vote(casts);
+            assert_eq!(vote.run(1_000), vote.run(0));
+            vote.run(1_000)[ANY]
+                .iter()
+                .map(|t| t.ns())
+                .collect::<Vec<_>>()
+        };
+        let never = u64::MAX;
+        let twice = [cast(0, 0, 0, 100), cast(10, 0, 1, 20)];
+        assert_eq!(any(twice.to_vec()), [never; 3]);
+        let with_another = [twice.as_slice(), &[cast(20, 1, 0, 5)]].concat();
+        assert_eq!(any(with_another), [25, 30, 30]);
     }
 
     #[test]
     fn a_second_choice_is_equivocation() {
         let mut tally = Tally::new(Committee::equal(4), Span::ZERO);
-        let other = Ballot {
-            choice: Some(quorate_core::BlockId::new(3)),
-            ..ballot()
-        };
-        let a = tally.open(ballot(), 3, true);
-        let b = tally.open(other, 3, true);
+        let [nil, block, any] = ballots();
+        let (a, b) = (tally.open(nil, 3, true), tally.open(block, 3, true));
+        let any = tally.open(any, 3, true);
+        tally.cast_also(any, NodeId::new(1));
+        tally.cast_also(any, NodeId::new(1));
         assert!(tally.cast(a, NodeId::new(1)) && !tally.cast(a, NodeId::new(1)));
         assert_eq!(tally.equivocations, 0);
         assert!(tally.cast(b, NodeId::new(1)));

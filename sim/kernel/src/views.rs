@@ -1,132 +1,11 @@
 //! What each node's view contains: heads, finality, watched writes, reads, and the safety checker.
 
 use crate::pool::Sum;
-use crate::probe::Probe;
 use crate::sim::{Simulation, Status};
+use crate::watches::Missing;
 use quorate_core::{
-    Arrival, Block, BlockId, ClassId, Engine, EntityId, Finality, Level, Limits, NodeId, Outcome,
-    Span, Time, Verdict,
+    Arrival, Block, BlockId, Engine, Finality, Level, Limits, NodeId, Outcome, Span, Time, Verdict,
 };
-use std::collections::BTreeMap;
-
-/// A watched write on its way into every site's view.
-#[derive(Clone, Debug)]
-pub(crate) struct Watch {
-    class: ClassId,
-    key: EntityId,
-    at: Time,
-    site: u32,
-    seq: u32,
-    /// By level, then by serving node in order: when its view first had it.
-    seen: [Vec<Option<Time>>; 3],
-}
-
-impl Watch {
-    pub(crate) fn new(arrival: &Arrival, seq: u32) -> Self {
-        Self {
-            class: arrival.class,
-            key: arrival.key,
-            at: arrival.at,
-            site: u32::from(arrival.site),
-            seq,
-            seen: [Vec::new(), Vec::new(), Vec::new()],
-        }
-    }
-
-    /// Longest and mean time until the views of all live sites had it.
-    fn exposure(&self, level: Level) -> (Span, Span) {
-        let spans = || {
-            self.seen[level as usize]
-                .iter()
-                .flatten()
-                .map(|t| t.since(self.at).ns())
-        };
-        let (longest, sum, n) = (spans().max(), spans().sum::<u64>(), spans().count() as u64);
-        (
-            Span::from_ns(longest.unwrap_or(0)),
-            Span::from_ns(sum / n.max(1)),
-        )
-    }
-}
-
-/// All watched writes that some site's final view lacks.
-pub(crate) struct Watches {
-    serving: usize,
-    active: Vec<Watch>,
-    /// How many active writes have a key of each hash, so that a read finds out at once that none
-    /// concerns it.
-    by_hash: Vec<u32>,
-    /// The same by key.
-    by_key: BTreeMap<EntityId, u32>,
-}
-
-/// Hashes told apart; far more than writes are ever active in a steady run.
-const HASHES: u64 = 1 << 14;
-
-fn hash_of(key: EntityId) -> usize {
-    (quorate_core::hash::mix(u64::from(key.get())) % HASHES) as usize
-}
-
-impl Watches {
-    pub(crate) fn new(serving: u32) -> Self {
-        Self {
-            serving: serving as usize,
-            active: Vec::new(),
-            by_hash: vec![0; HASHES as usize],
-            by_key: BTreeMap::new(),
-        }
-    }
-
-    pub(crate) fn add(&mut self, mut watch: Watch) {
-        for seen in &mut watch.seen {
-            seen.resize(self.serving, None);
-        }
-        self.by_hash[hash_of(watch.key)] += 1;
-        *self.by_key.entry(watch.key).or_default() += 1;
-        self.active.push(watch);
-    }
-
-    /// Whether an active write has this key.
-    fn concern(&self, key: EntityId) -> bool {
-        self.by_hash[hash_of(key)] > 0 && self.by_key.contains_key(&key)
-    }
-
-    /// Whether anything of the measured span is still watched. Writes are added in order of time,
-    /// and those that end leave the order as it is.
-    pub(crate) fn open(&self, horizon: Time) -> bool {
-        self.active.first().is_some_and(|w| w.at < horizon)
-    }
-
-    /// Ends those for which `ended` says so.
-    fn end(&mut self, mut ended: impl FnMut(&Watch) -> bool) {
-        let (by_hash, by_key) = (&mut self.by_hash, &mut self.by_key);
-        self.active.retain(|watch| {
-            let ends = ended(watch);
-            if ends {
-                by_hash[hash_of(watch.key)] -= 1;
-                let left = by_key
-                    .get_mut(&watch.key)
-                    .expect("counted when it was added");
-                *left -= 1;
-                if *left == 0 {
-                    by_key.remove(&watch.key);
-                }
-            }
-            !ends
-        });
-    }
-
-    /// A refused write changes no view.
-    fn forget(&mut self, site: u32, seq: u32) {
-        self.end(|w| (w.site, w.seq) == (site, seq));
-    }
-
-    pub(crate) fn close(&mut self, probe: &mut Probe, horizon: Time) {
-        for watch in self.active.drain(..).filter(|w| w.at < horizon) {
-            probe.exposure[watch.class.index()].open += 1;
-        }
-    }
-}
 
 impl<E: Engine> Simulation<'_, E> {
     /// A node's head changes.
@@ -224,8 +103,8 @@ impl<E: Engine> Simulation<'_, E> {
             }
             *members += u32::from(member);
             if *members == self.tally.committee().len() {
-                // Nobody votes there any more.
-                self.tally.retire(height + 1);
+                // Who has committed here may still wait for votes of this height, but not below.
+                self.tally.retire(height);
             }
         }
         self.path = path;
@@ -259,7 +138,8 @@ impl<E: Engine> Simulation<'_, E> {
         if self.book.is_executed(head) {
             return;
         }
-        let mut todo = Vec::new();
+        let mut todo = core::mem::take(&mut self.path);
+        todo.clear();
         let mut at = head;
         while !self.book.is_executed(at) {
             let block = self.blocks.get(at);
@@ -267,8 +147,8 @@ impl<E: Engine> Simulation<'_, E> {
             todo.push(at);
             at = parent;
         }
-        let (mut from, mut to) = (Vec::new(), Vec::new());
-        for block in todo.into_iter().rev() {
+        let [mut from, mut to] = core::mem::take(&mut self.marks);
+        for &block in todo.iter().rev() {
             let stored = self.blocks.get(block);
             let parent = stored.parent.expect("not the genesis block");
             self.store.marks(parent, &mut from);
@@ -292,6 +172,8 @@ impl<E: Engine> Simulation<'_, E> {
             );
             self.order = order;
         }
+        self.marks = [from, to];
+        self.path = todo;
     }
 
     /// A node's view at a level reaches a block: records its own sites' transactions, and the
@@ -304,6 +186,9 @@ impl<E: Engine> Simulation<'_, E> {
             for seq in from..to {
                 let tx = self.pool.get(site, seq);
                 self.probe.latency(level, tx.class, tx.at, self.now());
+                if self.has_deadline(tx.class) && self.in_time(tx) {
+                    self.probe.on_time(level, tx.class, tx.at);
+                }
             }
             let recorded = &mut self.nodes[node.index()].recorded[i][level as usize];
             *recorded = to.max(from);
@@ -318,39 +203,19 @@ impl<E: Engine> Simulation<'_, E> {
         let Some(place) = self.serving_place(node) else {
             return;
         };
-        let now = self.now();
-        for watch in &mut self.watches.active {
-            let seen = &mut watch.seen[level as usize][place];
-            if seen.is_none() && self.store.mark(block, watch.site) > watch.seq {
-                *seen = Some(now);
-            }
-        }
+        let (now, store) = (self.now(), &self.store);
+        self.watches
+            .note(level, place, now, |site| store.mark(block, site));
         if level == Level::Final {
-            self.close_watches();
+            let (serving, faults) = (&self.serving, &self.faults);
+            self.watches
+                .end(|p| faults.dead(serving[p], now), &mut self.probe);
         }
     }
 
     /// The place of a node among those that serve sites.
     fn serving_place(&self, node: NodeId) -> Option<usize> {
         self.serving.binary_search(&node).ok()
-    }
-
-    fn close_watches(&mut self) {
-        let now = self.now();
-        let (serving, faults, probe) = (&self.serving, &self.faults, &mut self.probe);
-        self.watches.end(|watch| {
-            let seen = watch.seen[Level::Final as usize].iter().zip(serving);
-            let done = seen
-                .clone()
-                .all(|(t, &node)| t.is_some() || faults.dead(node, now));
-            if done {
-                for level in Level::ALL {
-                    let (longest, mean) = watch.exposure(level);
-                    probe.exposed(level, watch.class, watch.at, longest, mean);
-                }
-            }
-            done
-        });
     }
 
     /// A node's final view reaches a block.
@@ -418,15 +283,10 @@ impl<E: Engine> Simulation<'_, E> {
 
     /// Transactions that are now final at a quorum of sites' nodes, and at all of them.
     fn note_spread(&mut self, node: NodeId) {
-        let mut heights: Vec<u32> = self
-            .serving
-            .iter()
-            .map(|n| {
-                self.blocks
-                    .find(self.nodes[n.index()].fin)
-                    .map_or(0, |b| b.height)
-            })
-            .collect();
+        let mut heights = core::mem::take(&mut self.scratch);
+        heights.clear();
+        let finals = self.serving.iter().map(|n| self.nodes[n.index()].fin);
+        heights.extend(finals.map(|fin| self.blocks.find(fin).map_or(0, |b| b.height)));
         heights.sort_unstable();
         let lag = (self.setup.tolerated as usize).min(heights.len() - 1);
         for (which, place) in [(0, lag), (1, 0)] {
@@ -454,6 +314,7 @@ impl<E: Engine> Simulation<'_, E> {
             }
             self.spread_height[which] = heights[place];
         }
+        self.scratch = heights;
     }
 
     /// A read of a node's own view.
@@ -465,10 +326,11 @@ impl<E: Engine> Simulation<'_, E> {
             return;
         }
         let exec = Span::from_us(u64::from(arrival.exec_us));
-        self.cpus.serve(node, arrival.at, exec);
+        let done = self.cpus.serve(node, arrival.at, exec);
         if arrival.at >= self.setup.horizon {
             return;
         }
+        self.probe.served(arrival.class, arrival.at, done);
         self.reads.served += 1;
         let view = match self.setup.read_level {
             Level::Included => state.head,
@@ -481,15 +343,16 @@ impl<E: Engine> Simulation<'_, E> {
         // The naive form resolves every read, to the same counts.
         let cell = self.book.read(&self.blocks, view, arrival.key);
         let allowed = self.ledger.allows(cell, arrival.at);
-        let missing = |w: &&Watch| w.key == arrival.key && self.store.mark(view, w.site) <= w.seq;
-        if let Some(watch) = self.watches.active.iter().find(missing).filter(|_| allowed) {
-            let cause = self.stale_cause(watch, node);
+        let missing = |w: &&Missing| self.store.mark(view, w.site) <= w.seq;
+        let first = self.watches.of_key(arrival.key).find(missing).copied();
+        if let Some(watch) = first.filter(|_| allowed) {
+            let cause = self.stale_cause(&watch, node);
             self.reads.stale[cause] += 1;
         }
     }
 
     /// Why a view lacks a write: an index into [`crate::probe::Reads::stale`].
-    fn stale_cause(&self, watch: &Watch, node: NodeId) -> usize {
+    fn stale_cause(&self, watch: &Missing, node: NodeId) -> usize {
         let place = self.serving_place(node).expect("it serves the site");
         let author = self.pool.serving(watch.site);
         let in_a_block = self
@@ -501,7 +364,7 @@ impl<E: Engine> Simulation<'_, E> {
             .any(|head| self.store.mark(head, watch.site) > watch.seq);
         if self.faults.cut(author, node, self.now()) {
             3
-        } else if watch.seen[self.setup.read_level as usize][place].is_some() {
+        } else if self.watches.seen(self.setup.read_level, place, watch) {
             2
         } else {
             usize::from(in_a_block)

@@ -2,8 +2,8 @@
 //! that it wraps.
 
 use quorate_core::{
-    Adversary, Block, BlockId, Committee, Context, Draws, Effect, Engine, Facts, Finality, Input,
-    Invalid, NodeId, Outbox, Promises, Span, Time, Weight, Wire,
+    Adversary, Ballot, Block, BlockId, Committee, Context, Draws, Effect, Engine, Facts, Finality,
+    Input, Invalid, NodeId, Outbox, Promises, Span, Time, Weight, Wire,
 };
 use std::cell::RefCell;
 use std::marker::PhantomData;
@@ -198,6 +198,10 @@ impl<E: Engine, R: Reader<E>> Engine for Logged<E, R> {
 
     fn vote_wire(&self, phase: u8, ctx: &Context<'_, Self::Header>) -> Wire {
         self.engine.vote_wire(phase, ctx)
+    }
+
+    fn also_counts(ballot: Ballot) -> [Option<Ballot>; 2] {
+        E::also_counts(ballot)
     }
 
     fn threshold(phase: u8, committee: &Committee) -> Weight {

@@ -1,0 +1,170 @@
+//! Latency histograms that take memory for what was recorded only: a run keeps thousands of them.
+
+use hdrhistogram::Histogram;
+use std::iter::repeat_n;
+
+/// Latencies in microseconds with three significant digits, in the buckets of an HDR histogram:
+/// 2,048 of width one, and from there 1,024 for each doubling.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct LatencyHistogram {
+    /// Counts by bucket. The last page has a count.
+    pages: Vec<Option<Box<Page>>>,
+    len: u64,
+    /// The largest value.
+    max: u64,
+}
+
+/// Counts of neighbouring buckets.
+type Page = [u32; PAGE];
+const PAGE: usize = 64;
+
+/// Buckets for each doubling, as a power of two.
+const MAGNITUDE: u32 = 10;
+
+/// By how many bits values of a magnitude are shortened.
+const fn shift(value: u64) -> u32 {
+    (value >> MAGNITUDE | 1).ilog2()
+}
+
+fn bucket(value: u64) -> usize {
+    let shift = shift(value);
+    ((u64::from(shift) << MAGNITUDE) + (value >> shift)) as usize
+}
+
+/// The lowest and the highest value in a bucket.
+const fn range(bucket: usize) -> (u64, u64) {
+    let shift = ((bucket >> MAGNITUDE) as u32).saturating_sub(1);
+    let low = (bucket as u64 - ((shift as u64) << MAGNITUDE)) << shift;
+    (low, low + (1 << shift) - 1)
+}
+
+impl LatencyHistogram {
+    /// Adds one value in microseconds.
+    pub(crate) fn record(&mut self, us: u64) {
+        let bucket = bucket(us);
+        self.page(bucket / PAGE)[bucket % PAGE] += 1;
+        self.len += 1;
+        self.max = self.max.max(us);
+    }
+
+    fn page(&mut self, place: usize) -> &mut Page {
+        if self.pages.len() <= place {
+            let more = place + 1 - self.pages.len();
+            self.pages.reserve_exact(more);
+            self.pages.extend(repeat_n(None, more));
+        }
+        self.pages[place].get_or_insert_with(|| Box::new([0; PAGE]))
+    }
+
+    /// Adds all values of another.
+    pub fn add(&mut self, other: &Self) {
+        for (place, page) in other.pages.iter().enumerate() {
+            if let Some(page) = page {
+                let own = self.page(place);
+                for (count, more) in own.iter_mut().zip(&**page) {
+                    *count += more;
+                }
+            }
+        }
+        self.len += other.len;
+        self.max = self.max.max(other.max);
+    }
+
+    /// How many values were recorded.
+    pub const fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether none were.
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The highest value of the largest one's bucket; 0 when empty.
+    pub fn max(&self) -> u64 {
+        range(bucket(self.max)).1
+    }
+
+    /// Buckets with their counts, lowest first.
+    fn counts(&self) -> impl Iterator<Item = (usize, u32)> + '_ {
+        let pages = self.pages.iter().enumerate();
+        let pages = pages.filter_map(|(place, page)| Some((place * PAGE, page.as_ref()?)));
+        let counts = pages.flat_map(|(first, page)| (first..).zip(page.iter().copied()));
+        counts.filter(|c| c.1 > 0)
+    }
+
+    /// The mean of the middles of the buckets; 0 when empty.
+    pub fn mean(&self) -> f64 {
+        let share = |(bucket, count): (usize, u32)| {
+            let (low, high) = range(bucket);
+            (low + (high - low).div_ceil(2)) as f64 * f64::from(count) / self.len as f64
+        };
+        self.counts().map(share).fold(0.0, |sum, x| sum + x)
+    }
+
+    /// The highest value of the bucket in which the share `quantile` of all values, and at least one,
+    /// is reached; 0 when empty.
+    pub fn value_at_quantile(&self, quantile: f64) -> u64 {
+        let wanted = (quantile.min(1.0) * self.len as f64).ceil() as u64;
+        let mut sum = 0;
+        let found = self.counts().find(|&(_, count)| {
+            sum += u64::from(count);
+            sum >= wanted.max(1)
+        });
+        found.map_or(0, |(bucket, _)| range(bucket).1)
+    }
+
+    /// The same as an HDR histogram.
+    pub fn to_hdr(&self) -> Histogram<u32> {
+        let high = self.max().max(2);
+        let mut hdr = Histogram::new_with_bounds(1, high, 3).expect("three digits are supported");
+        for (bucket, count) in self.counts() {
+            let middle = range(bucket).0;
+            hdr.record_n(middle, count).expect("it is within bounds");
+        }
+        hdr
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// It says what an HDR histogram with three digits says, to the bit.
+        #[test]
+        fn equals_hdr(
+            values in prop::collection::vec((0_u64..40, any::<u64>()), 0..300),
+            quantiles in prop::collection::vec(1e-9..=1.0, 5), split in 0_usize..300,
+        ) {
+            let mut hdr = Histogram::<u32>::new(3).expect("three digits");
+            let (mut a, mut b) = (LatencyHistogram::default(), LatencyHistogram::default());
+            for (i, (bits, value)) in values.into_iter().enumerate() {
+                let value = value & ((1 << bits) - 1);
+                hdr.record(value).expect("it grows");
+                if i < split { a.record(value) } else { b.record(value) }
+            }
+            a.add(&b);
+            prop_assert_eq!((a.len(), a.is_empty(), a.max()), (hdr.len(), hdr.is_empty(), hdr.max()));
+            prop_assert_eq!(a.mean().to_bits(), hdr.mean().to_bits());
+            for q in quantiles.into_iter().chain([0.01, 0.5, 0.95, 0.999, 1.0]) {
+                prop_assert_eq!(a.value_at_quantile(q), hdr.value_at_quantile(q));
+            }
+            prop_assert_eq!(a.to_hdr(), hdr);
+        }
+    }
+
+    #[test]
+    fn it_is_as_small_as_what_it_holds() {
+        let empty = LatencyHistogram::default();
+        assert_eq!(
+            (empty.len(), empty.max(), empty.value_at_quantile(0.5)),
+            (0, 0, 0)
+        );
+        assert_eq!(empty.mean().to_bits(), 0);
+        let mut one = LatencyHistogram::default();
+        one.record(600_000_000);
+        assert_eq!(one.pages.iter().flatten().count(), 1);
+    }
+}
