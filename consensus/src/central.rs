@@ -60,8 +60,8 @@ use crate::Presets;
 use crate::config::unless_zero;
 use quorate_core::{
     Adversary, Agreement, BlockId, Blocks, Committee, Content, Context, Draws, Effect, Electorate,
-    Engine, Execution, Facts, Family, Finality, Input, Invalid, Limits, NodeId, Outbox, Promises, Span,
-    Standing, Time, To, Wire, hash, majority,
+    Engine, Execution, Facts, Family, Finality, Input, Invalid, Limits, NodeId, Outbox, Promises,
+    Span, Standing, Time, To, Wire, hash, majority,
 };
 use std::collections::BTreeSet;
 

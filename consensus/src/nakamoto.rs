@@ -48,8 +48,8 @@ use crate::Presets;
 use crate::config::unless_zero;
 use quorate_core::{
     Adversary, Agreement, BlockId, Blocks, Committee, Content, Context, Draws, Effect, Electorate,
-    Engine, Execution, Facts, Family, Finality, Input, Invalid, Limits, NodeId, Outbox, Promises, Relay, Span,
-    Standing, Time, Wait, Weight, Wire, dist,
+    Engine, Execution, Facts, Family, Finality, Input, Invalid, Limits, NodeId, Outbox, Promises,
+    Relay, Span, Standing, Time, Wait, Weight, Wire, dist,
 };
 use serde::de::{Error as _, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};

@@ -55,8 +55,9 @@ use crate::config::unless_zero;
 use core::cmp::Ordering;
 use quorate_core::{
     Adversary, Agreement, Ballot, BlockId, Blocks, CertId, Committee, Content, Context, Draws,
-    Effect, Electorate, Engine, Execution, Facts, Family, Finality, Input, Invalid, Limits, NodeId, Outbox,
-    Promises, Span, Standing, Statement, Time, To, Weight, Wire, byzantine_bound, hash, two_thirds,
+    Effect, Electorate, Engine, Execution, Facts, Family, Finality, Input, Invalid, Limits, NodeId,
+    Outbox, Promises, Span, Standing, Statement, Time, To, Weight, Wire, byzantine_bound, hash,
+    two_thirds,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};

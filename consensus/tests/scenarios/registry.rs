@@ -126,7 +126,10 @@ fn configurations_that_cannot_work_are_refused() {
         (EngineKind::Central, "loop_wait_s = 30"),
         (EngineKind::Tendermint, "validators = 17"),
         (EngineKind::Tendermint, "voting_power = [1, 2, 3]"),
-        (EngineKind::Tendermint, "validators = 2\nvoting_power = [1, 0]"),
+        (
+            EngineKind::Tendermint,
+            "validators = 2\nvoting_power = [1, 0]",
+        ),
         (
             EngineKind::Tendermint,
             "validators = 2\nvoting_power = [1, 1152921504606846975]",

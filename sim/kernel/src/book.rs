@@ -1,18 +1,21 @@
 //! The ledger's state: one final state, and a sparse overlay per unfinal block.
 //!
 //! Overlays are lists of versions per entity. A read on a branch takes the newest version whose
-//! block is on it, else the final state. Most entities have no version at all.
+//! block is on it, else the final state. Most entities have no version at all, and most of those
+//! that exist before the first block are never touched: they are asked for when they are read.
 
 use crate::pool::{Place, Pool};
 use quorate_core::{Arrival, BlockId, Blocks, Cell, EntityId, Ledger, State, Time, Verdict};
 use std::collections::VecDeque;
 
-const NONE: u32 = u32::MAX;
+/// A link to no version. Zero, so that a new state is memory that nobody has touched yet.
+const NONE: u32 = 0;
 
 #[derive(Clone, Copy)]
 struct Version {
     block: BlockId,
     cell: Cell,
+    /// A link: one more than a place in [`Book::versions`], or [`NONE`].
     older: u32,
 }
 
@@ -28,8 +31,13 @@ struct Executed {
 }
 
 /// The state of one ledger.
-pub(crate) struct Book {
+pub(crate) struct Book<'a> {
+    ledger: &'a dyn Ledger,
+    /// The final state of the entities that `settled` has a bit for.
     base: Vec<Cell>,
+    settled: Vec<u64>,
+    preloaded: usize,
+    /// Links to the newest version of each entity.
     newest: Vec<u32>,
     versions: Vec<Version>,
     free: Vec<u32>,
@@ -38,12 +46,15 @@ pub(crate) struct Book {
     spare: Vec<Executed>,
 }
 
-impl Book {
-    pub(crate) fn new(ledger: &dyn Ledger) -> Self {
-        let n = ledger.preloaded();
+impl<'a> Book<'a> {
+    pub(crate) fn new(ledger: &'a dyn Ledger) -> Self {
+        let n = ledger.preloaded() as usize;
         Self {
-            base: (0..n).map(|i| ledger.preload(EntityId::new(i))).collect(),
-            newest: vec![NONE; n as usize],
+            ledger,
+            base: vec![0; n],
+            settled: vec![0; n.div_ceil(64)],
+            preloaded: n,
+            newest: vec![NONE; n],
             versions: Vec::new(),
             free: Vec::new(),
             first: 0,
@@ -61,7 +72,6 @@ impl Book {
     /// Executes the block's transactions in `order` on top of its parent's branch.
     pub(crate) fn execute<H: Copy>(
         &mut self,
-        ledger: &dyn Ledger,
         blocks: &Blocks<H>,
         pool: &Pool,
         block: BlockId,
@@ -69,6 +79,7 @@ impl Book {
         expired: impl Fn(&Arrival, Time) -> bool,
     ) {
         let now = blocks.get(block).timestamp;
+        let ledger = self.ledger;
         let place = (block.get() - self.first) as usize;
         while self.executed.len() <= place {
             let spare = self.spare.pop().unwrap_or_default();
@@ -116,13 +127,25 @@ impl Book {
     ) -> Cell {
         let mut at = self.newest.get(entity.index()).copied().unwrap_or(NONE);
         while at != NONE {
-            let version = &self.versions[at as usize];
+            let version = &self.versions[at as usize - 1];
             if blocks.extends(head, version.block) {
                 return version.cell;
             }
             at = version.older;
         }
-        self.base.get(entity.index()).copied().unwrap_or(0)
+        self.final_state(entity)
+    }
+
+    fn final_state(&self, entity: EntityId) -> Cell {
+        let place = entity.index();
+        let known = self.settled.get(place / 64).unwrap_or(&0) >> (place % 64) & 1 == 1;
+        if known {
+            self.base[place]
+        } else if place < self.preloaded {
+            self.ledger.preload(entity)
+        } else {
+            0
+        }
     }
 
     fn write(&mut self, block: BlockId, entity: EntityId, cell: Cell) -> bool {
@@ -130,8 +153,8 @@ impl Book {
             self.newest.resize(entity.index() + 1, NONE);
         }
         let newest = self.newest[entity.index()];
-        if newest != NONE && self.versions[newest as usize].block == block {
-            self.versions[newest as usize].cell = cell;
+        if newest != NONE && self.versions[newest as usize - 1].block == block {
+            self.versions[newest as usize - 1].cell = cell;
             return false;
         }
         let version = Version {
@@ -139,14 +162,14 @@ impl Book {
             cell,
             older: newest,
         };
-        let place = if let Some(place) = self.free.pop() {
-            self.versions[place as usize] = version;
-            place
+        let link = if let Some(link) = self.free.pop() {
+            self.versions[link as usize - 1] = version;
+            link
         } else {
             self.versions.push(version);
-            self.versions.len() as u32 - 1
+            self.versions.len() as u32
         };
-        self.newest[entity.index()] = place;
+        self.newest[entity.index()] = link;
         true
     }
 
@@ -174,35 +197,40 @@ impl Book {
     fn drop_version(&mut self, entity: EntityId, block: BlockId, keep: bool) {
         let mut link = self.newest[entity.index()];
         let mut newer = NONE;
-        while self.versions[link as usize].block != block {
+        while self.versions[link as usize - 1].block != block {
             newer = link;
-            link = self.versions[link as usize].older;
+            link = self.versions[link as usize - 1].older;
         }
-        let Version { cell, older, .. } = self.versions[link as usize];
+        let Version { cell, older, .. } = self.versions[link as usize - 1];
         if newer == NONE {
             self.newest[entity.index()] = older;
         } else {
-            self.versions[newer as usize].older = older;
+            self.versions[newer as usize - 1].older = older;
         }
         self.free.push(link);
         if keep {
-            if entity.index() >= self.base.len() {
-                self.base.resize(entity.index() + 1, 0);
+            let place = entity.index();
+            if place >= self.base.len() {
+                self.base.resize(place + 1, 0);
             }
-            self.base[entity.index()] = cell;
+            if place / 64 >= self.settled.len() {
+                self.settled.resize(place / 64 + 1, 0);
+            }
+            self.base[place] = cell;
+            self.settled[place / 64] |= 1 << (place % 64);
         }
     }
 }
 
 /// The state as one block's execution sees it.
-struct Branch<'a, H> {
-    book: &'a mut Book,
+struct Branch<'a, 'l, H> {
+    book: &'a mut Book<'l>,
     blocks: &'a Blocks<H>,
     head: BlockId,
     writes: &'a mut Vec<EntityId>,
 }
 
-impl<H: Copy> State for Branch<'_, H> {
+impl<H: Copy> State for Branch<'_, '_, H> {
     fn get(&self, entity: EntityId) -> Cell {
         self.book.read(self.blocks, self.head, entity)
     }
@@ -273,13 +301,13 @@ mod tests {
                     site: 0, class: ClassId(0), action: 0,
                 });
                 let order = [Place { seen: Time::ZERO, site: 0, seq }];
-                book.execute(&Adder, &blocks, &pool, block, &order, |_, _| false);
+                book.execute(&blocks, &pool, block, &order, |_, _| false);
                 let mut txs: Vec<(u32, u32)> = path[parent].clone();
                 txs.push((key, operand));
                 ids.push(block);
                 path.push(txs);
             }
-            let check = |book: &Book, blocks: &Blocks<()>, floor: Option<BlockId>| {
+            let check = |book: &Book<'_>, blocks: &Blocks<()>, floor: Option<BlockId>| {
                 for (i, &head) in ids.iter().enumerate() {
                     if floor.is_some_and(|f| !blocks.extends(head, f)) {
                         continue;

@@ -364,7 +364,7 @@ pub struct Simulation<'a, E: Engine> {
     pub(crate) blocks: Blocks<E::Header>,
     pub(crate) store: Store,
     pub(crate) pool: Pool,
-    pub(crate) book: Book,
+    pub(crate) book: Book<'a>,
     pub(crate) tally: Tally,
     out: Outbox<E>,
     pub(crate) watches: Watches,

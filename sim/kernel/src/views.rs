@@ -162,14 +162,8 @@ impl<E: Engine> Simulation<'_, E> {
                     .expiry
                     .is_some_and(|e| tx.at + e < now)
             };
-            self.book.execute(
-                self.ledger,
-                &self.blocks,
-                &self.pool,
-                block,
-                &order,
-                expired,
-            );
+            self.book
+                .execute(&self.blocks, &self.pool, block, &order, expired);
             self.order = order;
         }
         self.marks = [from, to];

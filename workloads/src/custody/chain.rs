@@ -395,7 +395,7 @@ pub(super) mod tests {
         let pack = chain.base() + 3;
         assert_eq!((chain.pallet(pack), chain.case(pack)), (pack, pack));
         assert!(chain.is_commissioned_whole(pack) && !chain.is_commissioned_whole(3));
-        assert!(chain.packs(pack).eq(pack..pack + 1));
+        assert!(chain.packs(pack).eq(pack..=pack));
     }
 
     #[test]
