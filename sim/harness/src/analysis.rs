@@ -3,7 +3,7 @@
 use crate::plan::Plan;
 use crate::study::Part;
 use crate::unit::EngineSheet;
-use quorate_core::{Family, Finality};
+use quorate_core::{Execution, Family, Finality, Span};
 
 /// What a placement tolerates, by arithmetic alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +65,20 @@ pub fn placement(plan: &Plan, sheet: &EngineSheet) -> Placement {
 pub fn ceiling(part: &Part, engine: usize) -> Option<(&'static str, f64)> {
     let sheet = &part.sheets[engine];
     let (bytes, exec_s) = part.workload.mean_write();
+    let interval_s = sheet.least_interval.map_or(0.0, Span::as_s);
+    let uplink = part.plan.network.uplink_mbps * 1e6 / 8.0;
+    let copies = f64::from(sheet.copies);
+    let bounds = [
+        ("block space", block_txs(sheet, bytes, exec_s) / interval_s),
+        ("execution", executed_per_s(&part.plan, sheet) / exec_s),
+        ("the builder's uplink", uplink / (bytes * copies)),
+    ];
+    let usable = bounds.into_iter().filter(|b| b.1.is_finite() && b.1 > 0.0);
+    usable.min_by(|a, b| a.1.total_cmp(&b.1))
+}
+
+/// Transactions of this size that a block holds.
+fn block_txs(sheet: &EngineSheet, bytes: f64, exec_s: f64) -> f64 {
     let limit = |key: &str| {
         let value = sheet.resolved.get(key)?;
         let number = value
@@ -72,25 +86,23 @@ pub fn ceiling(part: &Part, engine: usize) -> Option<(&'static str, f64)> {
             .or_else(|| value.as_integer().map(|i| i as f64))?;
         (number > 0.0).then_some(number)
     };
-    let interval_s = sheet.promises.interval.as_s();
-    let per_block = [
+    let limits = [
         limit("block_bytes").map(|b| b / bytes),
         limit("block_txs"),
         limit("block_exec_ms").map(|ms| ms / 1e3 / exec_s),
     ];
-    let space = per_block
-        .into_iter()
-        .flatten()
-        .fold(f64::INFINITY, f64::min);
-    let uplink = part.plan.network.uplink_mbps * 1e6 / 8.0;
-    let copies = f64::from(sheet.copies);
-    let bounds = [
-        ("block space", space / interval_s),
-        ("execution", 1.0 / exec_s),
-        ("the builder's uplink", uplink / (bytes * copies)),
-    ];
-    let usable = bounds.into_iter().filter(|b| b.1.is_finite() && b.1 > 0.0);
-    usable.min_by(|a, b| a.1.total_cmp(&b.1))
+    limits.into_iter().flatten().fold(f64::INFINITY, f64::min)
+}
+
+/// Seconds of execution that fit into a second; infinite where none is charged.
+fn executed_per_s(plan: &Plan, sheet: &EngineSheet) -> f64 {
+    let members = sheet.committee.len() as f64;
+    match sheet.execution {
+        Execution::Free => f64::INFINITY,
+        // Some member executes all blocks but its own, at most one in `members`.
+        Execution::Beside => f64::from(plan.node.cores) / (1.0 - 1.0 / members),
+        Execution::InTurn(times) => 1.0 / f64::from(times),
+    }
 }
 
 /// Who may vote and how they agree, in words.

@@ -7,7 +7,6 @@ use crate::run::{self, Outcome, STOP};
 use crate::study::Study;
 use crate::{engines, output, places, screen, verdict};
 use clap::{Parser, Subcommand};
-use quorate_consensus::Presets;
 use quorate_core::Engine;
 use quorate_workloads::WorkloadKind;
 use std::fmt::Write as _;
@@ -89,14 +88,11 @@ enum What {
 pub struct Program(());
 
 impl Program {
-    /// Adds an engine under a name that plans may use; `doc` is what `list` prints.
+    /// Adds an engine under a name that plans may use; `doc` is what `list` prints. Its settings
+    /// are what its `Config` deserialises from; an empty table must do.
     #[must_use]
-    pub fn with_engine<E>(self, name: &'static str, doc: &'static str) -> Self
-    where
-        E: Engine + 'static,
-        E::Config: Presets,
-    {
-        engines::add::<E>(name, doc, E::Config::PRESETS);
+    pub fn with_engine<E: Engine + 'static>(self, name: &'static str, doc: &'static str) -> Self {
+        engines::add::<E>(name, doc);
         self
     }
 
@@ -248,17 +244,15 @@ fn list(what: Option<What>) -> String {
     };
     if wanted(What::Engines) {
         let lines = engines::all().into_iter().map(|k| {
-            let about = format!("{} Presets: {}.", k.doc(), k.presets().join(", "));
-            (k.name().to_owned(), about + &settings(&k.defaults()))
+            let presets = presets(k.presets());
+            let about = format!("{}{presets}{}", k.doc(), settings(&k.defaults()));
+            (k.name().to_owned(), about)
         });
         section("engines", lines.collect());
     }
     if wanted(What::Workloads) {
         let lines = WorkloadKind::ALL.iter().map(|k| {
-            let presets = match k.presets() {
-                [] => String::new(),
-                names => format!(" Presets: {}.", names.join(", ")),
-            };
+            let presets = presets(k.presets());
             (
                 k.name().to_owned(),
                 format!("{}{presets}{}", k.doc(), settings(&workload_defaults(*k))),
@@ -283,6 +277,13 @@ fn list(what: Option<What>) -> String {
         );
     }
     text
+}
+
+fn presets(names: &[&str]) -> String {
+    if names.is_empty() {
+        return String::new();
+    }
+    format!(" Presets: {}.", names.join(", "))
 }
 
 /// The keys of a table with their values, a line each.

@@ -17,10 +17,14 @@ pub trait AnyEngine: Sync {
     fn doc(&self) -> &'static str;
     /// What it is, for tables and verdicts.
     fn facts(&self) -> Facts;
-    /// The names that its `preset` key takes; the first is the default.
+    /// The names that its `preset` key takes, the default first; none for a program's own.
     fn presets(&self) -> &'static [&'static str];
+    /// A checked table of settings with every default spelled out.
+    fn resolved(&self, config: &toml::Table) -> toml::Table;
     /// Its settings with their defaults.
-    fn defaults(&self) -> toml::Table;
+    fn defaults(&self) -> toml::Table {
+        self.resolved(&toml::Table::new())
+    }
     /// Refuses a table of settings that cannot work with the plan's nodes.
     ///
     /// # Errors
@@ -70,9 +74,8 @@ impl<E: Engine> AnyEngine for Registered<E> {
         self.presets
     }
 
-    fn defaults(&self) -> toml::Table {
-        let config = Self::config(&toml::Table::new());
-        toml::Table::try_from(&config).expect("a configuration is a table")
+    fn resolved(&self, config: &toml::Table) -> toml::Table {
+        toml::Table::try_from(Self::config(config)).expect("a configuration is a table")
     }
 
     fn check(&self, plan: &Plan, config: &toml::Table) -> Result<(), Invalid> {
@@ -115,15 +118,11 @@ impl<E: Engine> AnyEngine for Registered<E> {
 static OWN: Mutex<Vec<&'static dyn AnyEngine>> = Mutex::new(Vec::new());
 
 /// Adds an engine for the rest of the process.
-pub(crate) fn add<E: Engine + 'static>(
-    name: &'static str,
-    doc: &'static str,
-    presets: &'static [&'static str],
-) {
+pub(crate) fn add<E: Engine + 'static>(name: &'static str, doc: &'static str) {
     let engine = Registered::<E> {
         name,
         doc,
-        presets,
+        presets: &[],
         engine: PhantomData,
     };
     // One for the life of the process, like the registry itself.

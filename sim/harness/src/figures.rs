@@ -83,7 +83,7 @@ pub(crate) fn load_curves(ran: &Ran<'_>) -> [Curve; 2] {
         line: Line::Diagonal,
     }];
     if plan.kind == Kind::Curve {
-        bounds.extend(knees(ran));
+        bounds.extend(limits(ran));
     }
     let goodput = Curve {
         title: "Goodput".into(),
@@ -91,6 +91,8 @@ pub(crate) fn load_curves(ran: &Ran<'_>) -> [Curve; 2] {
         y_label: "valid and final (transactions/s)".into(),
         x_log: true,
         y_log: true,
+        x_whole: false,
+        y_ticks: None,
         series: series(ran, "", 0, |cell| {
             Some(mean(plan, cell, |u| Some(summary::goodput_tps(u))))
         }),
@@ -113,6 +115,8 @@ pub(crate) fn load_curves(ran: &Ran<'_>) -> [Curve; 2] {
         y_label: "at the submitting site (s)".into(),
         x_log: true,
         y_log: true,
+        x_whole: false,
+        y_ticks: None,
         series: latency,
         bounds: Vec::new(),
         note: "Of the transactions that became final; a saturated engine leaves out the rest."
@@ -121,17 +125,20 @@ pub(crate) fn load_curves(ran: &Ran<'_>) -> [Curve; 2] {
     [goodput, latency]
 }
 
-/// The knee of each engine as a vertical line.
-fn knees(ran: &Ran<'_>) -> Vec<Bound> {
-    let engines = ran.part.plan.engines.iter().enumerate();
-    let bound = |(e, engine): (usize, &crate::plan::EnginePlan)| {
-        let at = knee::knee(ran.outcome, e).carried_tps?;
+/// What arithmetic allows each engine at most, beside its knee where that was located.
+fn limits(ran: &Ran<'_>) -> Vec<Bound> {
+    let limit = |(e, engine): (usize, &crate::plan::EnginePlan)| {
+        let (what, tps) = analysis::ceiling(ran.part, e)?;
+        let knee = knee::knee(ran.outcome, e);
+        let located = knee.carried_tps.filter(|_| knee.lost_tps.is_some());
+        let knee = located.map_or_else(String::new, |at| format!(", knee {at}"));
         Some(Bound {
-            label: format!("knee of {}", engine.label()),
-            line: Line::Vertical(at),
+            label: format!("{}: {what} {tps:.0}{knee}", engine.label()),
+            line: Line::Horizontal(tps),
         })
     };
-    engines.filter_map(bound).collect()
+    let engines = ran.part.plan.engines.iter().enumerate();
+    engines.filter_map(limit).collect()
 }
 
 /// One line an engine over the offered loads.
@@ -159,7 +166,7 @@ fn series(
 }
 
 /// The parts of each scalability curve: those that differ in size only.
-fn scale_groups<'a>(ran: &[Ran<'a>]) -> Vec<Vec<Ran<'a>>> {
+pub(crate) fn scale_groups<'a>(ran: &[Ran<'a>]) -> Vec<Vec<Ran<'a>>> {
     let mut groups: Vec<Vec<Ran<'a>>> = Vec::new();
     for &one in ran {
         let same = |g: &&mut Vec<Ran<'a>>| {
@@ -174,7 +181,7 @@ fn scale_groups<'a>(ran: &[Ran<'a>]) -> Vec<Vec<Ran<'a>>> {
 }
 
 /// Goodput at the highest load, latency at the lowest, messages and bytes, against the size.
-fn scale_curves(study: &Study, group: &[Ran<'_>]) -> Vec<Curve> {
+pub(crate) fn scale_curves(study: &Study, group: &[Ran<'_>]) -> Vec<Curve> {
     let axis = study
         .plan
         .scale
@@ -189,6 +196,8 @@ fn scale_curves(study: &Study, group: &[Ran<'_>]) -> Vec<Curve> {
         y_label: y_label.into(),
         x_log: true,
         y_log: true,
+        x_whole: false,
+        y_ticks: None,
         series,
         bounds,
         note: note.into(),

@@ -48,7 +48,7 @@ pub struct Level {
     pub statistic: Statistic,
     /// Whether the value must stay below the bound (else above).
     pub below: bool,
-    /// The bound in ms, or as a share for [`Metric::Goodput`].
+    /// The bound in ms, or as a share, see [`Metric::is_share`].
     pub bound: f64,
 }
 
@@ -65,6 +65,19 @@ pub enum Metric {
     Exposure,
     /// Valid final transactions per second over valid offered ones.
     Goodput,
+    /// Share of a class's final transactions that the ledger accepted.
+    Accepted,
+    /// Share of a class's transactions with a deadline that are final by then.
+    OnTime,
+    /// Time until a site's node has answered a read.
+    Served,
+}
+
+impl Metric {
+    /// Whether it is a share, not a time.
+    pub const fn is_share(self) -> bool {
+        matches!(self, Self::Goodput | Self::Accepted | Self::OnTime)
+    }
 }
 
 /// A statistic of one replication.
@@ -93,8 +106,9 @@ impl fmt::Display for Statistic {
 
 /// The grammar, for hints.
 pub const GRAMMAR: &str = "write class:metric:statistic<bound, for example \
-    consent.revoke:exposure:p(99)<2s; metrics: included, safe, final, exposure, goodput; \
-    statistics: avg, med, p(N), max, rate; units: ms, s, min, h, or % for goodput:rate";
+    consent.revoke:exposure:p(99)<2s; metrics: included, safe, final, exposure, \
+    served, goodput, accepted, ontime; statistics: avg, med, p(N), max, rate; units: ms, s, min, h, or % \
+    for those with rate";
 
 impl Level {
     /// Parses an expression.
@@ -116,13 +130,16 @@ impl Level {
             "final" => Metric::Final,
             "exposure" => Metric::Exposure,
             "goodput" => Metric::Goodput,
+            "accepted" => Metric::Accepted,
+            "ontime" => Metric::OnTime,
+            "served" => Metric::Served,
             other => return Err(format!("unknown metric `{other}`")),
         };
         let statistic = parse_statistic(statistic)?;
-        if (metric == Metric::Goodput) != (statistic == Statistic::Rate) {
-            return Err("goodput goes with rate, and only goodput does".to_owned());
+        if metric.is_share() != (statistic == Statistic::Rate) {
+            return Err("goodput, accepted and ontime go with rate, and only they do".to_owned());
         }
-        let bound = parse_bound(right, metric == Metric::Goodput)?;
+        let bound = parse_bound(right, metric.is_share())?;
         Ok(Self {
             class: class.to_owned(),
             metric,
@@ -210,7 +227,7 @@ mod tests {
             ),
             (
                 "all:final:rate<2s",
-                "goodput goes with rate, and only goodput does",
+                "goodput, accepted and ontime go with rate, and only they do",
             ),
             ("all:final:avg<-2s", "the bound -2 is negative"),
         ] {

@@ -15,7 +15,9 @@ pub mod output;
 pub mod places;
 pub mod plan;
 pub mod plots;
+mod report;
 pub mod results;
+pub mod risk;
 pub mod run;
 pub mod screen;
 pub mod stats;
@@ -23,6 +25,7 @@ pub mod study;
 pub mod summary;
 pub mod unit;
 pub mod verdict;
+mod words;
 pub mod workload;
 
 /// The command line as a library, so that a program in another repository can add its own engines:

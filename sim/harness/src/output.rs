@@ -8,7 +8,7 @@ use crate::stats::Interval;
 use crate::study::{Part, Study};
 use crate::unit::{Done, Tweak};
 use crate::verdict::Row;
-use crate::{figures, knee, summary};
+use crate::{figures, knee, report, risk, summary};
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 use quorate_core::{Level, Span};
@@ -17,9 +17,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Raised whenever the same plan gives other results than before.
-pub const MODEL_VERSION: u32 = 1;
+pub const MODEL_VERSION: u32 = 2;
 
-const fn column(name: &'static str, kind: Kind, unit: &'static str, about: &'static str) -> Column {
+pub(crate) const fn column(
+    name: &'static str,
+    kind: Kind,
+    unit: &'static str,
+    about: &'static str,
+) -> Column {
     Column {
         name,
         kind,
@@ -29,7 +34,7 @@ const fn column(name: &'static str, kind: Kind, unit: &'static str, about: &'sta
     }
 }
 
-const fn key(name: &'static str, kind: Kind, about: &'static str) -> Column {
+pub(crate) const fn key(name: &'static str, kind: Kind, about: &'static str) -> Column {
     Column {
         name,
         kind,
@@ -56,7 +61,10 @@ pub fn resolved(part: &Part) -> String {
     for (engine, sheet) in plan.engines.iter_mut().zip(&part.sheets) {
         engine.config = sheet.resolved.clone();
     }
+    let label = plan.workload.remove("label");
     plan.workload = part.workload.resolved();
+    plan.workload
+        .extend(label.map(|label| ("label".to_owned(), label)));
     with_version(&plan)
 }
 
@@ -69,10 +77,12 @@ fn with_version(plan: &Plan) -> String {
 pub(crate) fn suffix(study: &Study, part: &Part) -> String {
     let mut name = String::new();
     if study.has_profiles() {
-        name += &format!("-{}", part.profile.name());
+        name.push('-');
+        name.push_str(part.profile.name());
     }
     if study.plan.workloads.len() > 1 {
-        name += &format!("-{}", part.label);
+        name.push('-');
+        name.push_str(&part.label);
     }
     name
 }
@@ -103,6 +113,8 @@ pub fn write(parent: &Path, study: &Study, ran: &[Ran<'_>]) -> Result<PathBuf, E
     writer.skipped(&mut folder)?;
     folder.bytes("latency.hlog", &writer.histograms())?;
     figures::write(&mut folder, study, ran)?;
+    risk::write(&mut folder, study, ran)?;
+    folder.text("report.html", &report::page(study, ran, &config))?;
     Ok(folder.finish()?)
 }
 
@@ -131,7 +143,12 @@ impl Writer<'_> {
         }
         for (i, ran) in self.ran.iter().enumerate() {
             let part = ran.part;
-            let name = format!("parts/{i:02}-{}-{}.toml", part.profile.name(), part.label);
+            let size = match &part.plan.scale {
+                Some(_) => format!("-{}", part.plan.network.nodes),
+                None => String::new(),
+            };
+            let (profile, label) = (part.profile.name(), &part.label);
+            let name = format!("parts/{i:02}-{profile}-{label}{size}.toml");
             folder.text(&name, &resolved(part))?;
         }
         Ok(())
@@ -207,7 +224,7 @@ impl Writer<'_> {
             let mut row = Self::cell_values(ran, cell);
             row.extend([
                 Value::from(cell.units.first().map(|u| u.report.horizon.as_s())),
-                Value::from(u64::from(ran.part.plan.replications)),
+                Value::from(cell.units.len() as u64),
                 Value::from(ran.part.plan.seed),
                 Value::from(self.hash),
             ]);
@@ -437,11 +454,11 @@ impl Writer<'_> {
         for (_, cell) in self.cells().filter(|(_, c)| c.tweak == Tweak::None) {
             let tag = format!("cell-{}", cell.index);
             for unit in &cell.units {
-                let histogram = summary::latency(unit, None, Level::Final);
+                let histogram = summary::latency(unit, None, Level::Final).to_hdr();
                 let span = Duration::from_nanos(unit.report.horizon.ns());
                 let tag = Tag::new(&tag).expect("no comma or space");
                 writer
-                    .write_histogram(histogram, Duration::ZERO, span, Some(tag))
+                    .write_histogram(&histogram, Duration::ZERO, span, Some(tag))
                     .expect("memory takes all");
             }
         }
@@ -510,6 +527,12 @@ fn metrics(part: &Part, cell: &Cell) -> Vec<MetricRow> {
             }
         }
         if let Some(class) = class {
+            shares(cell, class, &mut |metric, samples| {
+                add(name, metric, "rate".into(), "share", samples);
+            });
+            served(cell, class, &mut |stat, samples| {
+                add(name, "served", stat, "ms", samples);
+            });
             exposures(cell, class, &mut |metric, stat, samples| {
                 add(name, metric, stat, "ms", samples);
             });
@@ -534,6 +557,31 @@ fn metrics(part: &Part, cell: &Cell) -> Vec<MetricRow> {
         );
     }
     rows
+}
+
+/// Shares of a class: what the ledger accepted, and what met its deadline at each level.
+fn shares(cell: &Cell, class: usize, add: &mut dyn FnMut(&str, Vec<f64>)) {
+    let accepted = summary::samples(cell, |u| summary::accepted_share(u, class));
+    add("accepted", accepted);
+    for level in Level::ALL {
+        let on_time = summary::samples(cell, |u| summary::on_time_share(u, class, level));
+        add(&format!("ontime_{}", level.name()), on_time);
+    }
+}
+
+/// Time until a class's reads were answered.
+fn served(cell: &Cell, class: usize, add: &mut dyn FnMut(String, Vec<f64>)) {
+    let answers = |u: &Done| u.report.probe.served[class].len();
+    let reads: u64 = cell.units.iter().map(answers).sum();
+    for p in summary::PERCENTILES {
+        if summary::is_enough(reads, p) {
+            let samples = summary::samples(cell, |u| {
+                let h = &u.report.probe.served[class];
+                (!h.is_empty()).then(|| summary::percentile_ms(h, p))
+            });
+            add(format!("p{p}"), samples);
+        }
+    }
 }
 
 /// Exposure of a class's watched writes, by level of the view.

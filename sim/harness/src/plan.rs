@@ -33,7 +33,8 @@ pub struct Plan {
     /// The adversary that finality is held against.
     #[serde(default)]
     pub adversary: AdversaryPlan,
-    /// What arrives: `name`, and the workload's own keys.
+    /// What arrives: `name`, the workload's own keys, and `label`, its name in the results where
+    /// that is not `name`.
     #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
     pub workload: toml::Table,
     /// How much of it, for how long.
@@ -66,10 +67,13 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The name of the workload in the results.
+    /// The name of the workload in the results: its `label`, or else its `name`.
     pub fn workload_label(&self) -> String {
         let text = |key: &str| self.workload.get(key).and_then(toml::Value::as_str);
-        text("name").unwrap_or_default().to_owned()
+        text("label")
+            .or_else(|| text("name"))
+            .unwrap_or_default()
+            .to_owned()
     }
 
     /// Whether load is offered at given rates; a replay takes the workload as it is.
@@ -416,6 +420,26 @@ pub const BUILT_IN: &[BuiltIn] = &[
         text: include_str!("../scenarios/compare.toml"),
     },
     BuiltIn {
+        name: "curve",
+        about: "12 hospitals in 3 regions: how much does each engine carry, and what stops it?",
+        text: include_str!("../scenarios/curve.toml"),
+    },
+    BuiltIn {
+        name: "scale-committee",
+        about: "4 to 100 organisations that all vote or lead: how do committees grow?",
+        text: include_str!("../scenarios/scale-committee.toml"),
+    },
+    BuiltIn {
+        name: "scale-sites",
+        about: "12 to 200 sites that submit to a committee of 12",
+        text: include_str!("../scenarios/scale-sites.toml"),
+    },
+    BuiltIn {
+        name: "scale-nodes",
+        about: "12 to 10,000 nodes that follow the chains of 12 organisations",
+        text: include_str!("../scenarios/scale-nodes.toml"),
+    },
+    BuiltIn {
         name: "cdisc-pilot",
         about: "replay of the CDISC pilot study from a folder of its SDTM tables",
         text: include_str!("../scenarios/cdisc-pilot.toml"),
@@ -440,11 +464,7 @@ impl Source {
     /// When neither exists, or the file cannot be read.
     pub fn open(name: &str) -> Result<Self, Error> {
         if let Some(plan) = BUILT_IN.iter().find(|p| p.name == name) {
-            return Ok(Self {
-                origin: format!("built-in plan {name}"),
-                text: plan.text.to_owned(),
-                within: None,
-            });
+            return Ok(Self::new(format!("built-in plan {name}"), plan.text));
         }
         let text = std::fs::read_to_string(Path::new(name)).map_err(|e| {
             let names: Vec<&str> = BUILT_IN.iter().map(|p| p.name).collect();
@@ -453,11 +473,7 @@ impl Source {
                 format!("give a file, or a built-in plan: {}", names.join(", ")),
             )
         })?;
-        Ok(Self {
-            origin: name.to_owned(),
-            text,
-            within: None,
-        })
+        Ok(Self::new(name, text))
     }
 
     /// Applies `key.path=value` overrides and checks everything.
@@ -483,6 +499,16 @@ impl Source {
         })?;
         check::all(self, &plan)?;
         Ok(plan)
+    }
+
+    /// A plan from elsewhere than a file; `origin` stands for its name in messages, and files that
+    /// it names are looked for beside it.
+    pub fn new(origin: impl Into<String>, text: impl Into<String>) -> Self {
+        Self {
+            origin: origin.into(),
+            text: text.into(),
+            within: None,
+        }
     }
 
     /// Keys of a plan's only workload stand in the table of that workload where there are several.
@@ -520,17 +546,26 @@ impl Source {
         }
     }
 
-    /// A message about a key of the plan.
+    /// A message about a key of the plan. A key that a workload leaves to the plan is the plan's.
     pub(crate) fn at_key(&self, path: &str, why: &str, hint: &str) -> Error {
-        let path = &self.full_path(path);
-        let line = find_key(&self.text, path);
+        let full = self.full_path(path);
+        let (line, is_there) = find_key(&self.text, &full);
+        let (common, is_common) = find_key(&self.text, path);
+        let inherited = !is_there && is_common;
+        let (path, line) = if inherited {
+            (path, common)
+        } else {
+            (&*full, line)
+        };
         let place = line.map_or_else(|| self.origin.clone(), |l| format!("{}:{l}", self.origin));
         Error::config(format!("{place}: `{path}` {why}"), hint)
     }
 }
 
 pub(crate) mod check {
-    use super::{Error, Kind, Level, Plan, Source, Span, engines as known, places, study};
+    use super::{
+        Axis, Error, Kind, Level, Plan, ScalePlan, Source, Span, engines as known, places, study,
+    };
     use crate::unit;
 
     /// Checks a plan as written, through the plans that it comes to.
@@ -549,18 +584,37 @@ pub(crate) mod check {
             let hint = "use [workload] for one workload or [[workloads]] for several";
             return Err(source.at_key("workload", "stands beside workloads", hint));
         }
-        let scales = plan.kind == Kind::Scale;
-        if scales != plan.scale.is_some() {
-            let why = "goes with kind = \"scale\", and only with it";
-            return Err(source.at_key("scale", why, "add or remove the table [scale]"));
+        let wrong = match (plan.kind == Kind::Scale, &plan.scale) {
+            (true, None) => Some(("kind", "is \"scale\", but there is no table [scale]")),
+            (false, Some(_)) => Some(("scale", "goes with kind = \"scale\" only")),
+            _ => None,
+        };
+        if let Some((key, why)) = wrong {
+            return Err(source.at_key(key, why, "add or remove the table [scale]"));
         }
-        if plan
-            .scale
-            .as_ref()
-            .is_some_and(|s| s.values.contains(&0) || s.values.is_empty())
+        plan.scale.as_ref().map_or(Ok(()), |s| scale(source, s))
+    }
+
+    fn scale(source: &Source, scale: &ScalePlan) -> Result<(), Error> {
+        let refuse = |key, why, hint| Err(source.at_key(key, why, hint));
+        let values = &scale.values;
+        if values.is_empty() || values.contains(&0) {
+            return refuse(
+                "scale.values",
+                "is empty or holds 0",
+                "list sizes of 1 or more",
+            );
+        }
+        if values
+            .iter()
+            .enumerate()
+            .any(|(i, v)| values[..i].contains(v))
         {
-            let why = "is empty or holds 0";
-            return Err(source.at_key("scale.values", why, "list sizes of 1 or more"));
+            return refuse("scale.values", "holds a size twice", "list each size once");
+        }
+        if scale.axis == Axis::Committee && scale.committee.is_some() {
+            let why = "is fixed, but the committee is what grows";
+            return refuse("scale.committee", why, "leave it out, or set scale.axis");
         }
         Ok(())
     }
@@ -856,9 +910,13 @@ fn line_of(text: &str, offset: usize) -> usize {
     text[..offset.min(text.len())].matches('\n').count() + 1
 }
 
-/// The line of a key such as `engines.1.config.period_ms`, or of the nearest table above it.
-fn find_key(text: &str, path: &str) -> Option<usize> {
-    let document = toml::de::DeTable::parse(text).ok()?;
+/// The line of a key such as `engines.1.config.period_ms`, or of the nearest table above it; and
+/// whether the key itself is there.
+fn find_key(text: &str, path: &str) -> (Option<usize>, bool) {
+    let Ok(document) = toml::de::DeTable::parse(text) else {
+        return (None, false);
+    };
+    let mut found = true;
     let mut span = None;
     let mut table = Some(document.get_ref());
     let mut array: Option<&toml::de::DeArray<'_>> = None;
@@ -875,7 +933,10 @@ fn find_key(text: &str, path: &str) -> Option<usize> {
                 .map(|v| (v.span(), v)),
             (None, None) => None,
         };
-        let Some((at, value)) = value else { break };
+        let Some((at, value)) = value else {
+            found = false;
+            break;
+        };
         span = Some(at);
         (table, array) = match value.get_ref() {
             toml::de::DeValue::Table(t) => (Some(t), None),
@@ -883,5 +944,5 @@ fn find_key(text: &str, path: &str) -> Option<usize> {
             _ => (None, None),
         };
     }
-    span.map(|s| line_of(text, s.start))
+    (span.map(|s| line_of(text, s.start)), found)
 }

@@ -29,6 +29,11 @@ pub struct Curve {
     pub x_log: bool,
     /// Whether y is on a logarithmic scale.
     pub y_log: bool,
+    /// Whether x counts things, so that only whole numbers have ticks.
+    pub x_whole: bool,
+    /// Where y has ticks, both ends included; absent means everywhere. What is drawn beyond stands
+    /// for the end, in a lane of its own, so that lines that coincide can be told apart.
+    pub y_ticks: Option<(f64, f64)>,
     /// What was measured.
     pub series: Vec<Series>,
     /// What could at best be.
@@ -202,8 +207,7 @@ pub fn draw_panel(curves: &[Curve]) -> String {
         chart.draw(&mut canvas);
     }
     drop(canvas);
-    let titles: Vec<&str> = curves.iter().map(|curve| curve.title.as_str()).collect();
-    finish_svg(&body, width, height, &titles.join("; "))
+    finish_svg(&body, width, height, curves)
 }
 
 /// Aligns the plotted areas of one row of charts below `top`; returns the row's height.
@@ -223,22 +227,32 @@ fn arrange(row: &mut [Chart], top: f64) -> f64 {
     head + area + foot
 }
 
-/// Puts our own opening tag, with a viewport in pixels, in place of the backend's.
-fn finish_svg(body: &str, width: f64, height: f64, title: &str) -> String {
+/// Puts our own opening tag, with a viewport in pixels and a description, in place of the backend's.
+fn finish_svg(body: &str, width: f64, height: f64, curves: &[Curve]) -> String {
     let mut svg = String::new();
     // Writing to a string cannot fail.
     let _ = writeln!(
         svg,
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
-         viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">",
+         viewBox=\"0 0 {} {}\" role=\"img\">",
         width * UNITS,
         height * UNITS,
-        escape(title)
     );
+    let titles: Vec<&str> = curves.iter().map(|curve| curve.title.as_str()).collect();
+    let about: Vec<String> = curves.iter().map(description).collect();
+    let _ = writeln!(svg, "<title>{}</title>", escape(&titles.join("; ")));
+    let _ = writeln!(svg, "<desc>{}</desc>", escape(&about.join(" ")));
     let content = body.split_once('\n').map_or("", |(_, content)| content);
     // Full opacity is the default. A text cannot hold this attribute: its quotes are escaped.
     write_dashes(&mut svg, &content.replace(" opacity=\"1\"", ""));
     svg
+}
+
+/// What a figure shows, for those who do not see it.
+fn description(curve: &Curve) -> String {
+    let names: Vec<&str> = curve.series.iter().map(|s| s.label.as_str()).collect();
+    let (title, y, x) = (&curve.title, &curve.y_label, &curve.x_label);
+    format!("{title}: {y} against {x}; lines: {}.", names.join(", "))
 }
 
 /// Writes out the dashes that [`Canvas::line`] left in the last digit of each line's width.
@@ -312,8 +326,14 @@ impl<'a> Chart<'a> {
         let lines = || curve.bounds.iter().map(|bound| &bound.line);
         let verticals: Vec<f64> = lines().filter_map(vertical).collect();
         let horizontals: Vec<f64> = lines().filter_map(horizontal).collect();
-        let x_axis = Axis::new(curve.x_log, false, &xs, &verticals);
-        let y_axis = Axis::new(curve.y_log, true, &ys, &horizontals);
+        let mut x_axis = Axis::new(curve.x_log, false, &xs, &verticals);
+        let mut y_axis = Axis::new(curve.y_log, true, &ys, &horizontals);
+        if curve.x_whole {
+            x_axis.ticks = whole_ticks(x_axis.low, x_axis.high);
+        }
+        if let Some(ends) = curve.y_ticks {
+            y_axis.keep_ticks(ends);
+        }
         let note = notes(curve, &x_axis, &y_axis);
         let line = WIDTH - 2.0 * MARGIN;
         Self {
@@ -949,6 +969,14 @@ impl Axis {
         self.high += air;
     }
 
+    /// Drops the ticks outside of two values.
+    fn keep_ticks(&mut self, (low, high): (f64, f64)) {
+        // Ticks are sums of logarithms: an end may miss its tick by a rounding error.
+        const NEAR: f64 = 1e-9;
+        let kept = self.scale(low) - NEAR..=self.scale(high) + NEAR;
+        self.ticks.retain(|tick| kept.contains(&tick.at));
+    }
+
     /// How far along the axis a value in its scale lies, from 0 to 1.
     fn share(&self, at: f64) -> f64 {
         (at - self.low) / (self.high - self.low)
@@ -1028,6 +1056,22 @@ fn linear_ticks(low: f64, high: f64) -> Vec<Tick> {
         .map(|i| Tick {
             at: i as f64 * step,
             label: Some(decimal(i * digit, exponent)),
+        })
+        .collect()
+}
+
+/// Ticks of a linear axis of counts: every whole number, or every so many that about 16 are written.
+fn whole_ticks(low: f64, high: f64) -> Vec<Tick> {
+    let (first, last) = (low.ceil().max(0.0) as i64, high.floor() as i64);
+    let stride = [1, 2, 5, 10, 20, 50, 100, 200, 500]
+        .into_iter()
+        .find(|stride| (last - first) / stride <= 16)
+        .unwrap_or(1_000);
+    (first..=last)
+        .filter(|i| i % stride == 0)
+        .map(|i| Tick {
+            at: i as f64,
+            label: Some(decimal(i, 0)),
         })
         .collect()
 }
@@ -1385,6 +1429,7 @@ mod tests {
                 bound("region's peak", Line::Vertical(60.0)),
             ],
             note: "Bars: 95 %.".to_owned(),
+            ..Curve::default()
         }
     }
 
@@ -1618,6 +1663,33 @@ mod tests {
         );
         assert!(clip(&[(f64::NAN, 1.0), (5.0, 5.0)], &area).is_empty());
         assert!(clip(&[(-1.0, -1.0), (-1.0, 20.0)], &area).is_empty());
+    }
+
+    #[test]
+    fn counts_have_whole_ticks() {
+        let labels = |low, high| -> Vec<String> {
+            let ticks = whole_ticks(low, high);
+            ticks.into_iter().filter_map(|tick| tick.label).collect()
+        };
+        assert_eq!(labels(-0.2, 3.4), ["0", "1", "2", "3"]);
+        assert_eq!(labels(0.0, 12.0).len(), 13);
+        assert_eq!(labels(0.0, 100.0)[1], "10");
+    }
+
+    #[test]
+    fn ticks_stand_within_their_ends_only() {
+        let mut axis = Axis::new(true, true, &[1e-14, 100.0], &[]);
+        axis.keep_ticks((1e-12, 1.0));
+        let labels: Vec<&str> = axis.labels().map(|(_, label)| label).collect();
+        assert_eq!(labels, ["10⁻¹²", "10⁻⁹", "10⁻⁶", "0.001", "1"]);
+        assert!(axis.shows(1e-14) && axis.shows(100.0), "the lanes stay");
+    }
+
+    #[test]
+    fn a_picture_says_what_it_shows() {
+        let svg = draw(&goodput());
+        assert!(svg.contains("<title>Goodput</title>"));
+        assert!(svg.contains("lines: qbft, nakamoto, central.</desc>"));
     }
 
     #[test]

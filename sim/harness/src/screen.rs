@@ -1,16 +1,17 @@
 //! What is printed: the placement first, then the verdict and where the results lie.
 
-use crate::analysis::{self, Placement};
-use crate::level::{Level as ServiceLevel, LevelConfig, Statistic};
 use crate::output::Ran;
 use crate::plan::{Kind, Plan, Profile};
 use crate::run::{Cell, Outcome};
 use crate::study::{Part, Study};
-use crate::unit::{Done, EngineSheet, Tweak, UnitStatus};
-use crate::verdict::{self, Answer, Row};
+use crate::unit::Done;
+use crate::verdict::{self, Row};
+use crate::words::{
+    self, duration, finality, halting, headroom, is_share, margin, price, short, value,
+};
 use crate::workload::Workload;
-use crate::{knee, summary};
-use quorate_core::{Finality, Level, Standing};
+use crate::{analysis, knee, summary};
+use quorate_core::Level;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -40,7 +41,7 @@ fn placement(text: &mut String, study: &Study, part: &Part) {
         plan.network.nodes,
         plan.network.regions.join(", ")
     );
-    let mut rows = vec![words(&[
+    let mut rows = vec![cells(&[
         "engine",
         "family",
         "who votes",
@@ -118,7 +119,7 @@ fn overview(text: &mut String, study: &Study, ran: &[Ran<'_>]) {
             one.part.label,
             one.part.profile.name()
         );
-        let mut lines = vec![words(&[
+        let mut lines = vec![cells(&[
             "engine",
             "answer",
             "decided by",
@@ -150,16 +151,6 @@ fn overview(text: &mut String, study: &Study, ran: &[Ran<'_>]) {
     }
 }
 
-fn is_share(level: &LevelConfig) -> bool {
-    let parsed = ServiceLevel::parse(&level.expect).expect("the plan was checked");
-    parsed.statistic == Statistic::Rate
-}
-
-fn margin(row: &Row) -> String {
-    row.margin
-        .map_or_else(|| "-".to_owned(), |m| format!("{}×", short(m)))
-}
-
 /// Where each engine stops carrying what is offered.
 fn knees(text: &mut String, ran: &Ran<'_>) {
     for (e, engine) in ran.part.plan.engines.iter().enumerate() {
@@ -167,11 +158,7 @@ fn knees(text: &mut String, ran: &Ran<'_>) {
         let bound = analysis::ceiling(ran.part, e).map_or_else(String::new, |(what, tps)| {
             format!("; {what} allows at most {}", short(tps))
         });
-        let line = match (knee.carried_tps, knee.lost_tps) {
-            (Some(low), Some(high)) => format!("carries {low} and not {high}"),
-            (Some(low), None) => format!("carries all loads tried, up to {low}"),
-            _ => "carries none of the loads tried".to_owned(),
-        };
+        let line = words::knee(&knee);
         let _ = writeln!(text, "  {} {line} transactions/s{bound}", engine.label());
     }
     text.push('\n');
@@ -179,7 +166,7 @@ fn knees(text: &mut String, ran: &Ran<'_>) {
 
 /// The sizes of a scalability study.
 fn scale_table(text: &mut String, ran: &[Ran<'_>]) {
-    let mut rows = vec![words(&[
+    let mut rows = vec![cells(&[
         "nodes",
         "engine",
         "offered/s",
@@ -237,29 +224,8 @@ fn table(text: &mut String, rows: &[Vec<String>]) {
     text.push('\n');
 }
 
-fn words(cells: &[&str]) -> Vec<String> {
-    cells.iter().map(|&c| c.to_owned()).collect()
-}
-
-fn halting(place: &Placement) -> String {
-    let regions = match &place.halting_regions {
-        Some(names) if names.len() == 1 => format!(" or {}", names[0]),
-        Some(names) => format!(" or {} regions", names.len()),
-        None => String::new(),
-    };
-    let s = if place.halting_sites == 1 { "" } else { "s" };
-    format!("{} site{s}{regions}", place.halting_sites)
-}
-
-fn finality(place: &Placement, sheet: &EngineSheet) -> String {
-    match (&sheet.finality, place.depths) {
-        (Err(why), _) => format!("never: {why}"),
-        (_, Some((safe, fin))) => format!(
-            "{fin} blocks (safe: {safe}), if {}",
-            sheet.facts.final_holds_if
-        ),
-        _ => format!("on commit, if {}", sheet.facts.final_holds_if),
-    }
+fn cells(names: &[&str]) -> Vec<String> {
+    names.iter().map(|&c| c.to_owned()).collect()
 }
 
 fn verdict(text: &mut String, plan: &Plan, outcome: &Outcome, rows: &[Row]) {
@@ -271,7 +237,7 @@ fn verdict(text: &mut String, plan: &Plan, outcome: &Outcome, rows: &[Row]) {
         plan.replications,
         100.0 * plan.confidence
     );
-    let mut lines = vec![words(&[
+    let mut lines = vec![cells(&[
         "engine",
         "service level",
         "standing",
@@ -299,77 +265,10 @@ fn verdict(text: &mut String, plan: &Plan, outcome: &Outcome, rows: &[Row]) {
     recommendation(text, plan, outcome, rows);
 }
 
-fn value(row: &Row, share: bool) -> String {
-    let format = |x: f64| {
-        if share {
-            format!("{:.1} %", 100.0 * x)
-        } else {
-            duration(x)
-        }
-    };
-    match (row.value.mean, row.value.low, row.value.high) {
-        (Some(mean), Some(low), Some(high)) => {
-            format!(
-                "{} ({} to {})",
-                format(mean),
-                format(low.max(0.0)),
-                format(high)
-            )
-        }
-        (Some(mean), ..) => format(mean),
-        _ => "-".to_owned(),
-    }
-}
-
-/// Milliseconds in the unit that reads best.
-fn duration(ms: f64) -> String {
-    if ms < 1e3 {
-        format!("{} ms", short(ms))
-    } else if ms < 120e3 {
-        format!("{} s", short(ms / 1e3))
-    } else {
-        format!("{} min", short(ms / 60e3))
-    }
-}
-
-/// Three significant digits or so.
-fn short(x: f64) -> String {
-    match x.abs() {
-        a if a >= 100.0 => format!("{x:.0}"),
-        a if a >= 10.0 => format!("{x:.1}"),
-        a if a >= 1.0 => format!("{x:.2}"),
-        _ => format!("{x:.3}"),
-    }
-}
-
 /// One sentence for the architect.
 fn recommendation(text: &mut String, plan: &Plan, outcome: &Outcome, rows: &[Row]) {
-    let of = |engine: usize| rows.iter().filter(move |r| r.engine == engine);
-    let holds = |engine: usize| of(engine).all(|r| r.answer == Answer::Holds);
-    let is_ledger = |e: usize| outcome.sheets[e].facts.family != quorate_core::Family::Baseline;
-    let deployable = |e: usize| outcome.sheets[e].facts.standing == Standing::Deployable;
-    let engines = 0..plan.engines.len();
-    let good: Vec<&str> = engines
-        .clone()
-        .filter(|&e| holds(e) && is_ledger(e) && deployable(e))
-        .map(|e| plan.engines[e].label())
-        .collect();
-    let sentence = match good.as_slice() {
-        [] => "No ledger in this comparison is shown to meet every level".to_owned(),
-        [one] => format!("Of the ledgers, only {one} meets every level"),
-        many => format!("{} meet every level", many.join(" and ")),
-    };
-    let assumed = plan
-        .levels
-        .iter()
-        .all(|l| l.standing == crate::level::Standing::Assumption);
-    let caveat = if assumed {
-        "; every level here is an assumption, not a law"
-    } else {
-        ""
-    };
-    let _ = writeln!(text, "{sentence}{caveat}.");
-    for engine in engines {
+    let _ = writeln!(text, "{}", words::recommendation(plan, outcome, rows));
+    for engine in 0..plan.engines.len() {
         if let Some(line) = headroom(plan, outcome, engine) {
             let _ = writeln!(text, "  {line}");
         }
@@ -380,82 +279,9 @@ fn recommendation(text: &mut String, plan: &Plan, outcome: &Outcome, rows: &[Row
     text.push('\n');
 }
 
-/// How far the load is from what an engine can carry.
-fn headroom(plan: &Plan, outcome: &Outcome, engine: usize) -> Option<String> {
-    let decisive = plan.load.decide_at_tps?;
-    let planned = outcome
-        .cells
-        .iter()
-        .filter(|c| c.engine == engine && c.tweak == Tweak::None);
-    let carried = planned.filter(|c| summary::status(c) == UnitStatus::Ok);
-    let most = carried.filter_map(|c| c.offered_tps).fold(0.0, f64::max);
-    let label = plan.engines[engine].label();
-    let tried = plan.load.offered_tps.iter().copied().fold(0.0, f64::max);
-    Some(if most >= tried {
-        format!(
-            "{label} carries every load tried: headroom at least {}× at {decisive} writes/s",
-            short(tried / decisive)
-        )
-    } else if most >= decisive {
-        format!(
-            "{label} is steady up to {most} writes/s, not at the next load tried: headroom {}×",
-            short(most / decisive)
-        )
-    } else {
-        format!("{label} is not steady at {decisive} writes/s")
-    })
-}
-
-/// Corrupt organisations that finality is held against: a committee's bound, or the adversary that
-/// a depth was computed for.
-fn bears(plan: &Plan, sheet: &EngineSheet) -> u32 {
-    match sheet.finality {
-        Ok(Finality::Depth { .. }) => {
-            (sheet.adversary.share * f64::from(plan.network.nodes)).round() as u32
-        }
-        _ => sheet.promises.byzantine,
-    }
-}
-
-/// What a ledger costs over the baseline, and what it buys.
-fn price(plan: &Plan, outcome: &Outcome) -> Option<String> {
-    let engines = 0..plan.engines.len();
-    let baseline = engines
-        .clone()
-        .find(|&e| outcome.sheets[e].facts.family == quorate_core::Family::Baseline)?;
-    let mean = |engine: usize| {
-        let cell = outcome.cell(engine, plan.load.decide_at_tps, Tweak::None)?;
-        let samples = summary::samples(cell, |u| {
-            let h = summary::latency(u, None, Level::Final);
-            (!h.is_empty()).then(|| summary::mean_ms(h))
-        });
-        summary::interval(&samples, plan.confidence).mean
-    };
-    let base = mean(baseline)?;
-    let costs: Vec<String> = engines
-        .filter(|&e| e != baseline)
-        .filter_map(|e| {
-            let label = plan.engines[e].label();
-            let (fin, liars) = (mean(e)?, bears(plan, &outcome.sheets[e]));
-            Some(format!(
-                "{label} waits {} longer and bears {liars} lying organisations",
-                duration(fin - base)
-            ))
-        })
-        .collect();
-    let label = plan.engines[baseline].label();
-    (!costs.is_empty()).then(|| {
-        format!(
-            "against {label} (no ledger, trusts one operator, final in {}): {}",
-            duration(base),
-            costs.join("; ")
-        )
-    })
-}
-
 fn load_table(text: &mut String, plan: &Plan, outcome: &Outcome) {
     let _ = writeln!(text, "load sweep (mean over replications)");
-    let mut rows = vec![words(&[
+    let mut rows = vec![cells(&[
         "engine",
         "offered/s",
         "status",
@@ -465,7 +291,7 @@ fn load_table(text: &mut String, plan: &Plan, outcome: &Outcome) {
         "final p99",
         "block fill",
     ])];
-    for cell in outcome.cells.iter().filter(|c| c.tweak == Tweak::None) {
+    for cell in (0..plan.engines.len()).flat_map(|e| outcome.sweep(e)) {
         let of = |f: &dyn Fn(&Done) -> Option<f64>| {
             summary::interval(&summary::samples(cell, f), plan.confidence).mean
         };
@@ -510,7 +336,7 @@ fn replay(text: &mut String, plan: &Plan, workload: &Workload, outcome: &Outcome
         "median latency by class (mean over {} replications)",
         plan.replications
     );
-    let mut rows = vec![words(&[
+    let mut rows = vec![cells(&[
         "engine",
         "class",
         "submitted",

@@ -19,6 +19,8 @@ pub struct Part {
     pub workload: Workload,
     /// What each engine is under it.
     pub sheets: Vec<EngineSheet>,
+    /// See [`crate::risk::reversal`].
+    pub(crate) risks: std::sync::OnceLock<Vec<crate::risk::Risk>>,
 }
 
 /// A plan as written, and what it comes to.
@@ -46,6 +48,7 @@ impl Study {
                 sheets: sheets.collect(),
                 workload,
                 plan: one.plan,
+                risks: std::sync::OnceLock::new(),
             });
         }
         Ok(Self { plan, parts })
@@ -76,15 +79,10 @@ pub(crate) fn expand(source: &Source, plan: &Plan) -> Result<Vec<One>, Error> {
             for size in sizes(plan) {
                 let mut plan = with.clone();
                 plan.profiles = vec![profile];
-                for engine in &mut plan.engines {
-                    let matched = std::mem::take(&mut engine.matched);
-                    if profile == Profile::Matched {
-                        engine.config.extend(matched);
-                    }
-                }
                 if let Some(size) = size {
                     resize(source, &mut plan, size)?;
                 }
+                match_engines(source, &mut plan, profile)?;
                 check::one(&source.within(prefix.as_deref()), &plan)?;
                 let label = plan.workload_label();
                 list.push(One {
@@ -96,15 +94,43 @@ pub(crate) fn expand(source: &Source, plan: &Plan) -> Result<Vec<One>, Error> {
             }
         }
     }
+    if list.len() > 1 {
+        // The smaller form is that of the whole.
+        for one in &mut list {
+            one.plan.quick.clear();
+        }
+    }
     Ok(list)
+}
+
+/// Puts the keys of `matched` on top in the profile of that name, and says so where they are wrong.
+fn match_engines(source: &Source, plan: &mut Plan, profile: Profile) -> Result<(), Error> {
+    for i in 0..plan.engines.len() {
+        let matched = std::mem::take(&mut plan.engines[i].matched);
+        let exists = engines::find(&plan.engines[i].name).is_some();
+        if profile != Profile::Matched || !exists {
+            continue;
+        }
+        // Alike in interval, they need no spans of their own.
+        plan.engines[i].duration_s = None;
+        let sound = unit::check_engine(plan, i).is_ok();
+        plan.engines[i].config.extend(matched);
+        if let (true, Err(invalid)) = (sound, unit::check_engine(plan, i)) {
+            let path = format!("engines.{i}.matched.{}", invalid.key);
+            let path = path.trim_end_matches('.');
+            return Err(source.at_key(path, &invalid.why, &invalid.hint));
+        }
+    }
+    Ok(())
 }
 
 /// The plan with each of its workloads, and the path of that workload in the text.
 fn workloads(source: &Source, plan: &Plan) -> Result<Vec<(Option<String>, Plan)>, Error> {
     if plan.workloads.is_empty() {
+        label(source, "workload", plan, &[])?;
         return Ok(vec![(None, plan.clone())]);
     }
-    let mut list = Vec::new();
+    let mut list: Vec<(Option<String>, Plan)> = Vec::new();
     for (i, table) in plan.workloads.iter().enumerate() {
         let mut table = table.clone();
         let path = format!("workloads.{i}");
@@ -118,17 +144,41 @@ fn workloads(source: &Source, plan: &Plan) -> Result<Vec<(Option<String>, Plan)>
         let mut one = plan.clone();
         one.workloads = Vec::new();
         if let Some(load) = table.remove("load") {
+            let load = toml::Table::deserialize(load).map_err(|e| wrong("load", &e))?;
             let mut merged = toml::Table::try_from(&plan.load).expect("a load is a table");
-            merged.extend(load.as_table().cloned().unwrap_or_default());
+            merged.extend(load);
             one.load = LoadPlan::deserialize(merged).map_err(|e| wrong("load", &e))?;
         }
         if let Some(levels) = table.remove("levels") {
             one.levels = Vec::deserialize(levels).map_err(|e| wrong("levels", &e))?;
         }
         one.workload = table;
+        label(source, &path, &one, &list)?;
         list.push((Some(path), one));
     }
     Ok(list)
+}
+
+/// A label names rows and files: it is plain, and stands once.
+fn label(
+    source: &Source,
+    path: &str,
+    one: &Plan,
+    earlier: &[(Option<String>, Plan)],
+) -> Result<(), Error> {
+    let label = one.workload_label();
+    let refuse = |why: &str, hint: &str| {
+        let key = format!("{path}.label");
+        Err(source.at_key(&key, &format!("is {label:?}{why}"), hint))
+    };
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if !label.chars().all(plain) || one.workload.get("label").is_some_and(|l| !l.is_str()) {
+        return refuse("", "it names files: use letters, digits, - and _");
+    }
+    if !label.is_empty() && earlier.iter().any(|(_, e)| e.workload_label() == label) {
+        return refuse(", as that of another workload", "give each its own label");
+    }
+    Ok(())
 }
 
 fn sizes(plan: &Plan) -> Vec<Option<u32>> {
@@ -143,9 +193,10 @@ const COMMITTEE_KEYS: [&str; 4] = ["validators", "miners", "pools", "orderers"];
 
 /// Fills in one size of a scalability study.
 fn resize(source: &Source, plan: &mut Plan, size: u32) -> Result<(), Error> {
-    let scale = plan.scale.take().expect("sizes come from it");
-    let fixed = scale.committee.unwrap_or(plan.network.nodes);
-    plan.network.nodes = size;
+    let scale = plan.scale.as_mut().expect("sizes come from it");
+    // What is left is a plan of that size alone, to be run by itself.
+    scale.values = vec![size];
+    let nodes = std::mem::replace(&mut plan.network.nodes, size);
     if scale.axis == Axis::Sites {
         plan.workload
             .insert("sites".to_owned(), i64::from(size).into());
@@ -153,6 +204,7 @@ fn resize(source: &Source, plan: &mut Plan, size: u32) -> Result<(), Error> {
     if scale.axis == Axis::Committee {
         return Ok(());
     }
+    let fixed = *scale.committee.get_or_insert(nodes);
     if fixed > size {
         return Err(source.at_key(
             "scale.values",
@@ -162,7 +214,7 @@ fn resize(source: &Source, plan: &mut Plan, size: u32) -> Result<(), Error> {
     }
     for engine in &mut plan.engines {
         let defaults = engines::find(&engine.name)
-            .map(|e| e.defaults())
+            .map(engines::AnyEngine::defaults)
             .unwrap_or_default();
         let keys = COMMITTEE_KEYS.iter().filter(|k| defaults.contains_key(**k));
         for key in keys {

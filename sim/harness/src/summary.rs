@@ -56,17 +56,28 @@ pub fn window_s(done: &Done) -> f64 {
     done.report.horizon.as_s() * (slices - done.cut_slices as f64) / slices
 }
 
-/// Valid final transactions per second: of those submitted in the window where the unit was
-/// steady, else of those that became final in the second half.
+/// Valid final transactions per second of those submitted in the window where the unit was steady.
+/// Else what got into blocks, as far as it is valid: a run that is given up ends before depth makes
+/// anything final.
 pub fn goodput_tps(done: &Done) -> f64 {
     let probe = &done.report.probe;
     if done.status == UnitStatus::Ok || done.status == UnitStatus::NotSteady {
         let valid: u64 = probe.classes.iter().map(|c| c.valid).sum();
         return valid as f64 / window_s(done);
     }
-    let half = probe.finished.len() / 2;
-    let finished: u64 = probe.finished[half..].iter().sum();
-    finished as f64 / (done.report.horizon.as_s() / 2.0)
+    let settled: u64 = probe.classes.iter().map(settled).sum();
+    let valid: u64 = probe.classes.iter().map(|c| c.valid).sum();
+    let share = if settled > 0 {
+        valid as f64 / settled as f64
+    } else {
+        1.0
+    };
+    included_tps(done) * share
+}
+
+/// Transactions of the measured span that their site's node saw in a block, per second of it.
+pub fn included_tps(done: &Done) -> f64 {
+    done.all[Level::Included as usize].len() as f64 / window_s(done)
 }
 
 /// Goodput over the offered load that the ledger's rules would accept.
@@ -80,6 +91,19 @@ pub fn goodput_share(done: &Done) -> f64 {
     }
     let offered = submitted as f64 / window_s(done);
     goodput_tps(done) / (offered * valid as f64 / settled as f64)
+}
+
+/// Share of a class's final transactions that the ledger accepted; `None` without any.
+pub fn accepted_share(done: &Done, class: usize) -> Option<f64> {
+    let class = &done.report.probe.classes[class];
+    let settled = settled(class);
+    (settled > 0).then(|| class.valid as f64 / settled as f64)
+}
+
+/// Share of a class's transactions with a deadline that reached a level by then; `None` without any.
+pub fn on_time_share(done: &Done, class: usize, level: Level) -> Option<f64> {
+    let class = &done.report.probe.classes[class];
+    (class.due > 0).then(|| class.on_time[level as usize] as f64 / class.due as f64)
 }
 
 /// One sample a replication; units without one (nothing was measured) are left out.
@@ -99,9 +123,6 @@ pub fn level_value(
     classes: &[&str],
 ) -> Option<f64> {
     let class = classes.iter().position(|c| *c == level.class);
-    if level.metric == Metric::Goodput {
-        return Some(goodput_share(done));
-    }
     let histogram = match level.metric {
         Metric::Included => latency(done, class, Level::Included),
         Metric::Safe => latency(done, class, Level::Safe),
@@ -110,7 +131,10 @@ pub fn level_value(
             let view = read_level(plan) as usize;
             &done.report.probe.exposure[class?].longest[view]
         }
-        Metric::Goodput => return None,
+        Metric::Served => &done.report.probe.served[class?],
+        Metric::Goodput => return Some(goodput_share(done)),
+        Metric::Accepted => return accepted_share(done, class?),
+        Metric::OnTime => return on_time_share(done, class?, Level::Final),
     };
     if histogram.is_empty() {
         return None;
@@ -140,7 +164,12 @@ pub fn supports(cell: &Cell, count: u64, p: f64) -> bool {
         .iter()
         .map(|u| u.report.chain.built - u.report.chain.empty)
         .sum();
-    (count.min(blocks)) as f64 * (1.0 - p / 100.0) >= BEYOND
+    is_enough(count.min(blocks), p)
+}
+
+/// Whether so many independent samples support a percentile.
+pub fn is_enough(samples: u64, p: f64) -> bool {
+    samples as f64 * (1.0 - p / 100.0) >= BEYOND
 }
 
 /// The interval of a sample.

@@ -1,12 +1,13 @@
 //! One unit: a cell's replication, from plan to the kernel's report.
 
-use crate::plan::{Plan, ReadLevel, VoteChecks as PlanVoteChecks};
+use crate::engines::AnyEngine;
+use crate::plan::{EnginePlan, Plan, ReadLevel, VoteChecks as PlanVoteChecks};
 use crate::workload::Workload;
 use crate::{places, stats};
 use quorate_core::finality::Level;
 use quorate_core::{
-    Adversary, Costs, Engine, Facts, Fault, FaultKind, Finality, Invalid, NodeId, Promises, Seed,
-    Span, Time, byzantine_bound,
+    Adversary, Costs, Engine, Execution, Facts, Fault, FaultKind, Finality, Invalid, NodeId,
+    Promises, Seed, Span, Time, byzantine_bound,
 };
 use quorate_kernel::probe::LatencyHistogram;
 use quorate_kernel::{
@@ -100,8 +101,12 @@ pub struct EngineSheet {
     pub resolved: toml::Table,
     /// Members of the committee.
     pub committee: Vec<NodeId>,
-    /// Copies of each block that its builder sends, see [`Engine::copies`].
+    /// Copies of a block that leave one uplink in turn, see [`Engine::copies`].
     pub copies: u32,
+    /// How blocks are executed.
+    pub execution: Execution,
+    /// The shortest mean time between full blocks, see [`Engine::least_interval`].
+    pub least_interval: Option<Span>,
 }
 
 /// Checks an engine's configuration against the plan.
@@ -113,8 +118,8 @@ pub fn check<E: Engine>(plan: &Plan, config: &E::Config) -> Result<(), Invalid> 
     E::validate(config, n)?;
     let corrupt = plan.adversary.corrupt.unwrap_or(0);
     let promises = E::promises(config, n);
-    let appointed = E::FACTS.family == quorate_core::Family::Authority;
-    if appointed && corrupt > promises.byzantine {
+    let votes = E::FACTS.agreement == quorate_core::Agreement::CommitteeVote;
+    if votes && corrupt > promises.byzantine {
         return Err(Invalid {
             key: "validators",
             why: format!(
@@ -148,27 +153,31 @@ pub fn sheet(plan: &Plan, engine: usize) -> EngineSheet {
 /// The same for a known type.
 pub fn sheet_of<E: Engine>(plan: &Plan, config: &E::Config) -> EngineSheet {
     let n = plan.network.nodes;
-    let adversary = adversary(plan);
+    let committee: Vec<NodeId> = E::committee(config, n).members().collect();
+    let adversary = adversary(plan, committee.len() as u32);
     EngineSheet {
         facts: E::FACTS,
         promises: E::promises(config, n),
         finality: E::finality(config, &adversary),
         adversary,
         resolved: toml::Table::try_from(config).expect("a configuration is a table"),
-        committee: E::committee(config, n).members().collect(),
+        committee,
         copies: E::copies(config, n),
+        execution: E::execution(config),
+        least_interval: E::least_interval(config, n),
     }
 }
 
-/// The plan's adversary. Its delay is the mean over pairs of nodes of latency with jitter: what
-/// a block needs at least. The delay that the run then measures stands beside it in the results.
-fn adversary(plan: &Plan) -> Adversary {
-    let n = plan.network.nodes;
-    let corrupt = plan.adversary.corrupt.unwrap_or_else(|| byzantine_bound(n));
+/// The plan's adversary against a committee of so many: nodes that only follow have no share. Its
+/// delay is the mean over pairs of nodes of latency with jitter: what a block needs at least. The
+/// delay that the run then measures stands beside it in the results.
+fn adversary(plan: &Plan, members: u32) -> Adversary {
+    let all = byzantine_bound(members);
+    let corrupt = plan.adversary.corrupt.unwrap_or(all).min(members);
     let network = network(plan, Tweak::None);
     let mean = network.mean_latency();
     Adversary {
-        share: f64::from(corrupt) / f64::from(n),
+        share: f64::from(corrupt) / f64::from(members),
         risk: plan.adversary.final_risk,
         safe_risk: plan.adversary.safe_risk,
         delay: mean.scale(1_000 + u64::from(network.jitter_permille), 1_000),
@@ -245,19 +254,19 @@ fn faults(plan: &Plan, tweak: Tweak) -> Vec<Fault> {
     faults
 }
 
-/// The engine's table with a counterfactual applied. What the plan leaves out stays out, so that
-/// keys which follow from others follow the changed ones.
-fn tweaked(planned: &toml::Table, resolved: &toml::Table, tweak: Tweak) -> toml::Table {
-    let mut table = planned.clone();
+/// The engine's table with a counterfactual applied. Keys that follow from others follow the
+/// changed ones.
+fn tweaked(entry: &EnginePlan, resolved: &toml::Table, tweak: Tweak) -> toml::Table {
     let (keys, factor): (&[&str], f64) = match tweak {
-        Tweak::Interval => {
-            // Half of a whole second is none; the engine's default follows the period.
-            table.remove("whole_second_timestamps");
-            (&INTERVAL_KEYS, 0.5)
-        }
+        Tweak::Interval => (&INTERVAL_KEYS, 0.5),
         Tweak::BlockSpace => (&SPACE_KEYS, 2.0),
-        _ => return table,
+        _ => return entry.config.clone(),
     };
+    let mut table = shortest(entry.engine(), resolved);
+    if tweak == Tweak::Interval {
+        // Half of a whole second is none; the engine's default follows the period.
+        table.remove("whole_second_timestamps");
+    }
     for &key in keys {
         let changed = match resolved.get(key) {
             Some(toml::Value::Integer(i)) => toml::Value::Integer((*i as f64 * factor) as i64),
@@ -265,6 +274,20 @@ fn tweaked(planned: &toml::Table, resolved: &toml::Table, tweak: Tweak) -> toml:
             _ => continue,
         };
         table.insert(key.to_owned(), changed);
+    }
+    table
+}
+
+/// The settings without those that follow from the others: the same whether a plan leaves them out
+/// or spells them out.
+fn shortest(engine: &dyn AnyEngine, resolved: &toml::Table) -> toml::Table {
+    let mut table = resolved.clone();
+    for key in resolved.keys() {
+        let mut without = table.clone();
+        without.remove(key);
+        if engine.resolved(&without) == *resolved {
+            table = without;
+        }
     }
     table
 }
@@ -342,6 +365,7 @@ impl UnitStatus {
 }
 
 /// A finished unit.
+#[derive(Clone)]
 pub struct Done {
     /// Which.
     pub key: Key,
@@ -366,7 +390,7 @@ pub fn run(plan: &Plan, workload: &Workload, sheet: &EngineSheet, key: Key) -> D
     let setup = setup(plan, key, finality, workload.sites(), horizon, seed);
     let (load, ledger) = workload.open(key.offered_tps, seed);
     let entry = &plan.engines[key.engine];
-    let table = tweaked(&entry.config, &sheet.resolved, key.tweak);
+    let table = tweaked(entry, &sheet.resolved, key.tweak);
     let mut report = entry.engine().run(&table, setup, load, ledger.as_ref());
     let (status, cut_slices) = settle(&mut report, key, plan.confidence);
     let all = Level::ALL.map(|level| merged(&report, level));
@@ -380,10 +404,9 @@ pub fn run(plan: &Plan, workload: &Workload, sheet: &EngineSheet, key: Key) -> D
 }
 
 fn merged(report: &Report, level: Level) -> LatencyHistogram {
-    let mut all = LatencyHistogram::new(3).expect("three digits are supported");
+    let mut all = LatencyHistogram::default();
     for class in &report.probe.classes {
-        all.add(&class.latency[level as usize])
-            .expect("it grows as needed");
+        all.add(&class.latency[level as usize]);
     }
     all
 }

@@ -150,7 +150,11 @@ impl Judge<'_> {
                 v / level.bound
             }
         });
-        let status = summary::status(cell);
+        // A local read waits for no consensus: it is answered whatever piles up.
+        let status = match level.metric {
+            Metric::Served => UnitStatus::Ok,
+            _ => summary::status(cell),
+        };
         match status {
             UnitStatus::Saturated => {
                 return (Answer::Fails, value, margin, self.saturation());
@@ -205,22 +209,26 @@ impl Judge<'_> {
         (level.metric == Metric::Exposure && open > 0).then_some(open)
     }
 
-    /// Why more arrives than can be committed: what raises the goodput most.
+    /// Why more arrives than can be committed: what raises the throughput most, counted where
+    /// transactions enter blocks, because a run that is given up may end before any is final.
     fn saturation(&self) -> String {
-        let goodput = |tweak| {
+        let included = |tweak| {
             let cell = self.cell(tweak)?;
-            let samples = summary::samples(cell, |u| Some(summary::goodput_tps(u)));
+            let samples = summary::samples(cell, |u| Some(summary::included_tps(u)));
             (!samples.is_empty()).then_some(samples)
         };
-        let Some(base) = goodput(Tweak::None) else {
+        let Some(base) = included(Tweak::None) else {
             return "saturated".to_owned();
         };
         let moves = Tweak::LIMITS
             .into_iter()
-            .filter_map(|tweak| Some((change(&base, &goodput(tweak)?)?, tweak.name())));
+            .filter_map(|tweak| Some((change(&base, &included(tweak)?)?, tweak.name())));
         match moves.max_by(|a, b| a.0.total_cmp(&b.0)) {
             Some((change, what)) if change > VISIBLE => {
-                format!("saturated; better {what}: {:+.0} % goodput", 100.0 * change)
+                format!(
+                    "saturated; better {what}: {:+.0} % throughput",
+                    100.0 * change
+                )
             }
             _ => "saturated: more arrives than it can commit".to_owned(),
         }
@@ -262,6 +270,10 @@ impl Judge<'_> {
             return true;
         };
         let class = self.classes.iter().position(|c| *c == level.class);
+        if let (Metric::Served, Some(class)) = (level.metric, class) {
+            let reads = |u: &crate::unit::Done| u.report.probe.served[class].len();
+            return summary::is_enough(cell.units.iter().map(reads).sum(), p);
+        }
         let count = |u: &crate::unit::Done| {
             let classes = &u.report.probe.classes;
             class.map_or_else(
@@ -351,11 +363,9 @@ const ENOUGH: usize = 10;
 // assumption: below what an architect would act on.
 const VISIBLE: f64 = 0.02;
 
-/// Relative change of the mean; `None` unless both are there and pair up.
+/// Relative change of the mean over the replications that both have; `None` unless they pair up.
 fn change(base: &[f64], other: &[f64]) -> Option<f64> {
-    if base.is_empty() || base.len() != other.len() {
-        return None;
-    }
+    let base = base.get(..other.len()).filter(|b| !b.is_empty())?;
     let mean = |x: &[f64]| x.iter().sum::<f64>() / x.len() as f64;
     let base = mean(base);
     (base > 0.0).then(|| mean(other) / base - 1.0)

@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::level::{Level as ServiceLevel, Metric};
 use crate::plan::{Plan, Source};
 use crate::unit::Key;
-use quorate_core::{Class, Kind, Ledger, Load, Seed, Span, Time};
+use quorate_core::{Class, ClassId, Kind, Ledger, Load, Seed, Span, Time};
 use quorate_workloads::{self as workloads, Rate, Setup, WorkloadKind};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -28,6 +28,7 @@ impl Workload {
     /// An unknown workload, key or preset, a value out of range, or an unusable file.
     pub fn open_plan(source: &Source, plan: &Plan) -> Result<Self, Error> {
         let mut table = plan.workload.clone();
+        table.remove("label");
         let name = table
             .remove("name")
             .and_then(|n| n.as_str().map(str::to_owned));
@@ -77,7 +78,7 @@ impl Workload {
             .map_err(|e| refused(source, &e))?;
         let classes = built.load.classes();
         workload.classes = classes.iter().map(|c| c.name).collect();
-        check_levels(source, plan, classes)?;
+        check_levels(source, plan, classes, built.load.deadlines())?;
         workload.sites = built.load.sites();
         workload.imported = built.import.map(|import| {
             let skipped = import
@@ -193,13 +194,26 @@ impl Workload {
 }
 
 /// Service levels name classes that the workload has, and exposure only where it is measured.
-fn check_levels(source: &Source, plan: &Plan, classes: &[Class]) -> Result<(), Error> {
+fn check_levels(
+    source: &Source,
+    plan: &Plan,
+    classes: &[Class],
+    deadlines: &[ClassId],
+) -> Result<(), Error> {
     let watched = |c: &&Class| c.kind == Kind::WatchedWrite;
+    let read = |c: &&Class| c.kind == Kind::Read;
     for (i, config) in plan.levels.iter().enumerate() {
         let level = ServiceLevel::parse(&config.expect).expect("the plan was checked");
         let fits: Vec<&str> = match level.metric {
             Metric::Goodput => vec!["all"],
             Metric::Exposure => classes.iter().filter(watched).map(|c| c.name).collect(),
+            Metric::Served => classes.iter().filter(read).map(|c| c.name).collect(),
+            Metric::OnTime => deadlines.iter().map(|c| classes[c.index()].name).collect(),
+            Metric::Accepted => classes
+                .iter()
+                .filter(|c| !read(c))
+                .map(|c| c.name)
+                .collect(),
             Metric::Included | Metric::Safe | Metric::Final => {
                 let written = classes
                     .iter()

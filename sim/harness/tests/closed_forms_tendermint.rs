@@ -277,7 +277,6 @@ fn commits_have_the_signatures_that_are_known() {
 /// The wait ends with the last precommit, which arrives with the others; with one validator down it
 /// does not end early.
 #[test]
-#[ignore = "the kernel forgets the votes of a height with the last commit, before it says that all precommits are there"]
 fn the_commit_timeout_may_end_with_the_last_precommit() {
     let config = Config {
         skip_timeout_commit: true,

@@ -1,0 +1,438 @@
+//! What the answer rests on: service levels, curves and domain metrics of each profile and workload.
+
+use super::answer::answer;
+use super::html::{Table, class, element, measured, tag, text};
+use super::{figure, part_name};
+use crate::output::Ran;
+use crate::plan::{EnginePlan, Kind as PlanKind};
+use crate::run::Cell;
+use crate::stats::Interval;
+use crate::study::{Part, Study};
+use crate::unit::{Done, Tweak, UnitStatus};
+use crate::words::{self, duration, percent, short};
+use crate::{analysis, figures, knee, summary};
+use quorate_core::{Class, Kind, Level, Seed};
+use quorate_kernel::probe::LatencyHistogram;
+
+/// All parts of a study.
+pub(super) fn section(study: &Study, ran: &[Ran<'_>]) -> String {
+    let body: String = if study.plan.kind == PlanKind::Scale {
+        let groups = figures::scale_groups(ran);
+        groups.iter().map(|group| scale(study, group)).collect()
+    } else {
+        ran.iter().map(|one| part(study, one)).collect()
+    };
+    let title = tag("h2", "What it rests on");
+    element("section", &[("id", "detail")], &(title + &body))
+}
+
+/// What is shown of one part, marked so that the script can show it alone.
+fn part(study: &Study, ran: &Ran<'_>) -> String {
+    let mut body = tag("h3", &part_name(study, ran.part));
+    match study.plan.kind {
+        PlanKind::Compare => {
+            body += &levels(ran.part);
+            body += &verdicts(ran);
+            body += &curves(ran);
+            body += &sweep(ran);
+            body += &domain(ran);
+        }
+        PlanKind::Curve => {
+            body += &curves(ran);
+            body += &knees(ran);
+            body += &sweep(ran);
+            body += &domain(ran);
+        }
+        PlanKind::Scale => {}
+        PlanKind::Replay => {
+            body += &imported(ran.part);
+            body += &classes(ran);
+            body += &domain(ran);
+        }
+    }
+    marked(ran.part, &body)
+}
+
+fn marked(part: &Part, body: &str) -> String {
+    let marks = [
+        ("class", "part"),
+        ("data-profile", part.profile.name()),
+        ("data-workload", part.label.as_str()),
+    ];
+    element("section", &marks, body)
+}
+
+fn curves(ran: &Ran<'_>) -> String {
+    let figures: String = figures::load_curves(ran).iter().map(figure).collect();
+    class("div", "figures", &figures)
+}
+
+/// The service levels with what they rest on.
+fn levels(part: &Part) -> String {
+    let head = ["service level", "standing", "source"];
+    let mut table = Table::new("Service levels and what they rest on", &head);
+    for level in &part.plan.levels {
+        table.rows.push(vec![
+            tag("code", &level.expect),
+            text(&level.standing.to_string()),
+            text(&level.source),
+        ]);
+    }
+    table.markup()
+}
+
+/// Every engine against every level.
+fn verdicts(ran: &Ran<'_>) -> String {
+    let plan = &ran.part.plan;
+    let at = plan.load.decide_at_tps.unwrap_or(0.0);
+    let head = [
+        "engine",
+        "service level",
+        "standing",
+        "sites",
+        "answer",
+        "value (interval)",
+        "margin",
+        "because",
+    ];
+    let mut table = Table::new(format!("Answers at {at} writes/s"), &head);
+    for row in ran.rows {
+        let level = &plan.levels[row.level];
+        table.rows.push(vec![
+            text(plan.engines[row.engine].label()),
+            tag("code", &level.expect),
+            text(&level.standing.to_string()),
+            text(if row.site_down { "one down" } else { "all up" }),
+            answer(row.answer),
+            measured(&words::value(row, words::is_share(level))),
+            text(&words::margin(row)),
+            text(&row.reason),
+        ]);
+    }
+    table.markup()
+}
+
+/// Where each engine stops carrying the load, beside what arithmetic allows.
+fn knees(ran: &Ran<'_>) -> String {
+    let head = [
+        "engine",
+        "carries",
+        "no longer",
+        "bound (computed)",
+        "set by",
+    ];
+    let mut table = Table::new("Knees, in transactions/s", &head);
+    for (e, engine) in ran.part.plan.engines.iter().enumerate() {
+        let knee = knee::knee(ran.outcome, e);
+        let shown = |tps: Option<f64>| tps.map_or_else(|| "-".to_owned(), |t| t.to_string());
+        let (what, most) = analysis::ceiling(ran.part, e)
+            .map_or(("nothing", None), |(what, tps)| (what, Some(tps)));
+        table.rows.push(vec![
+            text(engine.label()),
+            shown(knee.carried_tps),
+            shown(knee.lost_tps),
+            most.map_or_else(|| "-".to_owned(), short),
+            text(what),
+        ]);
+    }
+    table.markup()
+}
+
+/// Every load that was tried.
+fn sweep(ran: &Ran<'_>) -> String {
+    let head = [
+        "engine",
+        "offered/s",
+        "status",
+        "goodput/s",
+        "included p50",
+        "safe p50",
+        "final p50",
+        "final p90",
+        "final p99",
+        "block fill",
+    ];
+    let caption = "Load sweep: means over replications, with intervals";
+    let mut table = Table::new(caption, &head);
+    for e in 0..ran.part.plan.engines.len() {
+        let cells = ran.outcome.sweep(e);
+        for cell in cells.iter().filter(|c| !c.units.is_empty()) {
+            table.rows.push(sweep_row(ran.part, cell));
+        }
+    }
+    details("All loads", &table)
+}
+
+fn sweep_row(part: &Part, cell: &Cell) -> Vec<String> {
+    let goodput = mean(part, cell, |u| Some(summary::goodput_tps(u)));
+    let fill = mean(part, cell, |u| Some(summary::block_fill(u)));
+    let latency = |level, p| measured(&latency(part, cell, None, level, p));
+    vec![
+        text(part.plan.engines[cell.engine].label()),
+        cell.offered_tps
+            .map_or_else(|| "-".to_owned(), |t| t.to_string()),
+        status(cell),
+        measured(&words::interval(&goodput, short)),
+        latency(Level::Included, 50.0),
+        latency(Level::Safe, 50.0),
+        latency(Level::Final, 50.0),
+        latency(Level::Final, 90.0),
+        latency(Level::Final, 99.0),
+        fill.mean.map_or_else(|| "-".to_owned(), percent),
+    ]
+}
+
+/// What is not steady is marked by more than its word.
+fn status(cell: &Cell) -> String {
+    let status = summary::status(cell);
+    let name = text(status.name());
+    match status {
+        UnitStatus::Ok => name,
+        _ => element("em", &[], &format!("! {name}")),
+    }
+}
+
+fn details(title: &str, table: &Table) -> String {
+    element("details", &[], &(tag("summary", title) + &table.markup()))
+}
+
+/// The mean of a measure over a cell's replications, with its interval.
+fn mean(part: &Part, cell: &Cell, of: impl Fn(&Done) -> Option<f64>) -> Interval {
+    summary::interval(&summary::samples(cell, of), part.plan.confidence)
+}
+
+/// A percentile of a latency, where the cell's blocks support it.
+fn latency(part: &Part, cell: &Cell, class: Option<usize>, level: Level, p: f64) -> String {
+    histogram(part, cell, p, true, |u| summary::latency(u, class, level))
+}
+
+/// A percentile of what units hold. Transactions of one block are one sample, reads are not.
+fn histogram(
+    part: &Part,
+    cell: &Cell,
+    p: f64,
+    by_block: bool,
+    of: impl Fn(&Done) -> &LatencyHistogram,
+) -> String {
+    let count: u64 = cell.units.iter().map(|u| of(u).len()).sum();
+    let enough = if by_block {
+        summary::supports(cell, count, p)
+    } else {
+        summary::is_enough(count, p)
+    };
+    if !enough {
+        return "too few".to_owned();
+    }
+    let value = mean(part, cell, |u| {
+        let h = of(u);
+        (!h.is_empty()).then(|| summary::percentile_ms(h, p))
+    });
+    words::interval(&value, duration)
+}
+
+/// What the figures mean to the trade: a line a metric, a column an engine.
+fn domain(ran: &Ran<'_>) -> String {
+    let part = ran.part;
+    let cells: Vec<Option<&Cell>> = (0..part.plan.engines.len())
+        .map(|e| decisive(ran, e).filter(|c| !c.units.is_empty()))
+        .collect();
+    let mut head = vec!["metric"];
+    head.extend(part.plan.engines.iter().map(EnginePlan::label));
+    let at = load(part).map_or_else(String::new, |tps| format!(" at {tps} writes/s"));
+    let mut table = Table::new(
+        format!("{}: what it means to the trade{at}", part.label),
+        &head,
+    );
+    let mut line = |name: String, of: &dyn Fn(&Cell) -> String| {
+        let of = |cell: Option<&Cell>| {
+            let value = cell.map_or_else(|| "never final".to_owned(), of);
+            measured(&value)
+        };
+        let values = cells.iter().copied().map(of);
+        let row = std::iter::once(text(&name)).chain(values).collect();
+        table.rows.push(row);
+    };
+    for (c, class) in told(part).iter().enumerate() {
+        if !class.tells.is_empty() {
+            tell(part, c, class, &mut line);
+        }
+    }
+    line("stale reads, of all reads served".to_owned(), &|cell| {
+        let share = mean(part, cell, stale_share);
+        words::interval(&share, |x| format!("{:.3} %", 100.0 * x))
+    });
+    line("writes refused by the ledger".to_owned(), &|cell| {
+        words::interval(&mean(part, cell, refused_share), percent)
+    });
+    table.markup()
+}
+
+/// The lines about a class that means something to the trade.
+fn tell(
+    part: &Part,
+    c: usize,
+    class: &Class,
+    line: &mut impl FnMut(String, &dyn Fn(&Cell) -> String),
+) {
+    let name = |what: &str| format!("{} ({}): {what}", class.tells, class.name);
+    let view = summary::read_level(&part.plan) as usize;
+    for p in [50.0, 95.0] {
+        match class.kind {
+            Kind::WatchedWrite => line(name(&format!("p{p} until the last site knows")), &|cell| {
+                histogram(part, cell, p, true, |u| {
+                    &u.report.probe.exposure[c].longest[view]
+                })
+            }),
+            Kind::Write => line(name(&format!("p{p} until final")), &|cell| {
+                latency(part, cell, Some(c), Level::Final, p)
+            }),
+            Kind::Read => line(name(&format!("p{p} until answered")), &|cell| {
+                histogram(part, cell, p, false, |u| &u.report.probe.served[c])
+            }),
+        }
+    }
+    if class.kind == Kind::WatchedWrite {
+        line(
+            name("never known at some site, in all replications"),
+            &|cell| {
+                let open = cell.units.iter().map(|u| u.report.probe.exposure[c].open);
+                open.sum::<u64>().to_string()
+            },
+        );
+    }
+    if class.expiry.is_some() && class.kind != Kind::Read {
+        line(name("final within its deadline"), &|cell| {
+            let share = mean(part, cell, |u| summary::on_time_share(u, c, Level::Final));
+            words::interval(&share, percent)
+        });
+    }
+    if class.kind != Kind::Read {
+        line(name("accepted by the ledger"), &|cell| {
+            let share = mean(part, cell, |u| summary::accepted_share(u, c));
+            words::interval(&share, percent)
+        });
+    }
+}
+
+/// The cell that stands for an engine: at the load that is judged, else at the first.
+fn decisive<'a>(ran: &'a Ran<'_>, engine: usize) -> Option<&'a Cell> {
+    ran.outcome.cell(engine, load(ran.part), Tweak::None)
+}
+
+fn load(part: &Part) -> Option<f64> {
+    let load = &part.plan.load;
+    let first = load.offered_tps.first().copied();
+    let at = load.decide_at_tps.or(first);
+    at.filter(|_| part.plan.is_swept())
+}
+
+/// The classes of a part's workload.
+fn told(part: &Part) -> Vec<Class> {
+    let (load, _) = part.workload.open(load(part), Seed::new(part.plan.seed, 0));
+    load.classes().to_vec()
+}
+
+fn stale_share(unit: &Done) -> Option<f64> {
+    let reads = &unit.report.reads;
+    let stale: u64 = reads.stale.iter().sum();
+    (reads.served > 0).then(|| stale as f64 / reads.served as f64)
+}
+
+fn refused_share(unit: &Done) -> Option<f64> {
+    let classes = &unit.report.probe.classes;
+    let settled: u64 = classes.iter().map(crate::unit::settled).sum();
+    let valid: u64 = classes.iter().map(|c| c.valid).sum();
+    (settled > 0).then(|| (settled - valid) as f64 / settled as f64)
+}
+
+/// The sizes of a scalability study that differ in nothing else.
+fn scale(study: &Study, group: &[Ran<'_>]) -> String {
+    let curves = figures::scale_curves(study, group);
+    let figures: String = curves.iter().map(figure).collect();
+    let head = [
+        "nodes",
+        "engine",
+        "offered/s",
+        "status",
+        "goodput/s",
+        "final p50",
+        "messages/block",
+        "bound/s (computed)",
+    ];
+    let mut table = Table::new("All sizes: means over replications, with intervals", &head);
+    for one in group {
+        for cell in one.outcome.cells.iter().filter(|c| !c.units.is_empty()) {
+            table.rows.push(scale_row(one.part, cell));
+        }
+    }
+    let body = tag("h3", &part_name(study, group[0].part))
+        + &class("div", "figures", &figures)
+        + &table.markup();
+    marked(group[0].part, &body)
+}
+
+fn scale_row(part: &Part, cell: &Cell) -> Vec<String> {
+    let goodput = mean(part, cell, |u| Some(summary::goodput_tps(u)));
+    let messages = mean(part, cell, |u| Some(summary::messages_per_block(u)));
+    let bound = analysis::ceiling(part, cell.engine).map(|b| b.1);
+    vec![
+        part.plan.network.nodes.to_string(),
+        text(part.plan.engines[cell.engine].label()),
+        cell.offered_tps
+            .map_or_else(|| "-".to_owned(), |t| t.to_string()),
+        status(cell),
+        measured(&words::interval(&goodput, short)),
+        measured(&latency(part, cell, None, Level::Final, 50.0)),
+        measured(&words::interval(&messages, short)),
+        bound.map_or_else(|| "-".to_owned(), short),
+    ]
+}
+
+/// What an importer took and left.
+fn imported(part: &Part) -> String {
+    let Some(imported) = part.workload.imported() else {
+        return String::new();
+    };
+    let mut table = Table::new("What became of the trace's rows", &["outcome", "rows"]);
+    for (what, n) in imported {
+        table.rows.push(vec![text(what), n.to_string()]);
+    }
+    table.markup()
+}
+
+/// Every class of a replay under every engine.
+fn classes(ran: &Ran<'_>) -> String {
+    let head = [
+        "class",
+        "engine",
+        "submitted",
+        "valid",
+        "included p50",
+        "safe p50",
+        "final p50",
+    ];
+    let mut table = Table::new(
+        "Classes: counts in all replications, latencies with intervals",
+        &head,
+    );
+    for (class, name) in ran.part.workload.classes().iter().enumerate() {
+        for cell in ran.outcome.cells.iter().filter(|c| !c.units.is_empty()) {
+            let counts = || cell.units.iter().map(|u| &u.report.probe.classes[class]);
+            let submitted: u64 = counts().map(|c| c.submitted).sum();
+            if submitted == 0 {
+                continue;
+            }
+            let valid: u64 = counts().map(|c| c.valid).sum();
+            let mut row = vec![
+                text(name),
+                text(ran.part.plan.engines[cell.engine].label()),
+                submitted.to_string(),
+                valid.to_string(),
+            ];
+            let p50 = |level| measured(&latency(ran.part, cell, Some(class), level, 50.0));
+            row.extend(Level::ALL.map(p50));
+            table.rows.push(row);
+        }
+    }
+    table.markup()
+}

@@ -1,0 +1,210 @@
+//! Words and figures that the screen and the report share.
+
+use crate::analysis::Placement;
+use crate::knee::Knee;
+use crate::level::{Level as ServiceLevel, LevelConfig, Standing as LevelStanding, Statistic};
+use crate::plan::Plan;
+use crate::run::Outcome;
+use crate::stats::Interval;
+use crate::summary;
+use crate::unit::{EngineSheet, Tweak, UnitStatus};
+use crate::verdict::{Answer, Row};
+use quorate_core::{Family, Finality, Level, Standing};
+
+/// Milliseconds in the unit that reads best.
+pub(crate) fn duration(ms: f64) -> String {
+    if ms < 1e3 {
+        format!("{} ms", short(ms))
+    } else if ms < 120e3 {
+        format!("{} s", short(ms / 1e3))
+    } else {
+        format!("{} min", short(ms / 60e3))
+    }
+}
+
+/// Three significant digits or so.
+pub(crate) fn short(x: f64) -> String {
+    match x.abs() {
+        a if a >= 100.0 => format!("{x:.0}"),
+        a if a >= 10.0 => format!("{x:.1}"),
+        a if a >= 1.0 => format!("{x:.2}"),
+        _ => format!("{x:.3}"),
+    }
+}
+
+/// A share in percent.
+pub(crate) fn percent(share: f64) -> String {
+    format!("{:.1} %", 100.0 * share)
+}
+
+/// An estimate with its interval, which cannot reach below zero for what is counted or timed.
+pub(crate) fn interval(value: &Interval, format: impl Fn(f64) -> String) -> String {
+    match (value.mean, value.low, value.high) {
+        (Some(mean), Some(low), Some(high)) => {
+            let (low, high) = (format(low.max(0.0)), format(high));
+            format!("{} ({low} to {high})", format(mean))
+        }
+        (Some(mean), ..) => format(mean),
+        _ => "-".to_owned(),
+    }
+}
+
+/// A verdict's value with its interval.
+pub(crate) fn value(row: &Row, share: bool) -> String {
+    interval(&row.value, if share { percent } else { duration })
+}
+
+/// Whether a level's value is a share, not a time.
+pub(crate) fn is_share(level: &LevelConfig) -> bool {
+    let parsed = ServiceLevel::parse(&level.expect).expect("the plan was checked");
+    parsed.statistic == Statistic::Rate
+}
+
+/// A verdict's margin.
+pub(crate) fn margin(row: &Row) -> String {
+    row.margin
+        .map_or_else(|| "-".to_owned(), |m| format!("{}×", short(m)))
+}
+
+/// What a knee says of an engine.
+pub(crate) fn knee(knee: &Knee) -> String {
+    match (knee.carried_tps, knee.lost_tps) {
+        (Some(low), Some(high)) => format!("carries {low} and not {high}"),
+        (Some(low), None) => format!("carries all loads tried, up to {low}"),
+        (None, Some(least)) => format!("does not even carry {least}"),
+        (None, None) => "is never final, hence carries nothing of".to_owned(),
+    }
+}
+
+/// Whether an engine is a ledger that an architect may deploy.
+pub(crate) fn is_recommendable(outcome: &Outcome, engine: usize) -> bool {
+    let facts = &outcome.sheets[engine].facts;
+    facts.family != Family::Baseline && facts.standing == Standing::Deployable
+}
+
+/// The ledgers that are shown to meet every level and can be recommended; `None` without levels.
+pub(crate) fn recommended(plan: &Plan, outcome: &Outcome, rows: &[Row]) -> Option<Vec<usize>> {
+    let holds = |engine: usize| {
+        let mut of = rows.iter().filter(|r| r.engine == engine);
+        of.all(|r| r.answer == Answer::Holds)
+    };
+    let engines = 0..plan.engines.len();
+    let good = engines.filter(|&e| holds(e) && is_recommendable(outcome, e));
+    (!rows.is_empty()).then(|| good.collect())
+}
+
+/// One sentence for the architect.
+pub(crate) fn recommendation(plan: &Plan, outcome: &Outcome, rows: &[Row]) -> String {
+    let Some(good) = recommended(plan, outcome, rows) else {
+        return "The plan has no service levels: there is nothing to recommend.".to_owned();
+    };
+    let names: Vec<&str> = good.iter().map(|&e| plan.engines[e].label()).collect();
+    let sentence = match names.as_slice() {
+        [] => "No ledger in this comparison is shown to meet every level".to_owned(),
+        [one] => format!("Of the ledgers, only {one} meets every level"),
+        [most @ .., last] => format!("{} and {last} meet every level", most.join(", ")),
+    };
+    let is_assumed = |l: &LevelConfig| l.standing == LevelStanding::Assumption;
+    let caveat = if plan.levels.iter().all(is_assumed) {
+        "; every level here is an assumption, not a law"
+    } else {
+        ""
+    };
+    format!("{sentence}{caveat}.")
+}
+
+/// The fewest sites or regions whose loss halts an engine.
+pub(crate) fn halting(place: &Placement) -> String {
+    let regions = match &place.halting_regions {
+        Some(names) if names.len() == 1 => format!(" or {}", names[0]),
+        Some(names) => format!(" or {} regions", names.len()),
+        None => String::new(),
+    };
+    let s = if place.halting_sites == 1 { "" } else { "s" };
+    format!("{} site{s}{regions}", place.halting_sites)
+}
+
+/// How an engine's blocks become final, and on which condition.
+pub(crate) fn finality(place: &Placement, sheet: &EngineSheet) -> String {
+    match (&sheet.finality, place.depths) {
+        (Err(why), _) => format!("never: {why}"),
+        (_, Some((safe, fin))) => format!(
+            "{fin} blocks (safe: {safe}), if {}",
+            sheet.facts.final_holds_if
+        ),
+        _ => format!("on commit, if {}", sheet.facts.final_holds_if),
+    }
+}
+
+/// How far the load is from what an engine can carry.
+pub(crate) fn headroom(plan: &Plan, outcome: &Outcome, engine: usize) -> Option<String> {
+    let decisive = plan.load.decide_at_tps?;
+    let planned = outcome
+        .cells
+        .iter()
+        .filter(|c| c.engine == engine && c.tweak == Tweak::None);
+    let carried = planned.filter(|c| summary::status(c) == UnitStatus::Ok);
+    let most = carried.filter_map(|c| c.offered_tps).fold(0.0, f64::max);
+    let label = plan.engines[engine].label();
+    let tried = plan.load.offered_tps.iter().copied().fold(0.0, f64::max);
+    Some(if most >= tried {
+        format!(
+            "{label} carries every load tried: headroom at least {}× at {decisive} writes/s",
+            short(tried / decisive)
+        )
+    } else if most >= decisive {
+        format!(
+            "{label} is steady up to {most} writes/s, not at the next load tried: headroom {}×",
+            short(most / decisive)
+        )
+    } else {
+        format!("{label} is not steady at {decisive} writes/s")
+    })
+}
+
+/// Corrupt organisations that finality is held against: a committee's bound, or the adversary that
+/// a depth was computed for.
+pub(crate) fn bears(sheet: &EngineSheet) -> u32 {
+    match sheet.finality {
+        Ok(Finality::Depth { .. }) => {
+            (sheet.adversary.share * sheet.committee.len() as f64).round() as u32
+        }
+        _ => sheet.promises.byzantine,
+    }
+}
+
+/// What a ledger costs over the baseline, and what it buys.
+pub(crate) fn price(plan: &Plan, outcome: &Outcome) -> Option<String> {
+    let engines = 0..plan.engines.len();
+    let baseline = engines
+        .clone()
+        .find(|&e| outcome.sheets[e].facts.family == Family::Baseline)?;
+    let mean = |engine: usize| {
+        let cell = outcome.cell(engine, plan.load.decide_at_tps, Tweak::None)?;
+        let samples = summary::samples(cell, |u| {
+            let h = summary::latency(u, None, Level::Final);
+            (!h.is_empty()).then(|| summary::mean_ms(h))
+        });
+        summary::interval(&samples, plan.confidence).mean
+    };
+    let base = mean(baseline)?;
+    let costs: Vec<String> = engines
+        .filter(|&e| e != baseline)
+        .filter_map(|e| {
+            let label = plan.engines[e].label();
+            let (fin, liars) = (mean(e)?, bears(&outcome.sheets[e]));
+            Some(format!(
+                "{label} waits {} longer and bears {liars} lying organisations",
+                duration(fin - base)
+            ))
+        })
+        .collect();
+    let label = plan.engines[baseline].label();
+    (!costs.is_empty()).then(|| {
+        format!(
+            "against {label} (no ledger, trusts one operator, final in {}): {}",
+            duration(base),
+            costs.join("; ")
+        )
+    })
+}
