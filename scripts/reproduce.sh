@@ -13,7 +13,7 @@ folder=$(find "$out" -mindepth 1 -maxdepth 1 -type d)
 reference=results/reference/compare
 if [ "${1:-}" = --update ]; then
     mkdir -p "$reference"
-    cp "$folder/SHA256SUMS" "$folder/verdict.csv" "$folder/plots/load.svg" "$reference/"
+    cp "$folder"/{SHA256SUMS,verdict.csv,report.html} "$folder"/plots/{load-deployed-hospital,risk-deployed}.svg "$reference/"
     grep -v '^results: ' "$out/screen.txt" >"$reference/screen.txt"
     echo "updated $reference from $(basename "$folder")"
     exit

@@ -22,14 +22,14 @@ since() { awk -v a="$1" -v b="$(seconds)" 'BEGIN { printf "%.1f", b - a }'; }
 # ---- the main job -----------------------------------------------------------------------------
 cargo build --release --locked --quiet || { fail "cargo build --release"; exit 1; }
 start=$(seconds)
-if cargo run --release --locked --quiet -- compare --out "$scratch/a" >"$scratch/compare.txt" 2>"$scratch/compare.err"; then
+if cargo run --release --locked --quiet -- compare --quick --out "$scratch/a" >"$scratch/compare.txt" 2>"$scratch/compare.err"; then
     took=$(since "$start")
     folder=$(only "$scratch/a")
-    reps=$(awk -F, 'NR == 2 { print $9 }' "$folder/plan.csv")
+    reps=$(awk -F, 'NR == 2 { print $10 }' "$folder/plan.csv")
     cells=$(($(wc -l <"$folder/plan.csv") - 1))
     rows=$(grep -cE ' (holds|fails|undecided) ' "$scratch/compare.txt")
     curves=$(find "$folder/plots" -name '*.svg' | wc -l)
-    what="compare: $took s (at most 30), $rows verdicts, $cells cells of $reps replications, $curves plot file, $(cd "$folder" && ls ./*.csv | wc -l) CSV files"
+    what="compare --quick: $took s (at most 30), $rows verdicts, $cells cells of $reps replications, $curves plot file, $(cd "$folder" && ls ./*.csv | wc -l) CSV files"
     if awk -v t="$took" 'BEGIN { exit !(t <= 30) }' && [ "$reps" -ge 10 ] && [ "$rows" -gt 0 ] && [ "$curves" -gt 0 ]; then pass "$what"; else fail "$what"; fi
     if (cd "$folder" && sha256sum --check --quiet SHA256SUMS); then pass "SHA256SUMS of $(wc -l <"$folder/SHA256SUMS") files hold"; else fail "SHA256SUMS"; fi
 else

@@ -5,8 +5,8 @@ use crate::plan::Plan;
 use crate::run::{Cell, Outcome};
 use crate::stats::{self, Interval};
 use crate::study::{Part, Study};
-use crate::summary;
 use crate::unit::{Tweak, UnitStatus};
+use crate::{summary, words};
 use quorate_core::Finality;
 
 /// Whether a service level is met.
@@ -45,6 +45,8 @@ pub struct Row {
     pub value: Interval,
     /// Bound over value (or value over bound where more is better): above 1 is inside.
     pub margin: Option<f64>,
+    /// Whether the value is a share, which cannot be inside by much.
+    pub share: bool,
     /// What limits it, or why it cannot be said.
     pub reason: String,
 }
@@ -54,7 +56,8 @@ pub struct Row {
 pub struct Overall<'a> {
     /// The worst answer: fails before undecided before holds.
     pub answer: Answer,
-    /// The row that decides it: of those with that answer, the one with the smallest margin.
+    /// The row that decides it: of those with that answer, the one with the smallest margin, which
+    /// for shares says something only where they miss.
     pub by: &'a Row,
 }
 
@@ -64,7 +67,10 @@ pub fn overall(rows: &[Row], engine: usize) -> Option<Overall<'_>> {
     let answer = [Answer::Fails, Answer::Undecided, Answer::Holds]
         .into_iter()
         .find(|&answer| of().any(|r| r.answer == answer))?;
-    let margin = |r: &Row| r.margin.unwrap_or(0.0);
+    let margin = |r: &Row| match r.margin {
+        Some(_) if r.share && answer == Answer::Holds => f64::MAX,
+        other => other.unwrap_or(0.0),
+    };
     let by = of()
         .filter(|r| r.answer == answer)
         .min_by(|a, b| margin(a).total_cmp(&margin(b)))?;
@@ -102,6 +108,7 @@ pub fn judge(part: &Part, outcome: &Outcome, comparisons: usize) -> Vec<Row> {
                     answer,
                     value,
                     margin,
+                    share: words::is_share(config),
                     reason,
                 });
             }

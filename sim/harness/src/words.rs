@@ -51,7 +51,13 @@ pub(crate) fn interval(value: &Interval, format: impl Fn(f64) -> String) -> Stri
 
 /// A verdict's value with its interval.
 pub(crate) fn value(row: &Row, share: bool) -> String {
-    interval(&row.value, if share { percent } else { duration })
+    // Nor can a share be above one.
+    let whole = |x: f64| percent(x.min(1.0));
+    if share {
+        interval(&row.value, whole)
+    } else {
+        interval(&row.value, duration)
+    }
 }
 
 /// Whether a level's value is a share, not a time.

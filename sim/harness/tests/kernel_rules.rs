@@ -178,7 +178,7 @@ fn commit(block: BlockId, out: &mut Outbox<Player>) {
     out.push(Effect::Commit(block));
 }
 
-/// Transactions at given seconds, from one site.
+/// Transactions at given seconds, from one site, each with a deadline six seconds later.
 struct At(Vec<u64>);
 
 impl Load for At {
@@ -193,6 +193,14 @@ impl Load for At {
 
     fn sites(&self) -> u32 {
         1
+    }
+
+    fn deadlines(&self) -> &[ClassId] {
+        &[ClassId(0)]
+    }
+
+    fn deadline(&self, tx: &Arrival) -> Option<Time> {
+        Some(tx.at + S(6))
     }
 
     fn next(&mut self) -> Option<Arrival> {
@@ -330,6 +338,19 @@ fn what_is_pending_depends_on_the_head() {
             "{given:?}"
         );
     }
+}
+
+/// A block at 7 s holds what was submitted at 0, 1 and 2 s: the first is too late, the second just in
+/// time.
+#[test]
+fn deadlines_count_where_they_are_met() {
+    let mut world = World::new(2, S(5), S(100));
+    world.setup.serving = vec![NodeId::new(1)];
+    world.setup.drain = S(10);
+    let (report, _) = play(2, world, vec![0, 1, 2], 0);
+    let class = &report.probe.classes[0];
+    assert_eq!((class.submitted, class.due), (3, 3));
+    assert_eq!(class.on_time, [2, 2, 2]);
 }
 
 // ---- votes ---------------------------------------------------------------------------------
