@@ -87,7 +87,7 @@ done
 # ---- an engine from outside ---------------------------------------------------------------------
 own=sim/harness/examples/own-engine
 if cargo run --release --quiet --locked --manifest-path $own/Cargo.toml --target-dir "$scratch/own" -- list engines >"$scratch/own.txt" 2>"$scratch/own.err"; then
-    name=$(sed -n 's/^name = "\(.*\)"/\1/p' $own/plan.toml | sed -n 2p)
+    name=$(sed -n 's/^name = "\(.*\)"/\1/p' $own/plan.toml | sed -n 3p)
     if grep -qE "^  $name " "$scratch/own.txt"; then pass "own engine: listed as $name beside $(grep -cE '^  [a-z]+ ' "$scratch/own.txt") engines"; else fail "own engine is not listed"; fi
     if "$scratch/own/release/$(sed -n 's/^name = "\(.*\)"/\1/p' $own/Cargo.toml | head -n 1)" run $own/plan.toml --out "$scratch/own-out" >"$scratch/own.txt" 2>"$scratch/own.err"; then
         pass "own engine: $(($(wc -l <"$(only "$scratch/own-out")/verdict.csv") - 1)) verdicts beside the others"

@@ -307,11 +307,12 @@ impl Judge<'_> {
 
     fn against_planned(&self, level: &ServiceLevel, samples: &[f64]) -> String {
         let Some(base) = self.cell(Tweak::None).map(|c| self.samples(c, level)) else {
-            return String::new();
+            return "all sites up was not simulated".to_owned();
         };
         match change(&base, samples) {
             Some(change) => format!("{:+.0} % against all sites up", 100.0 * change),
-            None => String::new(),
+            None if base == samples => "the same with all sites up".to_owned(),
+            None => "fewer replications were measured with all sites up".to_owned(),
         }
     }
 
