@@ -222,7 +222,7 @@ pub(crate) fn scale_curves(study: &Study, group: &[Ran<'_>]) -> Vec<Curve> {
         curve(
             format!("Goodput at {most} transactions/s offered"),
             "valid and final (transactions/s)",
-            "Dotted: the smallest of block space, CPU and the builder's uplink, computed.",
+            "Dashed in grey: the smallest of block space, CPU and the builder's uplink, computed. A saturated run is short: its last large block counts whole.",
             goodput,
             ceilings(group),
         ),
