@@ -435,7 +435,7 @@ fn the_registry_lists_what_there_is() {
         .iter()
         .map(|k| (k.name(), k.doc()))
         .collect();
-    assert_eq!(lines.len(), 2);
+    assert_eq!(lines.len(), 4);
     assert!(
         lines
             .iter()
