@@ -1,13 +1,13 @@
 //! Words and figures that the screen and the report share.
 
 use crate::analysis::Placement;
-use crate::knee::Knee;
+use crate::knee::{self, Knee};
 use crate::level::{Level as ServiceLevel, LevelConfig, Standing as LevelStanding, Statistic};
 use crate::plan::Plan;
 use crate::run::Outcome;
 use crate::stats::Interval;
 use crate::summary;
-use crate::unit::{EngineSheet, Tweak, UnitStatus};
+use crate::unit::{EngineSheet, Tweak};
 use crate::verdict::{Answer, Row};
 use quorate_core::{Family, Finality, Level, Standing};
 
@@ -145,26 +145,20 @@ pub(crate) fn finality(place: &Placement, sheet: &EngineSheet) -> String {
 /// How far the load is from what an engine can carry.
 pub(crate) fn headroom(plan: &Plan, outcome: &Outcome, engine: usize) -> Option<String> {
     let decisive = plan.load.decide_at_tps?;
-    let planned = outcome
-        .cells
-        .iter()
-        .filter(|c| c.engine == engine && c.tweak == Tweak::None);
-    let carried = planned.filter(|c| summary::status(c) == UnitStatus::Ok);
-    let most = carried.filter_map(|c| c.offered_tps).fold(0.0, f64::max);
     let label = plan.engines[engine].label();
-    let tried = plan.load.offered_tps.iter().copied().fold(0.0, f64::max);
-    Some(if most >= tried {
-        format!(
+    let knee = knee::knee(outcome, engine);
+    let times = |most: f64| short(most / decisive);
+    Some(match (knee.carried_tps, knee.lost_tps) {
+        (Some(most), None) if most > decisive => format!(
             "{label} carries every load tried: headroom at least {}× at {decisive} writes/s",
-            short(tried / decisive)
-        )
-    } else if most >= decisive {
-        format!(
-            "{label} is steady up to {most} writes/s, not at the next load tried: headroom {}×",
-            short(most / decisive)
-        )
-    } else {
-        format!("{label} is not steady at {decisive} writes/s")
+            times(most)
+        ),
+        (Some(most), None) => format!("{label} carries {most} writes/s; no larger load was tried"),
+        (Some(most), Some(lost)) if most >= decisive => format!(
+            "{label} carries {most} and not {lost} writes/s: headroom {}×",
+            times(most)
+        ),
+        _ => format!("{label} does not carry {decisive} writes/s"),
     })
 }
 
