@@ -10,18 +10,24 @@ mod cpu;
 mod faults;
 mod histogram;
 mod network;
+mod outages;
+mod pending;
 mod pool;
 mod relay;
+mod report;
+mod setup;
 mod sim;
 mod slab;
 mod store;
 mod tally;
 mod unit;
 mod views;
+mod votes;
 mod watches;
+mod wire;
 
 pub use network::{NetworkConfig, OverlayConfig};
-pub use sim::{
-    Conservation, Forms, RELAY_KINDS, Report, RunLimits, Setup, Simulation, Status, VoteChecks,
-};
+pub use report::{Conservation, RELAY_KINDS, Report, Status};
+pub use setup::{Forms, RunLimits, Setup, VoteChecks};
+pub use sim::Simulation;
 pub use unit::{Run, Unit};

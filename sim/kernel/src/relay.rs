@@ -3,8 +3,9 @@
 //! The engine decides when a block is relayed and by which rule; this file is the mechanics:
 //! announcements, requests, bodies, compact blocks and their missing transactions.
 
-use crate::sim::{Payload, Simulation};
+use crate::sim::Simulation;
 use crate::store::Has;
+use crate::wire::Payload;
 use quorate_core::{Block, BlockId, Engine, Input, NodeId, Relay, hash};
 
 /// Indices into [`crate::RELAY_KINDS`].

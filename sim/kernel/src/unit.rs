@@ -1,6 +1,7 @@
 //! One unit: a replication of a cell, made of one or more ledgers that share simulated time.
 
-use crate::sim::{Report, Simulation};
+use crate::report::Report;
+use crate::sim::Simulation;
 use quorate_core::{Engine, Time};
 
 /// A ledger that can be driven step by step.

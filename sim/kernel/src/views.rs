@@ -1,7 +1,8 @@
 //! What each node's view contains: heads, finality, watched writes, reads, and the safety checker.
 
 use crate::pool::Sum;
-use crate::sim::{Simulation, Status};
+use crate::report::Status;
+use crate::sim::Simulation;
 use crate::watches::Missing;
 use quorate_core::{
     Arrival, Block, BlockId, Engine, Finality, Level, Limits, NodeId, Outcome, Span, Time, Verdict,

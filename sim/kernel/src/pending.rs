@@ -1,0 +1,222 @@
+//! What is submitted, who waits for it, and how it gets into a block.
+
+use crate::pool::Sum;
+use crate::report::Status;
+use crate::sim::{Job, Rank, Simulation, context};
+use crate::store::Has;
+use quorate_core::{Arrival, BlockId, ClassId, Engine, Input, NodeId, Outcome, Span, Time};
+
+/// What a node waits for.
+#[derive(Clone, Copy)]
+pub(crate) struct Awaiting {
+    /// Transactions, or bytes of them.
+    pub(crate) much: (u32, u64),
+    /// What is known to be pending on top of its head.
+    pub(crate) pending: Sum,
+    /// When it has seen so much, as far as is known.
+    pub(crate) due: Time,
+}
+
+impl<E: Engine> Simulation<'_, E> {
+    /// Whether a transaction of such a class may still meet its deadline.
+    pub(crate) fn in_time(&self, tx: &Arrival) -> bool {
+        self.load.deadline(tx).is_some_and(|d| self.now() <= d)
+    }
+
+    /// Whether transactions of a class may have deadlines.
+    pub(crate) fn has_deadline(&self, class: ClassId) -> bool {
+        self.deadlines >> class.0 & 1 == 1
+    }
+
+    pub(crate) fn next_arrival(&self) -> Option<Time> {
+        let planned = self.ahead.map(|a| a.at);
+        let reaction = self.reactions.first_key_value().map(|((at, _), _)| *at);
+        planned.into_iter().chain(reaction).min()
+    }
+
+    pub(crate) fn admit(&mut self) {
+        let reaction = self.reactions.first_key_value().map(|((at, _), _)| *at);
+        let arrival = match (self.ahead, reaction) {
+            (Some(a), r) if r.is_none_or(|r| a.at <= r) => {
+                self.ahead = self.load.next();
+                assert!(
+                    self.ahead.is_none_or(|b| b.at >= a.at),
+                    "a load went back in time"
+                );
+                a
+            }
+            _ => {
+                let first = self.reactions.pop_first();
+                first.expect("one of the two is there").1
+            }
+        };
+        self.now = arrival.at;
+        let class = self.classes[arrival.class.index()];
+        match class.kind {
+            quorate_core::Kind::Read => self.read(&arrival),
+            _ if self
+                .faults
+                .dead(self.pool.serving(u32::from(arrival.site)), self.now) =>
+            {
+                self.conservation.refused += 1;
+            }
+            kind => {
+                let seq = self.pool.push(arrival);
+                self.conservation.submitted += 1;
+                self.probe.submitted(arrival.class, arrival.at);
+                if self.has_deadline(arrival.class) && self.load.deadline(&arrival).is_some() {
+                    self.probe.due(arrival.class, arrival.at);
+                }
+                self.open += u64::from(arrival.at < self.setup.horizon);
+                if kind == quorate_core::Kind::WatchedWrite {
+                    self.watches.add(&arrival, seq);
+                }
+                let pending = self.conservation.submitted - self.finished();
+                if pending as usize > self.setup.limits.pending {
+                    self.status = Status::Saturated;
+                }
+                self.wake_awaiting(&arrival, seq);
+            }
+        }
+    }
+
+    pub(crate) fn finished(&self) -> u64 {
+        let c = &self.conservation;
+        c.valid + c.rejected + c.expired
+    }
+
+    /// Tells the load what became of a transaction, if it wants to know.
+    pub(crate) fn outcome(&mut self, outcome: &Outcome) {
+        if !self.load.reacts() {
+            return;
+        }
+        let mut arrivals = Vec::new();
+        self.load.react(outcome, &mut arrivals);
+        for arrival in arrivals {
+            assert!(
+                arrival.at >= outcome.final_at,
+                "a reaction before its cause"
+            );
+            self.reactions.insert((arrival.at, self.reacted), arrival);
+            self.reacted += 1;
+        }
+    }
+
+    pub(crate) fn reacts(&self) -> bool {
+        self.load.reacts()
+    }
+
+    pub(crate) fn await_pending(&mut self, node: NodeId, much: (u32, u64)) {
+        let state = &mut self.nodes[node.index()];
+        if state.awaiting.is_none() {
+            self.awaiting.push(node);
+        }
+        state.awaiting = Some(Awaiting {
+            much,
+            pending: Sum::default(),
+            due: Time::NEVER,
+        });
+        self.look_again(node);
+    }
+
+    pub(crate) fn stop_awaiting(&mut self, node: NodeId) {
+        if self.nodes[node.index()].awaiting.take().is_some() {
+            self.awaiting.retain(|&n| n != node);
+        }
+    }
+
+    /// A transaction was submitted: whoever waits may now know when it has seen enough, or that it
+    /// has so earlier.
+    pub(crate) fn wake_awaiting(&mut self, arrival: &Arrival, seq: u32) {
+        for i in 0..self.awaiting.len() {
+            let node = self.awaiting[i];
+            let state = &mut self.nodes[node.index()].awaiting;
+            let awaiting = state.as_mut().expect("it is in the list");
+            awaiting.pending.count(arrival);
+            let (enough, due) = (awaiting.pending.reaches(awaiting.much), awaiting.due);
+            let site = u32::from(arrival.site);
+            if enough && self.pool.sees(&self.faults, site, seq, node) < due {
+                self.wake(node);
+            }
+        }
+    }
+
+    /// A node's head has changed, and with it what is pending on top.
+    pub(crate) fn look_again(&mut self, node: NodeId) {
+        let state = &mut self.nodes[node.index()];
+        if let Some(awaiting) = &mut state.awaiting {
+            self.store.marks(state.head, &mut self.scratch);
+            awaiting.pending = self.pool.pending(&self.scratch);
+            awaiting.due = Time::NEVER;
+            if awaiting.pending.reaches(awaiting.much) {
+                self.wake(node);
+            }
+        }
+    }
+
+    /// Queues the instant at which a node has what it waits for, if that is known and new.
+    pub(crate) fn wake(&mut self, node: NodeId) {
+        let state = &mut self.nodes[node.index()];
+        let Some(awaiting) = &mut state.awaiting else {
+            return;
+        };
+        let (pool, faults, marks) = (&self.pool, &self.faults, &mut self.scratch);
+        self.store.marks(state.head, marks);
+        debug_assert_eq!(awaiting.pending, pool.pending(marks), "counted one by one");
+        let until = match awaiting.due {
+            Time::NEVER => pool.latest(faults, marks, node).max(self.now),
+            due => due,
+        };
+        let due = pool.due(faults, marks, node, awaiting.much, (self.now, until));
+        if let Some(due) = due.filter(|&d| d < awaiting.due) {
+            awaiting.due = due;
+            let epoch = state.epoch;
+            self.push(due, Rank::Pending, node, Job::Pending { epoch });
+        }
+    }
+
+    pub(crate) fn pending_due(&mut self, node: NodeId) {
+        let awaiting = self.nodes[node.index()].awaiting;
+        if awaiting.is_some_and(|a| a.due == self.now) {
+            self.stop_awaiting(node);
+            self.handle(node, Input::Pending);
+        }
+    }
+
+    pub(crate) fn build(
+        &mut self,
+        node: NodeId,
+        parent: BlockId,
+        header: E::Header,
+        limits: &quorate_core::Limits,
+        as_of: Time,
+    ) -> BlockId {
+        let mut marks = core::mem::take(&mut self.scratch);
+        self.store.marks(parent, &mut marks);
+        let (sum, left) = self
+            .pool
+            .fill(&self.faults, &mut marks, node, as_of, limits);
+        let state = &mut self.nodes[node.index()];
+        let envelope = state.engine.header_bytes(&header, &context!(self, node));
+        let block = quorate_core::Block {
+            key: quorate_core::BlockKey {
+                creator: node,
+                sequence: state.built,
+            },
+            parent: Some(parent),
+            height: self.blocks.get(parent).height + 1,
+            timestamp: self.now,
+            header,
+            bytes: envelope + sum.bytes,
+            txs: sum.txs,
+            exec: Span::from_us(sum.exec_us),
+        };
+        state.built += 1;
+        let id = self.blocks.push(block);
+        self.store.push(&marks);
+        self.store.set(node, id, Has::Body);
+        self.scratch = marks;
+        self.count_block(&block, &sum, limits, left);
+        id
+    }
+}

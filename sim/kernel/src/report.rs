@@ -1,0 +1,89 @@
+//! What a run leaves behind.
+
+use crate::probe::{ChainCounts, Probe, Reads, Traffic};
+use quorate_core::{Span, Time};
+
+/// How a run ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Status {
+    /// All measured arrivals are accounted for, or the drain ended.
+    Ok,
+    /// Nothing ever became final.
+    NoCommit,
+    /// More was pending at once than allowed: the offered load is beyond what the chain can do.
+    Saturated,
+    /// Too many events.
+    Limit,
+    /// A protocol's promise was broken within its own bound.
+    SafetyViolation,
+}
+
+/// What a unit's ledger leaves behind.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// How it ended.
+    pub status: Status,
+    /// Evidence for a safety violation.
+    pub violation: Option<String>,
+    /// Simulated end of the run.
+    pub ended: Time,
+    /// End of the measured span.
+    pub horizon: Time,
+    /// Transactions.
+    pub probe: Probe,
+    /// Blocks.
+    pub chain: ChainCounts,
+    /// Reads.
+    pub reads: Reads,
+    /// Messages by kind: the engine's kinds, its voting phases, and [`RELAY_KINDS`].
+    pub traffic: Vec<(&'static str, Traffic)>,
+    /// Messages that a fault swallows, counted when they are sent.
+    pub lost: u64,
+    /// Submitted writes of the whole run, and where they are.
+    pub conservation: Conservation,
+    /// Events executed.
+    pub events: u64,
+    /// Inputs handled by engines.
+    pub inputs: u64,
+    /// Busy time of each node's uplink.
+    pub uplink_busy: Vec<Span>,
+    /// Busy time of each node's cores, summed.
+    pub cpu_busy: Vec<Span>,
+    /// Time that vote checks took at each node on their own core.
+    pub vote_busy: Vec<Span>,
+    /// Ballots by form: explicit, order statistic.
+    pub ballot_forms: [u64; 2],
+    /// Mean time from a block's building until another node has adopted it, and the number.
+    pub adopt_delay: (Span, u64),
+    /// The trace digest.
+    pub digest: u64,
+}
+
+/// Where every submitted transaction of the run is; the sum is checked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Conservation {
+    /// Never submitted, because the site's node is down for good; not part of the sum.
+    pub refused: u64,
+    /// Submitted.
+    pub submitted: u64,
+    /// Final and accepted.
+    pub valid: u64,
+    /// Final and refused.
+    pub rejected: u64,
+    /// Final and too old.
+    pub expired: u64,
+    /// Not final yet.
+    pub pending: u64,
+}
+
+/// Names of the kernel's own messages.
+pub const RELAY_KINDS: [&str; 8] = [
+    "relay.inv",
+    "relay.getdata",
+    "relay.block",
+    "relay.compact",
+    "relay.getblocktxn",
+    "relay.blocktxn",
+    "relay.header",
+    "relay.sync",
+];

@@ -1,0 +1,258 @@
+//! Messages: how they are sealed, put on the wire, broadcast, and taken in.
+
+use crate::network::{Outgoing, Transit};
+use crate::sim::{Job, Rank, Simulation, context, copy};
+use quorate_core::{Ballot, BlockId, Content, Engine, Input, NodeId, Span, Time, To, hash};
+
+/// What travels.
+pub(crate) enum Payload<E: Engine> {
+    Message(E::Message),
+    Vote { slot: u32, ballot: Ballot },
+    Inv { block: BlockId, compact: bool },
+    GetData { block: BlockId, compact: bool },
+    Body(BlockId),
+    Compact(BlockId),
+    GetTxs { block: BlockId, bytes: u64 },
+    Txs(BlockId),
+    Header(BlockId),
+    SyncRequest,
+    SyncBatch(BlockId),
+}
+
+/// One message on its way.
+pub(crate) struct Packet<E: Engine> {
+    pub(crate) from: NodeId,
+    pub(crate) payload: Payload<E>,
+    pub(crate) bytes: u64,
+    /// CPU time at the receiver.
+    pub(crate) check: Span,
+}
+
+/// A packet that is ready to leave, to one node or to many.
+pub(crate) struct Envelope<E: Engine> {
+    pub(crate) packet: Packet<E>,
+    /// Index into [`Report::traffic`].
+    pub(crate) kind: usize,
+    pub(crate) outgoing: Outgoing,
+}
+
+copy!(Payload Packet);
+
+impl<E: Engine> Simulation<'_, E> {
+    pub(crate) fn send_message(&mut self, node: NodeId, to: To, message: E::Message) {
+        let engine = &self.nodes[node.index()].engine;
+        let wire = engine.wire(&message, &context!(self, node));
+        let ready = self.cpus.serve(node, self.now, wire.sign);
+        let packet = Packet {
+            from: node,
+            payload: Payload::Message(message),
+            bytes: wire.bytes,
+            check: wire.check,
+        };
+        let envelope = self.seal(packet, usize::from(wire.kind), ready);
+        if let To::One(one) = to {
+            self.post(&envelope, one);
+            return;
+        }
+        let n = self.net.nodes();
+        let list = self.open_list();
+        for one in (node.get() + 1..n).chain(0..node.get()).map(NodeId::new) {
+            let wanted = match to {
+                To::All | To::One(_) => true,
+                To::Committee => self.tally.committee().position(one).is_some(),
+                To::Observers => self.tally.committee().position(one).is_none(),
+            };
+            if wanted {
+                let at = self.transmit(&envelope, one);
+                self.lists[list as usize].extend(at.map(|at| (at, one)));
+            }
+        }
+        self.broadcast(packet, list);
+    }
+
+    pub(crate) fn open_list(&mut self) -> u32 {
+        self.free_lists.pop().unwrap_or_else(|| {
+            self.lists.push(Vec::new());
+            self.lists.len() as u32 - 1
+        })
+    }
+
+    /// Queues a packet for all of a list of (arrival, recipient).
+    pub(crate) fn broadcast(&mut self, packet: Packet<E>, list: u32) {
+        if !self.setup.forms.cursor {
+            let recipients = core::mem::take(&mut self.lists[list as usize]);
+            for &(at, to) in &recipients {
+                self.push(at, Rank::Arrived, to, Job::Packet(packet));
+            }
+            self.lists[list as usize] = recipients;
+        } else if !self.lists[list as usize].is_empty() {
+            self.lists[list as usize].sort_unstable();
+            let (at, to) = self.lists[list as usize][0];
+            self.push(
+                at,
+                Rank::Arrived,
+                to,
+                Job::Cursor {
+                    packet,
+                    list,
+                    next: 1,
+                },
+            );
+            return;
+        }
+        self.lists[list as usize].clear();
+        self.free_lists.push(list);
+    }
+
+    pub(crate) fn advance_cursor(&mut self, slot: u32, packet: Packet<E>, list: u32, next: u32) {
+        if let Some(&(at, to)) = self.lists[list as usize].get(next as usize) {
+            self.jobs.replace(
+                slot,
+                Job::Cursor {
+                    packet,
+                    list,
+                    next: next + 1,
+                },
+            );
+            self.push_slot(at, Rank::Arrived, to, slot);
+        } else {
+            self.jobs.remove(slot);
+            self.lists[list as usize].clear();
+            self.free_lists.push(list);
+        }
+    }
+
+    /// Sends one packet to one node.
+    pub(crate) fn post(&mut self, envelope: &Envelope<E>, to: NodeId) {
+        if let Some(at) = self.transmit(envelope, to) {
+            self.push(at, Rank::Arrived, to, Job::Packet(envelope.packet));
+        }
+    }
+
+    pub(crate) fn seal(&self, packet: Packet<E>, kind: usize, ready: Time) -> Envelope<E> {
+        let content = self.content(&packet.payload);
+        Envelope {
+            packet,
+            kind,
+            outgoing: self.net.prepare(packet.from, packet.bytes, content, ready),
+        }
+    }
+
+    /// Puts a packet on the wire; when it arrives, unless a fault swallows it: its sender crashes
+    /// before it leaves, the two are cut off when it leaves, or its receiver is down when it arrives.
+    pub(crate) fn transmit(&mut self, envelope: &Envelope<E>, to: NodeId) -> Option<Time> {
+        let Envelope {
+            packet,
+            kind,
+            outgoing,
+        } = envelope;
+        self.traffic[*kind].messages += 1;
+        self.traffic[*kind].bytes += packet.bytes;
+        let Transit { leaves, arrives } = self.net.send(outgoing, to);
+        if !self.faults.is_empty()
+            && (self.faults.crashes(packet.from, self.now, leaves)
+                || self.faults.cut(packet.from, to, leaves)
+                || self.faults.down(to, arrives))
+        {
+            self.lost += 1;
+            return None;
+        }
+        Some(arrives)
+    }
+
+    /// A message of the kernel's own; `kind` indexes [`crate::RELAY_KINDS`].
+    pub(crate) fn envelope(
+        &self,
+        from: NodeId,
+        kind: usize,
+        payload: Payload<E>,
+        bytes: u64,
+    ) -> Envelope<E> {
+        let packet = Packet {
+            from,
+            payload,
+            bytes,
+            check: Span::ZERO,
+        };
+        self.seal(packet, E::KINDS.len() + E::PHASES.len() + kind, self.now)
+    }
+
+    /// Sends a message of the kernel's own to one node.
+    pub(crate) fn post_relay(
+        &mut self,
+        from: NodeId,
+        to: NodeId,
+        kind: usize,
+        payload: Payload<E>,
+        bytes: u64,
+    ) {
+        let envelope = self.envelope(from, kind, payload, bytes);
+        self.post(&envelope, to);
+    }
+
+    /// Announces a block; an announcement that cannot be the first to arrive is only counted.
+    pub(crate) fn announce(&mut self, envelope: &Envelope<E>, block: BlockId, to: NodeId) {
+        let packet = envelope.packet;
+        if let Some(at) = self.transmit(envelope, to) {
+            // A later one finds the block asked for, unless a fault interferes before it arrives,
+            // and leaves no trace, unless it takes its turn at the downlink.
+            let surely_later = at < self.next_edge && !self.net.queues(packet.bytes);
+            if !self.setup.forms.pruned
+                || !surely_later
+                || self.store.announce(to, block, at, packet.from)
+            {
+                self.push(at, Rank::Arrived, to, Job::Packet(packet));
+            }
+        }
+    }
+
+    pub(crate) fn content(&self, payload: &Payload<E>) -> u64 {
+        let (kind, word) = match payload {
+            Payload::Message(message) => (0, message.content(&self.blocks)),
+            Payload::Vote { ballot, .. } => (1, ballot.content(&self.blocks)),
+            Payload::Inv { block, .. } => (2, self.blocks.name(*block)),
+            Payload::GetData { block, .. } => (3, self.blocks.name(*block)),
+            Payload::Body(b) => (4, self.blocks.name(*b)),
+            Payload::Compact(b) => (5, self.blocks.name(*b)),
+            Payload::GetTxs { block, .. } => (6, self.blocks.name(*block)),
+            Payload::Txs(b) => (7, self.blocks.name(*b)),
+            Payload::Header(b) => (8, self.blocks.name(*b)),
+            Payload::SyncRequest => (9, 0),
+            Payload::SyncBatch(b) => (10, self.blocks.name(*b)),
+        };
+        hash::fold(word, kind)
+    }
+
+    /// A packet is at a node's card, or (`landed`) past its downlink.
+    pub(crate) fn arrive(&mut self, node: NodeId, packet: Packet<E>, landed: bool) {
+        debug_assert!(self.nodes[node.index()].up, "it was lost when it was sent");
+        if !landed {
+            let ready = self.net.receive(node, packet.bytes, self.now);
+            if ready > self.now {
+                if self.faults.crashes(node, self.now, ready) {
+                    self.lost += 1;
+                } else {
+                    self.push(ready, Rank::Landed, node, Job::Packet(packet));
+                }
+                return;
+            }
+        }
+        match packet.payload {
+            Payload::Message(message) => {
+                let input = Input::Message {
+                    from: packet.from,
+                    message,
+                };
+                let done = self.cpus.serve(node, self.now, packet.check);
+                if done == self.now {
+                    self.served(node, input);
+                } else {
+                    let epoch = self.nodes[node.index()].epoch;
+                    self.push(done, Rank::Served, node, Job::Served { epoch, input });
+                }
+            }
+            Payload::Vote { slot, ballot } => self.check_vote(node, packet, slot, ballot),
+            _ => self.relayed(node, packet.from, packet.payload),
+        }
+    }
+}
