@@ -945,7 +945,7 @@ impl Qbft {
             .max_by_key(|p| p.round);
         let prepared = self.wishes(round).filter(|w| w.1.is_some()).count() as u32;
         let justification = Some(Justification {
-            changes: out.certs.intern(&statements),
+            changes: out.certs.intern(self.height, &statements),
             prepares: best.map(|p| p.prepares),
             plain: statements.len() as u32 - prepared,
             prepared,
@@ -1069,7 +1069,7 @@ impl Qbft {
                 block: Some(block),
             })
             .collect();
-        out.certs.intern(&statements)
+        out.certs.intern(self.height, &statements)
     }
 
     fn ballot(&self, phase: u8, block: BlockId) -> Ballot {

@@ -71,7 +71,7 @@ fn prepares(net: &mut Net, signers: &[u32], round: u32, block: BlockId) -> Prepa
     Prepared {
         round,
         block,
-        prepares: net.certs().intern(&statements),
+        prepares: net.certs().intern(1, &statements),
     }
 }
 
@@ -90,7 +90,7 @@ fn justify(
         })
         .collect();
     Justification {
-        changes: net.certs().intern(&statements),
+        changes: net.certs().intern(1, &statements),
         prepares: best.map(|p| p.prepares),
         plain: changes.iter().filter(|c| c.1.is_none()).count() as u32,
         prepared: changes.iter().filter(|c| c.1.is_some()).count() as u32,

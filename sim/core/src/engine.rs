@@ -12,6 +12,7 @@ use crate::{BlockId, Blocks, CertId, NodeId, Span, Time, hash};
 use core::fmt::Debug;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::collections::VecDeque;
 
 /// A consensus protocol; one value is one replica.
 pub trait Engine: Sized {
@@ -619,19 +620,41 @@ pub struct Statement {
 /// Interned certificates. Messages carry a [`CertId`] and declare its bytes.
 #[derive(Clone, Debug, Default)]
 pub struct Certs {
-    all: Vec<Box<[Statement]>>,
+    /// How many were forgotten: the number of the oldest that is kept.
+    first: u32,
+    kept: VecDeque<(u32, Box<[Statement]>)>,
 }
 
 impl Certs {
-    /// Interns a certificate.
-    pub fn intern(&mut self, statements: &[Statement]) -> CertId {
-        self.all.push(statements.into());
-        CertId::new(self.all.len() as u32 - 1)
+    /// Interns a certificate about a height.
+    pub fn intern(&mut self, height: u32, statements: &[Statement]) -> CertId {
+        self.kept.push_back((height, statements.into()));
+        CertId::new(self.first + self.kept.len() as u32 - 1)
     }
 
-    /// The statements of a certificate.
+    /// The statements of a certificate; none if its height is long final.
     pub fn get(&self, id: CertId) -> &[Statement] {
-        &self.all[id.index()]
+        let place = id.get().checked_sub(self.first);
+        let cert = place.and_then(|p| self.kept.get(p as usize));
+        cert.map_or(&[], |(_, statements)| statements)
+    }
+
+    /// Forgets the oldest, as long as they are about heights below this one.
+    pub fn retire(&mut self, below: u32) {
+        while self.kept.front().is_some_and(|(height, _)| *height < below) {
+            self.kept.pop_front();
+            self.first += 1;
+        }
+    }
+
+    /// How many are kept.
+    pub fn len(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// Whether none is kept.
+    pub fn is_empty(&self) -> bool {
+        self.kept.is_empty()
     }
 }
 
@@ -688,5 +711,28 @@ impl<E: Engine> Outbox<E> {
 impl<E: Engine> Default for Outbox<E> {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn certificates_are_forgotten_with_their_height_and_keep_their_numbers() {
+        let mut certs = Certs::default();
+        let about = |height: u32| {
+            [Statement {
+                signer: NodeId::new(height),
+                round: None,
+                block: None,
+            }]
+        };
+        let ids: Vec<CertId> = (1..=3).map(|h| certs.intern(h, &about(h))).collect();
+        certs.retire(3);
+        assert_eq!(certs.len(), 1);
+        assert_eq!(certs.get(ids[0]), &[]);
+        assert_eq!(certs.get(ids[2]), &about(3));
+        assert_eq!(certs.intern(4, &about(4)).get(), 3);
     }
 }

@@ -430,6 +430,7 @@ impl<E: Engine> Simulation<'_, E> {
         self.blocks.retire_before(floor);
         self.store.retire_before(floor);
         self.tally.retire(height.saturating_sub(EVERY));
+        self.out.certs.retire(height);
         while self.committed_from < height && self.committed.len() > 1 {
             self.committed.pop_front();
             self.committed_from += 1;
