@@ -44,6 +44,8 @@ pub struct Outcome {
     pub work: u64,
     /// Hash of the result. It depends on nothing but the parameters.
     pub hash: u64,
+    /// Events that the kernel executed for it; 0 where there is no kernel.
+    pub events: u64,
 }
 
 /// One thing to measure.

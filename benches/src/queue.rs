@@ -166,6 +166,7 @@ impl<Q: Pending> Hold<Q> {
         Outcome {
             work: ops,
             hash: self.hash,
+            events: 0,
         }
     }
 }

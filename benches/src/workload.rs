@@ -36,6 +36,7 @@ fn generate(load: &mut Hospital, arrivals: u64, hash: &mut u64) -> Outcome {
     Outcome {
         work: arrivals,
         hash: *hash,
+        events: 0,
     }
 }
 
@@ -94,6 +95,7 @@ impl Docket {
         Outcome {
             work: self.writes.len() as u64,
             hash: self.writes.iter().fold(0, verdict),
+            events: 0,
         }
     }
 }

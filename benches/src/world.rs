@@ -114,6 +114,7 @@ pub(crate) fn outcome(work: u64, report: &Report) -> Outcome {
     Outcome {
         work,
         hash: fold_all(report.digest, &words),
+        events: report.events,
     }
 }
 
