@@ -39,12 +39,21 @@ pub fn qbft_hospital(tps: u64, seconds: u64, reads_per_write: u32) -> Outcome {
 /// Cases from end to end.
 pub fn cases(scale: Scale) -> Vec<Case> {
     let case = |(tps, seconds, reads): (u64, u64, u32)| {
-        let (tps, seconds) = (scale.of(tps / 200 + 10, tps), scale.of(5, seconds));
+        let (tps, seconds) = (
+            scale.of(tps / 200 + 10, tps),
+            scale.of(seconds / 500 + 5, seconds),
+        );
         let parameters = format!("tps={tps} seconds={seconds} reads_per_write={reads}");
         let run = move || qbft_hospital(tps, seconds, reads);
         Case::new("end_to_end::qbft_hospital", parameters, run)
     };
-    [(33, 3_600, 1), (3_600, 100, 0), (3_600, 100, 1)]
-        .map(case)
-        .into()
+    // The last one has 10^7 transactions.
+    [
+        (33, 3_600, 1),
+        (3_600, 100, 0),
+        (3_600, 100, 1),
+        (3_600, 2_778, 0),
+    ]
+    .map(case)
+    .into()
 }

@@ -10,6 +10,7 @@
 //! Non-goals: memory, efficiency on several cores, other simulators, and the time to read plans and
 //! to write results.
 
+pub mod budget;
 pub mod end_to_end;
 pub mod engines;
 pub mod network;

@@ -8,7 +8,8 @@ use quorate_core::{
     NodeId, Seed, Span, State, Time, Verdict, byzantine_bound,
 };
 use quorate_kernel::{
-    Forms, NetworkConfig, OverlayConfig, Report, RunLimits, Setup, Simulation, Status, VoteChecks,
+    Forms, Jitter, MempoolConfig, NetworkConfig, OverlayConfig, Report, RunLimits, Setup,
+    Simulation, Status, VoteChecks,
 };
 
 /// The seed of every bench.
@@ -33,14 +34,12 @@ impl Map {
             }
         };
         let names: Vec<String> = regions.iter().map(|&name| name.to_owned()).collect();
+        let region_of = (0..nodes).map(|i| (i % names.len() as u64) as u8).collect();
+        let one_way = places::latencies(&names).expect("the names are of one table");
         NetworkConfig {
-            region_of: (0..nodes).map(|i| (i % names.len() as u64) as u8).collect(),
-            one_way: places::latencies(&names).expect("the names are of one table"),
-            jitter_permille: 50,
-            uplink_bps: bps,
-            downlink_bps: bps,
-            mtu_bytes: 1_500,
+            jitter: Jitter::Exponential { permille: 50 },
             overlay,
+            ..NetworkConfig::alike(region_of, one_way, bps, bps)
         }
     }
 
@@ -53,6 +52,7 @@ impl Map {
             cpu_speed: 1,
             costs: Costs::REFERENCE,
             vote_checks: VoteChecks::OwnCore,
+            mempool: MempoolConfig::UNLIMITED,
             faults: Vec::new(),
             finality,
             tolerated: byzantine_bound(n),

@@ -528,7 +528,7 @@ impl Engine for Central {
                 Wire {
                     kind: 0,
                     bytes: block.bytes + SMALL_BYTES,
-                    sign: block.exec + chained,
+                    sign: ctx.costs.build(block),
                     check: chained,
                 }
             }

@@ -8,6 +8,7 @@
 mod config;
 
 pub mod central;
+pub mod miners;
 pub mod nakamoto;
 pub mod praos;
 pub mod qbft;

@@ -29,6 +29,17 @@
 //! a constant delay, in which a block is everywhere one delay after it was found. In an overlay
 //! that is no mesh it reaches the finder's neighbours only; others fetch it as an ancestor.
 //!
+//! With `relay = "sqrt-push"` whoever adopts a block sends it whole to the square root of the number
+//! of its neighbours, drawn anew each time, and announces it to the others, as Ethereum did under proof
+//! of work; there a block is passed on before it is executed, here after.
+//! source: ethereum/devp2p `caps/eth.md`, "Block Propagation".
+//!
+//! With `relay = "unsolicited"` the finder sends the whole block to every neighbour, and whoever
+//! adopts it announces it. With `relay_network` the finder sends each block it finds to the other
+//! miners as well, beside the overlay and in short: a header and two bytes a transaction, which
+//! every miner is taken to have. Neither passes on what it received that way but by `relay`.
+//! source: Gervais et al. 2016, and arthurgervais/Bitcoin-Simulator@248fe9e `bitcoin-miner.cc`.
+//!
 //! Deviations:
 //! - Difficulty is an integer (genesis: 2^32), not a compact 256-bit target, and cannot fall below
 //!   1; work is its sum.
@@ -37,19 +48,21 @@
 //! - After several blocks were adopted at once only the last is announced; Core announces up to
 //!   eight headers.
 //! - Compact blocks are announced after validation, not before.
+//! - That a compact block cannot be rebuilt follows from the transactions that its receiver has not
+//!   seen. `compact_failure_permille` injects failures on top, to reproduce other simulators.
 //!
 //! Finality: none by the protocol. A block counts as safe and final under the numbers of blocks at
 //! which the adversary's exact race (Rosenfeld 2014) falls below the two risks.
 //!
 //! Messages: a flood, about one block for each node and one announcement for each edge; `direct`:
-//! one block for each node and nothing else.
+//! one block for each node and nothing else. The relay network adds m − 1 among m miners.
 
 use crate::Presets;
 use crate::config::unless_zero;
 use quorate_core::{
-    Adversary, Agreement, BlockId, Blocks, Committee, Content, Context, Draws, Effect, Electorate,
-    Engine, Execution, Facts, Family, Finality, Input, Invalid, Limits, NodeId, Outbox, Promises,
-    Relay, Span, Standing, Time, Wait, Weight, Wire, dist,
+    Adversary, Agreement, Background, BlockId, Blocks, Committee, Compact, Content, Context, Draws,
+    Effect, Electorate, Engine, Execution, Facts, Family, Finality, Input, Invalid, Limits, NodeId,
+    Outbox, Promises, Relay, Span, Standing, Time, To, Wait, Weight, Wire, dist,
 };
 use serde::de::{Error as _, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -67,6 +80,10 @@ const CLAMP: u64 = 4;
 const HEADER_BYTES: u64 = 80 + 24;
 /// source: Gervais et al. 2016: 0.174 s for 458,263 bytes, linear.
 const GERVAIS: (Span, u64) = (Span::from_ms(174), 458_263);
+/// A block in the relay network: a header and so much a transaction.
+/// source: arthurgervais/Bitcoin-Simulator@248fe9e `bitcoin-node.cc`: 90 bytes of message header, 81
+/// of block header, 2 for the index of a transaction.
+const FAST_BYTES: (u64, u64) = (90 + 81, 2);
 /// Blocks kept whose ancestors are missing.
 /// assumption: Bitcoin Core 0.9 kept 750 orphans; later versions fetch headers first.
 const ORPHANS: usize = 750;
@@ -97,12 +114,28 @@ config! {
         hash_shares: Vec<f64>,
         /// How blocks travel.
         relay: RelayRule,
+        /// Whether finders also send their blocks to all miners, in short and beside the overlay.
+        relay_network: bool,
         /// How old a found block's choice of transactions may be.
         template_refresh_s: Refresh,
         /// What checking a block costs.
         validation: Validation,
-        /// Bytes of transactions in a block.
+        /// Bytes of the workload's transactions in a block.
         block_bytes: u64,
+        /// Bytes of other people's transactions in every block, on top of those: injected, not
+        /// simulated one by one. What a public chain carries besides.
+        background_bytes: u64,
+        /// How many transactions these are, for the short forms of a block.
+        background_txs: u32,
+        /// Peers that may push compact blocks to a node unasked.
+        high_bandwidth_peers: u32,
+        /// Nodes that understand compact blocks, of 1,000.
+        compact_users_permille: u32,
+        /// Compact blocks, of 1,000, that cannot be rebuilt for reasons that are not simulated:
+        /// injected, to reproduce other simulators.
+        compact_failure_permille: u32,
+        /// How much such a block lacks, in thousandths; each as likely as the others.
+        compact_missing_permille: Vec<u32>,
         /// Transactions in a block; 0 means no limit.
         block_txs: u32,
         /// Execution time of a block on the reference core, ms; 0 means no limit.
@@ -122,6 +155,11 @@ pub enum RelayRule {
     Push,
     /// Sent unasked by its finder; nobody else relays it.
     Direct,
+    /// Sent unasked by its finder; announced by everybody else, then fetched.
+    Unsolicited,
+    /// Sent unasked to the square root of the number of neighbours, announced to the others.
+    #[serde(rename = "sqrt-push")]
+    SqrtPush,
 }
 
 /// What checking a received block costs.
@@ -207,12 +245,20 @@ impl Presets for Config {
             hash_shares: Vec::new(),
             // source: BIP 152 is on by default.
             relay: RelayRule::Compact,
+            relay_network: false,
             // assumption: pools renew their templates about every 30 s.
             template_refresh_s: Refresh::Every(Span::from_s(30)),
             validation: Validation::Execution,
             // source: bitcoin/bitcoin `consensus.h`: a weight of 4,000,000, four for each byte that
             // is no witness.
             block_bytes: 1_000_000,
+            background_bytes: 0,
+            background_txs: 0,
+            // source: BIP 152, "up to three peers".
+            high_bandwidth_peers: 3,
+            compact_users_permille: 1_000,
+            compact_failure_permille: 0,
+            compact_missing_permille: Vec::new(),
             block_txs: 0,
             block_exec_ms: 0,
         };
@@ -246,12 +292,58 @@ impl Config {
         Span::from_s_f64(self.block_interval_s)
     }
 
-    /// Crossings of a link before a block is everywhere: an announced one needs three, a pushed one
-    /// needs one.
+    /// Crossings of a link before a block is at every miner: an announced one needs three, a pushed
+    /// one needs one.
     const fn crossings(&self) -> u64 {
         match self.relay {
-            RelayRule::Inv | RelayRule::Compact => 3,
-            RelayRule::Push | RelayRule::Direct => 1,
+            RelayRule::Inv | RelayRule::Compact if !self.relay_network => 3,
+            _ => 1,
+        }
+    }
+
+    /// How compact blocks fare.
+    fn compact(&self) -> Compact {
+        Compact {
+            high_bandwidth_peers: self.high_bandwidth_peers,
+            users_permille: self.compact_users_permille,
+            failure_permille: self.compact_failure_permille,
+            missing_permille: self.compact_missing_permille.clone(),
+        }
+    }
+
+    fn check_compact(&self) -> Result<(), Invalid> {
+        let refuse = |key, why: String, hint: &str| {
+            Err(Invalid {
+                key,
+                why,
+                hint: hint.to_owned(),
+            })
+        };
+        let hint = "these are thousandths";
+        for (key, value) in [
+            ("compact_users_permille", self.compact_users_permille),
+            ("compact_failure_permille", self.compact_failure_permille),
+        ] {
+            if value > 1_000 {
+                return refuse(key, format!("{value} of 1,000"), hint);
+            }
+        }
+        let (key, missing) = ("compact_missing_permille", &self.compact_missing_permille);
+        if let Some(bad) = missing.iter().find(|m| !(1..=1_000).contains(*m)) {
+            return refuse(key, format!("{bad} of 1,000 missing"), hint);
+        }
+        if missing.is_empty() != (self.compact_failure_permille == 0) {
+            let why = "failures need a missing share, and the other way round".to_owned();
+            return refuse(key, why, "set both, or neither");
+        }
+        Ok(())
+    }
+
+    /// What others fill blocks with.
+    const fn background(&self) -> Background {
+        Background {
+            bytes: self.background_bytes,
+            txs: self.background_txs,
         }
     }
 
@@ -278,13 +370,17 @@ pub struct Header {
     pub period_start: Time,
 }
 
-/// Nothing is said but blocks.
+/// What miners say to each other beside the overlay.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Message {}
+pub enum Message {
+    /// A block that was just found, through the relay network.
+    Fast(BlockId),
+}
 
 impl Content<Header> for Message {
-    fn content(&self, _: &Blocks<Header>) -> u64 {
-        match *self {}
+    fn content(&self, blocks: &Blocks<Header>) -> u64 {
+        let Self::Fast(block) = *self;
+        blocks.name(block)
     }
 }
 
@@ -307,6 +403,8 @@ struct Rules {
     interval: Span,
     retarget_blocks: u32,
     relay: RelayRule,
+    relay_network: bool,
+    background: Background,
     refresh: Refresh,
     validation: Validation,
     limits: Limits,
@@ -346,7 +444,7 @@ impl Engine for Nakamoto {
         final_holds_if: "the adversary has less work than assumed and blocks spread within the \
                          assumed delay",
     };
-    const KINDS: &'static [&'static str] = &[];
+    const KINDS: &'static [&'static str] = &["relay-network"];
     const PHASES: &'static [&'static str] = &[];
 
     fn validate(config: &Config, nodes: u32) -> Result<(), Invalid> {
@@ -393,7 +491,15 @@ impl Engine for Nakamoto {
             let why = format!("{} miners but {named} shares", config.miners);
             return refuse("miners", why, "leave one of the two out");
         }
-        Ok(())
+        if config.background_txs > 0 && config.background_bytes == 0 {
+            let why = format!("{} transactions of no bytes", config.background_txs);
+            return refuse(
+                "background_txs",
+                why,
+                "set background_bytes, or leave it out",
+            );
+        }
+        config.check_compact()
     }
 
     fn committee(config: &Config, nodes: u32) -> Committee {
@@ -412,6 +518,8 @@ impl Engine for Nakamoto {
                 interval: config.interval(),
                 retarget_blocks: config.retarget_blocks,
                 relay: config.relay,
+                relay_network: config.relay_network,
+                background: config.background(),
                 refresh: config.template_refresh_s,
                 validation: config.validation,
                 limits: Limits {
@@ -512,13 +620,30 @@ impl Engine for Nakamoto {
             Input::Timer(_) => {} // A search that was replaced.
             Input::BlockBuilt(block) => self.on_connected(block, ctx, out),
             Input::Body { block, from } => self.on_body(block, from, ctx, out),
-            Input::Message { message, .. } => match message {},
+            Input::Message { from, message } => {
+                let Message::Fast(block) = message;
+                if ctx.blocks.find(block).is_some() {
+                    self.on_body(block, from, ctx, out);
+                }
+            }
             Input::Header { .. } | Input::Threshold(_) | Input::Pending => {} // Never asked for.
         }
     }
 
-    fn wire(&self, message: &Message, _: &Ctx<'_>) -> Wire {
-        match *message {}
+    fn wire(&self, message: &Message, ctx: &Ctx<'_>) -> Wire {
+        let Message::Fast(block) = *message;
+        let txs = ctx.blocks.get(block).txs + self.rules.background.txs;
+        Wire {
+            kind: 0,
+            bytes: FAST_BYTES.0 + FAST_BYTES.1 * u64::from(txs),
+            sign: Span::ZERO,
+            check: self.check_block(block, ctx),
+        }
+    }
+
+    fn carries(message: &Message) -> Option<BlockId> {
+        let Message::Fast(block) = *message;
+        Some(block)
     }
 
     fn header_bytes(&self, _: &Header, _: &Ctx<'_>) -> u64 {
@@ -529,8 +654,16 @@ impl Engine for Nakamoto {
         let block = ctx.blocks.get(block);
         match self.rules.validation {
             Validation::Bytes => GERVAIS.0.scale(block.bytes, GERVAIS.1),
-            Validation::Execution => block.exec + ctx.costs.hash(block.bytes),
+            Validation::Execution => ctx.costs.validate(block),
         }
+    }
+
+    fn compact(config: &Config) -> Compact {
+        config.compact()
+    }
+
+    fn background(&self) -> Background {
+        self.rules.background
     }
 }
 
@@ -714,11 +847,20 @@ impl Nakamoto {
     }
 
     fn announce(&self, block: BlockId, ctx: &Ctx<'_>, out: &mut Out) {
+        let found = ctx.blocks.get(block).key.creator == ctx.me;
+        if found && self.rules.relay_network {
+            out.push(Effect::Send {
+                to: To::Committee,
+                message: Message::Fast(block),
+            });
+        }
         let rule = match self.rules.relay {
             RelayRule::Inv => Relay::Inv,
             RelayRule::Compact => Relay::Compact,
             RelayRule::Push => Relay::Push,
-            RelayRule::Direct if ctx.blocks.get(block).key.creator == ctx.me => Relay::Push,
+            RelayRule::Direct | RelayRule::Unsolicited if found => Relay::Push,
+            RelayRule::Unsolicited => Relay::Inv,
+            RelayRule::SqrtPush => Relay::SqrtPush,
             RelayRule::Direct => return,
         };
         out.push(Effect::Relay { block, rule });

@@ -399,11 +399,10 @@ impl Engine for Praos {
 
     fn handle(&mut self, ctx: &Ctx<'_>, draws: &mut Draws, input: Input<Self>, out: &mut Out) {
         match input {
-            Input::Start => self.draw_lead(self.slot_at(ctx.clock), draws, out),
+            Input::Start => self.await_next_lead(self.slot_at(ctx.wall()), ctx, draws, out),
             Input::Restarted => self.on_restarted(ctx, draws, out),
             Input::Timer(Lead { slot }) if slot == self.next_lead => {
-                self.on_lead(slot, ctx, draws, out);
-                self.draw_lead(slot, draws, out);
+                self.on_timer(slot, ctx, draws, out);
             }
             Input::Timer(_) => {} // Drawn before a restart.
             Input::BlockBuilt(block) => self.on_connected(block, ctx, out),
@@ -424,7 +423,7 @@ impl Engine for Praos {
 
     fn check_block(&self, block: BlockId, ctx: &Ctx<'_>) -> Span {
         let block = ctx.blocks.get(block);
-        ctx.costs.verify * HEADER_CHECKS + block.exec + ctx.costs.hash(block.bytes)
+        ctx.costs.verify * HEADER_CHECKS + ctx.costs.validate(block)
     }
 }
 
@@ -436,15 +435,35 @@ impl Praos {
     }
 
     /// Draws the first slot after `slot` that this pool leads: `1 − φ(σ) = (1 − f)^σ`.
-    fn draw_lead(&mut self, slot: u64, draws: &mut Draws, out: &mut Out) {
-        if self.stake <= 0.0 {
-            return;
-        }
+    fn draw_lead(&mut self, slot: u64, draws: &mut Draws) {
         let silent = math::ln(draws.open01()) / (self.stake * self.rules.ln_silent);
         self.next_lead = slot.saturating_add(silent as u64).saturating_add(1);
-        let start = self.next_lead.saturating_mul(self.rules.slot.ns());
+    }
+
+    fn await_next_lead(&mut self, slot: u64, ctx: &Ctx<'_>, draws: &mut Draws, out: &mut Out) {
+        if self.stake > 0.0 {
+            self.draw_lead(slot, draws);
+            self.await_lead(ctx, out);
+        }
+    }
+
+    fn await_lead(&self, ctx: &Ctx<'_>, out: &mut Out) {
         let slot = self.next_lead;
-        out.timer(Time::from_ns(start), Lead { slot });
+        let start = Time::from_ns(slot.saturating_mul(self.rules.slot.ns()));
+        out.timer(ctx.at_wall(start), Lead { slot });
+    }
+
+    /// The slot that is led begins, unless the clock was set meanwhile.
+    fn on_timer(&mut self, slot: u64, ctx: &Ctx<'_>, draws: &mut Draws, out: &mut Out) {
+        let now = self.slot_at(ctx.wall());
+        if now < slot {
+            self.await_lead(ctx, out);
+            return;
+        }
+        if now == slot {
+            self.on_lead(slot, ctx, draws, out);
+        }
+        self.await_next_lead(now, ctx, draws, out);
     }
 
     fn on_lead(&self, slot: u64, ctx: &Ctx<'_>, draws: &mut Draws, out: &mut Out) {
@@ -471,7 +490,7 @@ impl Praos {
     fn on_restarted(&mut self, ctx: &Ctx<'_>, draws: &mut Draws, out: &mut Out) {
         self.wanted.clear();
         self.chain_wanted = Time::ZERO;
-        self.draw_lead(self.slot_at(ctx.clock), draws, out);
+        self.await_next_lead(self.slot_at(ctx.wall()), ctx, draws, out);
         if ctx.nodes > 1 {
             let from = NodeId::new((ctx.me.get() + 1) % ctx.nodes);
             self.ask_chain(from, ctx, out);
@@ -609,7 +628,7 @@ impl Praos {
             return false;
         }
         let mut bound = self
-            .slot_at(ctx.clock.saturating_add(SKEW))
+            .slot_at(ctx.wall().saturating_add(SKEW))
             .saturating_add(1);
         let mut at = block;
         loop {
@@ -643,10 +662,9 @@ mod tests {
         let committee = Praos::committee(&config, 2);
         let mut pool = Praos::new(&config, NodeId::new(0), &committee);
         let mut draws = Seed::new(1, 0).stream("engine", 0);
-        let mut out = Out::new();
         let (mut slot, mut next, n) = (0, 0, 40_000.0);
         for _ in 0..40_000 {
-            pool.draw_lead(slot, &mut draws, &mut out);
+            pool.draw_lead(slot, &mut draws);
             next += u32::from(pool.next_lead == slot + 1);
             slot = pool.next_lead;
         }

@@ -70,6 +70,10 @@ pub const PREPARE: u8 = 0;
 /// Phase of a ballot: Commit.
 pub const COMMIT: u8 = 1;
 
+/// How far ahead of a validator's clock a proposed block's timestamp may be.
+/// source: hyperledger/besu `BftHeaderValidationRulesetFactory`: `TimestampBoundedByFutureParameter(1)`.
+const MOST_AHEAD: Span = Span::from_s(1);
+
 // source: RLP sizes computed from hyperledger/besu@3fd224e `qbft-core/payload` at height 10^5.
 const PREPARE_BYTES: u64 = 108;
 const COMMIT_BYTES: u64 = 176;
@@ -552,7 +556,7 @@ impl Engine for Qbft {
                 // A prepared block was executed when it was first proposed.
                 let fresh = p.justification.is_none_or(|j| j.prepares.is_none());
                 let built = if fresh {
-                    block.exec + costs.hash(block.bytes)
+                    costs.build(block)
                 } else {
                     Span::ZERO
                 };
@@ -561,7 +565,7 @@ impl Engine for Qbft {
                     // A proposed block has no seals yet.
                     bytes: block.bytes.saturating_sub(self.seal_bytes()) + PROPOSAL_BYTES + proof,
                     sign: costs.sign + built,
-                    check: costs.verify * (1 + signatures) + block.exec + costs.hash(block.bytes),
+                    check: costs.verify * (1 + signatures) + costs.validate(block),
                 }
             }
             Message::RoundChange(change) => {
@@ -583,7 +587,7 @@ impl Engine for Qbft {
                     kind: 1,
                     bytes,
                     sign: costs.sign,
-                    check: costs.verify * (1 + signatures) + costs.hash(hashed),
+                    check: costs.verify + costs.certificate(signatures) + costs.hash(hashed),
                 }
             }
             Message::Sealed(block) => Wire {
@@ -636,7 +640,7 @@ impl Engine for Qbft {
     /// A body that was asked for is a committed one: its seals are checked, and it is executed.
     fn check_block(&self, block: BlockId, ctx: &Ctx<'_>) -> Span {
         let block = ctx.blocks.get(block);
-        ctx.costs.verify * self.quorum as u64 + block.exec + ctx.costs.hash(block.bytes)
+        ctx.costs.certificate(self.quorum as u64) + ctx.costs.validate(block)
     }
 }
 
@@ -665,7 +669,7 @@ impl Qbft {
         if !self.validator {
             return;
         }
-        let due = ctx.clock.max(parent.header.timestamp + self.rules.period);
+        let due = ctx.at_wall(parent.header.timestamp + self.rules.period);
         let height = self.height;
         out.timer(due, Timer::Block { height });
         if self.rules.timer == RoundTimer::Spec {
@@ -963,7 +967,7 @@ impl Qbft {
             .expect("a round is open when its proposer builds");
         let header = Header {
             round,
-            timestamp: self.timestamp(round, ctx.clock),
+            timestamp: self.timestamp(round, ctx.wall()),
         };
         out.push(Effect::BuildBlock {
             parent: self.head,
@@ -1016,11 +1020,13 @@ impl Qbft {
 
 /// What is valid.
 impl Qbft {
-    /// A block on the head, no earlier than a period after it.
+    /// A block on the head, no earlier than a period after it, and hardly ahead of the own clock.
     fn block_fits(&self, block: BlockId, ctx: &Ctx<'_>) -> bool {
         let earliest = ctx.blocks.get(self.head).header.timestamp + self.rules.period;
         let block = ctx.blocks.get(block);
-        block.parent == Some(self.head) && block.header.timestamp >= earliest
+        let latest = ctx.wall().saturating_add(MOST_AHEAD);
+        let timestamp = block.header.timestamp;
+        block.parent == Some(self.head) && earliest <= timestamp && timestamp <= latest
     }
 
     /// Round 0 needs no justification. Later rounds need `Q` round changes, and the block that was

@@ -784,12 +784,11 @@ impl Engine for Raft {
         };
         let carrying = |kind, block: BlockId| {
             let block = ctx.blocks.get(block);
-            let hashed = ctx.costs.hash(block.bytes);
             Wire {
                 kind,
                 bytes: SMALL_BYTES + block.bytes,
                 sign: Span::ZERO,
-                check: hashed + block.exec,
+                check: ctx.costs.validate(block),
             }
         };
         match *message {
@@ -799,7 +798,8 @@ impl Engine for Raft {
                 ..
             } => {
                 let wire = carrying(0, block);
-                let sign = if first { wire.check } else { Span::ZERO };
+                let built = || ctx.costs.build(ctx.blocks.get(block));
+                let sign = if first { built() } else { Span::ZERO };
                 Wire { sign, ..wire }
             }
             Message::Ack { block: true, .. } => small(1),
@@ -839,7 +839,7 @@ impl Engine for Raft {
     /// A body that was asked for, whose orderer's signature is checked.
     fn check_block(&self, block: BlockId, ctx: &Ctx<'_>) -> Span {
         let block = ctx.blocks.get(block);
-        ctx.costs.verify + ctx.costs.hash(block.bytes) + block.exec
+        ctx.costs.verify + ctx.costs.validate(block)
     }
 }
 

@@ -779,14 +779,13 @@ impl Engine for Tendermint {
         match *message {
             Message::Proposal(p) => {
                 let block = ctx.blocks.get(p.block);
-                let work = block.exec + costs.hash(block.bytes);
                 // A valid block was executed when it was first proposed.
-                let built = p.valid_round.map_or(work, |_| Span::ZERO);
+                let built = p.valid_round.map_or(costs.build(block), |_| Span::ZERO);
                 Wire {
                     kind: 0,
                     bytes: block.bytes + PROPOSAL_BYTES + parts(block.bytes),
                     sign: costs.sign + built,
-                    check: costs.verify + work,
+                    check: costs.verify + costs.validate(block),
                 }
             }
             Message::Votes(v) => {
@@ -796,7 +795,10 @@ impl Engine for Tendermint {
             }
             Message::Quorum(_) => {
                 let votes = u64::from(self.quorum);
-                wire(2, votes * VOTE_BYTES, votes)
+                Wire {
+                    check: costs.certificate(votes),
+                    ..wire(2, votes * VOTE_BYTES, 0)
+                }
             }
             Message::Sealed(block) => Wire {
                 kind: 3,
@@ -858,7 +860,7 @@ impl Engine for Tendermint {
     /// A body that was asked for is a committed one: its commit is checked, and it is executed.
     fn check_block(&self, block: BlockId, ctx: &Ctx<'_>) -> Span {
         let block = ctx.blocks.get(block);
-        ctx.costs.verify * u64::from(self.quorum) + block.exec + ctx.costs.hash(block.bytes)
+        ctx.costs.certificate(u64::from(self.quorum)) + ctx.costs.validate(block)
     }
 }
 

@@ -96,13 +96,13 @@ const JOBS: &[Job] = &[
         "10,000 nodes × 1,000 blocks of 1 MB",
         "node-block",
         Goal::Seconds(2.5, None),
-        || network::flood(10_000, 1_000),
+        || network::flood_1mb(10_000, 1_000),
     ),
     job(
         "100,000 nodes × 100 blocks",
         "node-block",
         Goal::Seconds(10.0, Some(1_000.0)),
-        || network::flood(100_000, 100),
+        || network::flood_1mb(100_000, 100),
     ),
     job(
         "qbft, 100 validators × 10,000 blocks",
@@ -177,7 +177,7 @@ fn sample(name: &str) -> Option<Sample> {
 
 fn read(output: &[u8]) -> Option<Sample> {
     let text = core::str::from_utf8(output).ok()?;
-    let mut words = text.split_whitespace().map(|w| w.parse::<u64>());
+    let mut words = text.split_whitespace().map(str::parse::<u64>);
     let mut next = || words.next()?.ok();
     Some(Sample {
         work: next()?,
@@ -220,7 +220,7 @@ fn line(job: &Job, load_ns: f64) -> bool {
         Goal::Rate(goal) => (format!("{goal} M/s"), format!("{rate:.2} M/s"), goal / rate),
         Goal::Seconds(goal, memory) => {
             let space = memory.map_or(0.0, |mb| median.peak_mb / mb);
-            let text = format!("{:.2} s", median.cpu_s);
+            let text = format!("{:.3} s", median.cpu_s);
             (format!("{goal} s"), text, (median.cpu_s / goal).max(space))
         }
         Goal::Shown => (String::new(), format!("{rate:.2} M/s"), 0.0),

@@ -307,7 +307,9 @@ impl<E: Engine> World<E> {
                         to,
                         match rule {
                             Relay::Header => Load::Header(block),
-                            Relay::Push | Relay::Inv | Relay::Compact => Load::Body(block),
+                            Relay::Push | Relay::Inv | Relay::Compact | Relay::SqrtPush => {
+                                Load::Body(block)
+                            }
                         },
                     );
                 }

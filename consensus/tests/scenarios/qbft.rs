@@ -437,6 +437,15 @@ fn waiting() -> Net {
 }
 
 #[test]
+fn a_proposal_more_than_a_second_ahead_of_the_own_clock_is_refused() {
+    for (timestamp, fits) in [(1_500, true), (1_501, false)] {
+        let mut net = waiting();
+        let block = net.forge(0, GENESIS, header(0, timestamp));
+        assert_eq!(accepts(&mut net, 0, proposal(0, block, None)), fits);
+    }
+}
+
+#[test]
 fn a_proposal_before_the_block_timer_opens_round_0() {
     let mut net = waiting();
     let block = net.forge(0, GENESIS, header(0, 1_000));
@@ -684,6 +693,7 @@ fn messages_of_later_heights_are_kept_and_their_sender_asked() {
     };
     assert!(!accepts(&mut net, 1, Message::Proposal(p)));
     assert_eq!(net.count_notes(3, |n| *n == Note::Sync(node(1))), 1);
+    net.run_until(at_ms(1_000));
     net.hold(3, a);
     net.give(
         node(3),

@@ -39,6 +39,12 @@ pub struct Block<H> {
 pub struct Blocks<H> {
     first: u32,
     entries: VecDeque<Block<H>>,
+    /// Of the same blocks: they are asked for with every message.
+    names: VecDeque<u64>,
+}
+
+fn name(key: BlockKey) -> u64 {
+    hash::fold_all(u64::from(key.creator.get()), &[u64::from(key.sequence)])
 }
 
 impl<H: Copy> Blocks<H> {
@@ -59,6 +65,7 @@ impl<H: Copy> Blocks<H> {
         };
         Self {
             first: 0,
+            names: VecDeque::from([name(genesis.key)]),
             entries: VecDeque::from([genesis]),
         }
     }
@@ -75,6 +82,7 @@ impl<H: Copy> Blocks<H> {
             "a block follows its parent"
         );
         self.entries.push_back(block);
+        self.names.push_back(name(block.key));
         BlockId::new(self.first + self.entries.len() as u32 - 1)
     }
 
@@ -85,6 +93,7 @@ impl<H: Copy> Blocks<H> {
     }
 
     /// The block, unless it was retired.
+    #[inline]
     pub fn find(&self, id: BlockId) -> Option<&Block<H>> {
         let place = id.get().checked_sub(self.first)?;
         self.entries.get(place as usize)
@@ -92,12 +101,11 @@ impl<H: Copy> Blocks<H> {
 
     /// A 64-bit name made of the block's identity, the same in every form of the run. A retired
     /// block is named by its place, which is the same too, because blocks are built in one order.
+    #[inline]
     pub fn name(&self, id: BlockId) -> u64 {
-        match self.find(id) {
-            Some(block) => {
-                let creator = u64::from(block.key.creator.get());
-                hash::fold_all(creator, &[u64::from(block.key.sequence)])
-            }
+        let place = id.get().wrapping_sub(self.first);
+        match self.names.get(place as usize) {
+            Some(&name) => name,
             None => hash::mix(u64::from(id.get())),
         }
     }
@@ -137,6 +145,7 @@ impl<H: Copy> Blocks<H> {
     pub fn retire_before(&mut self, first: BlockId) {
         while self.first < first.get() && self.entries.len() > 1 {
             self.entries.pop_front();
+            self.names.pop_front();
             self.first += 1;
         }
     }

@@ -8,7 +8,7 @@
 use crate::committee::{Committee, Weight};
 use crate::finality::{Adversary, Finality};
 use crate::seed::Draws;
-use crate::{BlockId, Blocks, CertId, NodeId, Span, Time, hash};
+use crate::{Block, BlockId, Blocks, CertId, NodeId, Span, Time, hash};
 use core::fmt::Debug;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -131,6 +131,54 @@ pub trait Engine: Sized {
 
     /// CPU time to check a received block's body before it is handed in.
     fn check_block(&self, block: BlockId, ctx: &Context<'_, Self::Header>) -> Span;
+
+    /// How compact blocks fare under [`Relay::Compact`].
+    fn compact(config: &Self::Config) -> Compact {
+        let _ = config;
+        Compact::default()
+    }
+
+    /// What fills every block besides the pending transactions.
+    fn background(&self) -> Background {
+        Background::default()
+    }
+}
+
+/// How compact blocks fare.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Compact {
+    /// Peers that may push compact blocks to a node unasked.
+    pub high_bandwidth_peers: u32,
+    /// Nodes that understand them, of 1,000. The others send and get whole blocks.
+    pub users_permille: u32,
+    /// Compact blocks, of 1,000, of which a node lacks more than the transactions that it has not seen:
+    /// injected, not emergent.
+    pub failure_permille: u32,
+    /// How much it then lacks, in thousandths of the block; each as likely as the others.
+    pub missing_permille: Vec<u32>,
+}
+
+impl Default for Compact {
+    /// BIP 152, understood by everybody, with nothing injected.
+    fn default() -> Self {
+        Self {
+            // source: BIP 152, "up to three peers".
+            high_bandwidth_peers: 3,
+            users_permille: 1_000,
+            failure_permille: 0,
+            missing_permille: Vec::new(),
+        }
+    }
+}
+
+/// Transactions of others, which fill blocks and are not simulated one by one: injected, not
+/// emergent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Background {
+    /// Their bytes in every block, on top of [`Limits::bytes`].
+    pub bytes: u64,
+    /// How many they are: they count in the short form of a block, and cost no execution.
+    pub txs: u32,
 }
 
 /// What a protocol is, said in the matrix of a comparison.
@@ -291,7 +339,7 @@ pub trait Content<H> {
 
 /// What an engine may look at besides its own state.
 pub struct Context<'a, H> {
-    /// The node's own clock, which may be skewed.
+    /// The node's own clock, which timers count on. It may drift but is never set.
     pub clock: Time,
     /// This node.
     pub me: NodeId,
@@ -317,6 +365,18 @@ impl<H> Context<'_, H> {
     pub fn holds(&self, block: BlockId) -> bool {
         self.services.holds(self.me, block)
     }
+
+    /// The time of day that this node takes it for, for what is compared between nodes, such as
+    /// timestamps and slots. It may be ahead or behind, and set.
+    pub fn wall(&self) -> Time {
+        self.services.wall(self.me, self.clock)
+    }
+
+    /// When the own clock will show what it does at this time of day; now, if that is past.
+    pub fn at_wall(&self, time: Time) -> Time {
+        self.clock
+            .saturating_add(time.saturating_since(self.wall()))
+    }
 }
 
 /// What the kernel keeps for engines.
@@ -325,6 +385,11 @@ pub trait Services {
     fn reached(&self, node: NodeId, ballot: Ballot) -> bool;
     /// Whether a node holds a block's body.
     fn holds(&self, node: NodeId, block: BlockId) -> bool;
+    /// The time of day that a node takes it for when its clock shows `clock`.
+    fn wall(&self, node: NodeId, clock: Time) -> Time {
+        let _ = node;
+        clock
+    }
 }
 
 /// CPU costs of one reference core.
@@ -334,29 +399,71 @@ pub struct Costs {
     pub sign: Span,
     /// Checking a signature.
     pub verify: Span,
+    /// Checking each further signature of a certificate over one text: as long as `verify`, unless
+    /// the scheme aggregates signatures.
+    pub verify_next: Span,
     /// Hashing 1,024 bytes.
     pub hash_kib: Span,
+    /// What validating a block takes besides signatures, hashing and execution.
+    pub block: Span,
+    /// The same for each 1,024 bytes of it.
+    pub block_kib: Span,
+    /// How long execution takes, in thousandths of what transactions declare.
+    pub exec_permille: u32,
 }
 
 impl Costs {
-    /// Costs of nothing, for closed forms.
-    pub const FREE: Self = Self {
-        sign: Span::ZERO,
-        verify: Span::ZERO,
-        hash_kib: Span::ZERO,
-    };
+    /// Costs of nothing, for closed forms. Execution takes what transactions declare.
+    pub const FREE: Self = Self::new(Span::ZERO, Span::ZERO, Span::ZERO);
 
     /// Measured on one core of a 2.6 GHz Xeon: ed25519-dalek 3.0 over 256 bytes, SHA-256 with the
     /// CPU's own instructions. source: own measurement, November 2026.
-    pub const REFERENCE: Self = Self {
-        sign: Span::from_ns(12_900),
-        verify: Span::from_ns(28_700),
-        hash_kib: Span::from_ns(561),
-    };
+    /// Validation costs nothing else.
+    pub const REFERENCE: Self = Self::new(
+        Span::from_ns(12_900),
+        Span::from_ns(28_700),
+        Span::from_ns(561),
+    );
+
+    /// Costs of a scheme that aggregates nothing; validation costs nothing else.
+    pub const fn new(sign: Span, verify: Span, hash_kib: Span) -> Self {
+        Self {
+            sign,
+            verify,
+            verify_next: verify,
+            hash_kib,
+            block: Span::ZERO,
+            block_kib: Span::ZERO,
+            exec_permille: 1_000,
+        }
+    }
 
     /// Hashing `bytes` bytes.
     pub fn hash(&self, bytes: u64) -> Span {
         self.hash_kib.scale(bytes, 1_024)
+    }
+
+    /// Checking a certificate: so many signatures over one text.
+    pub fn certificate(&self, signatures: u64) -> Span {
+        match signatures {
+            0 => Span::ZERO,
+            n => self.verify + self.verify_next * (n - 1),
+        }
+    }
+
+    /// Execution that transactions declare as `declared`.
+    pub fn execution(&self, declared: Span) -> Span {
+        declared.scale(u64::from(self.exec_permille), 1_000)
+    }
+
+    /// Building a block: its transactions are executed and hashed.
+    pub fn build<H>(&self, block: &Block<H>) -> Span {
+        self.execution(block.exec) + self.hash(block.bytes)
+    }
+
+    /// Validating another's block, its signatures apart.
+    pub fn validate<H>(&self, block: &Block<H>) -> Span {
+        self.build(block) + self.block + self.block_kib.scale(block.bytes, 1_024)
     }
 }
 
@@ -572,6 +679,10 @@ pub enum Relay {
     Compact,
     /// An announced header; the engine decides whether to fetch.
     Header,
+    /// The whole block to ⌊√degree⌋ neighbours, drawn anew for every block and node, and then an
+    /// announcement to the others.
+    // source: ethereum/devp2p `caps/eth.md`, "Block Propagation".
+    SqrtPush,
 }
 
 /// How much fits in a block.
@@ -717,6 +828,46 @@ impl<E: Engine> Default for Outbox<E> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::BlockKey;
+
+    #[test]
+    fn costs_add_up() {
+        let ns = Span::from_ns;
+        let plain = Costs::new(ns(10), ns(300), ns(1_024));
+        let block = Block {
+            key: BlockKey {
+                creator: NodeId::new(0),
+                sequence: 0,
+            },
+            parent: None,
+            height: 0,
+            timestamp: Time::ZERO,
+            header: (),
+            bytes: 2_560,
+            txs: 1,
+            exec: ns(50_000),
+        };
+        // A list of signatures costs each of them, and a block its execution and its hash.
+        assert_eq!(
+            [0, 1, 5].map(|n| plain.certificate(n)),
+            [0, 300, 1_500].map(ns)
+        );
+        assert_eq!(plain.build(&block), ns(50_000 + 2_560));
+        assert_eq!(plain.validate(&block), plain.build(&block));
+        let full = Costs {
+            verify_next: ns(2),
+            block: ns(7),
+            block_kib: ns(2_048),
+            exec_permille: 1_500,
+            ..plain
+        };
+        assert_eq!(
+            [0, 1, 5].map(|n| full.certificate(n)),
+            [0, 300, 308].map(ns)
+        );
+        assert_eq!(full.build(&block), ns(75_000 + 2_560));
+        assert_eq!(full.validate(&block), full.build(&block) + ns(7 + 5_120));
+    }
 
     #[test]
     fn certificates_are_forgotten_with_their_height_and_keep_their_numbers() {

@@ -22,9 +22,9 @@ mod time;
 pub use block::{Block, BlockKey, Blocks};
 pub use committee::{Committee, Weight, byzantine_bound, majority, two_thirds};
 pub use engine::{
-    Agreement, Ballot, Content, Context, Costs, Effect, Electorate, Engine, Execution, Facts,
-    Family, Input, Invalid, Limits, Outbox, Promises, Relay, Services, Standing, Statement, To,
-    Wait, Wire,
+    Agreement, Background, Ballot, Compact, Content, Context, Costs, Effect, Electorate, Engine,
+    Execution, Facts, Family, Input, Invalid, Limits, Outbox, Promises, Relay, Services, Standing,
+    Statement, To, Wait, Wire,
 };
 pub use fault::{Fault, FaultKind};
 pub use finality::{Adversary, Finality, Level};

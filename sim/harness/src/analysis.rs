@@ -1,9 +1,10 @@
 //! What can be said of a placement before anything is simulated.
 
+use crate::costs;
 use crate::plan::Plan;
 use crate::study::Part;
 use crate::unit::EngineSheet;
-use quorate_core::{Execution, Family, Finality, Span};
+use quorate_core::{Execution, Family, Finality, Seed, Span};
 
 /// What a placement tolerates, by arithmetic alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,9 +30,10 @@ pub struct Placement {
 pub fn placement(plan: &Plan, sheet: &EngineSheet) -> Placement {
     let promises = &sheet.promises;
     let regions = &plan.network.regions;
+    let region_of = plan.network.region_of();
     let mut members = vec![0_u32; regions.len()];
     for node in &sheet.committee {
-        members[node.index() % regions.len()] += 1;
+        members[usize::from(region_of[node.index()])] += 1;
     }
     // Only where members are alike does their number per region say what a region's loss does.
     let alike = promises.quorum + promises.crashed == sheet.committee.len() as u32;
@@ -65,12 +67,16 @@ pub fn placement(plan: &Plan, sheet: &EngineSheet) -> Placement {
 pub fn ceiling(part: &Part, engine: usize) -> Option<(&'static str, f64)> {
     let sheet = &part.sheets[engine];
     let (bytes, exec_s) = part.workload.mean_write();
+    let permille = costs::of(&part.plan.node).exec_permille;
+    let taken_s = exec_s * (f64::from(permille) / 1e3);
     let interval_s = sheet.least_interval.map_or(0.0, Span::as_s);
-    let uplink = part.plan.network.uplink_mbps * 1e6 / 8.0;
+    let seed = Seed::new(part.plan.seed, 0);
+    let slowest = part.plan.network.slowest_uplink_bps(seed);
+    let uplink = slowest.map_or(0.0, |bps| bps as f64 / 8.0);
     let copies = f64::from(sheet.copies);
     let bounds = [
         ("block space", block_txs(sheet, bytes, exec_s) / interval_s),
-        ("execution", executed_per_s(&part.plan, sheet) / exec_s),
+        ("execution", executed_per_s(&part.plan, sheet) / taken_s),
         ("the builder's uplink", uplink / (bytes * copies)),
     ];
     let usable = bounds.into_iter().filter(|b| b.1.is_finite() && b.1 > 0.0);

@@ -5,7 +5,7 @@ use crate::output::Ran;
 use crate::plan::{BUILT_IN, Kind, Plan, Source};
 use crate::run::{self, Outcome, STOP};
 use crate::study::Study;
-use crate::{engines, output, places, screen, verdict};
+use crate::{calibrate, engines, output, places, screen, verdict};
 use clap::{Parser, Subcommand};
 use quorate_core::Engine;
 use quorate_workloads::WorkloadKind;
@@ -56,6 +56,15 @@ enum Command {
         /// The built-in plan to start from
         #[arg(long, default_value = "compare")]
         from: String,
+    },
+    /// Measure what signing, hashing and execution cost here: a file that plans can name
+    Calibrate {
+        /// The file to write
+        #[arg(long, default_value = "costs.toml")]
+        out: PathBuf,
+        /// A few seconds instead of a quarter of a minute; less exact
+        #[arg(long)]
+        quick: bool,
     },
 }
 
@@ -146,6 +155,10 @@ fn dispatch(command: Command) -> Result<u8, Error> {
             Ok(exit::OK)
         }
         Command::Init { file, from } => init(&file, &from),
+        Command::Calibrate { out, quick } => {
+            print(&calibrate::run(&out, quick)?);
+            Ok(exit::OK)
+        }
     }
 }
 
@@ -267,14 +280,16 @@ fn list(what: Option<What>) -> String {
         section("plans", lines.collect());
     }
     if wanted(What::Regions) {
-        let one = |about: &str, names: &[&str]| (about.to_owned(), names.join(" "));
-        section(
-            "regions",
-            vec![
-                one("cloud", &places::CLOUD_REGIONS),
-                one("world", &places::WORLD_REGIONS),
-            ],
-        );
+        let line = |t: &places::Table| {
+            let shares = if t.shares.is_some() {
+                " Has published shares."
+            } else {
+                ""
+            };
+            let text = format!("{}{shares}\n      {}", t.about, t.regions.join(" "));
+            (t.name.to_owned(), text)
+        };
+        section("regions", places::TABLES.iter().map(line).collect());
     }
     text
 }

@@ -5,12 +5,17 @@
 //! and a verdict.
 
 pub mod analysis;
+pub mod calibrate;
 pub mod cli;
+pub mod costs;
 pub mod engines;
 pub mod error;
+mod faults;
 mod figures;
 pub mod knee;
 pub mod level;
+pub mod mempool;
+pub mod network;
 pub mod output;
 pub mod places;
 pub mod plan;

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Raised whenever the same plan gives other results than before.
-pub const MODEL_VERSION: u32 = 2;
+pub const MODEL_VERSION: u32 = 3;
 
 pub(crate) const fn column(
     name: &'static str,
@@ -691,6 +691,11 @@ fn traffic(unit: &Done, of: impl Fn(&Traffic) -> u64) -> Value {
     Value::from(unit.report.traffic.iter().map(|(_, t)| of(t)).sum::<u64>())
 }
 
+fn gossip(unit: &Done, of: impl Fn(&Traffic) -> u64) -> Value {
+    let kinds = unit.report.gossip.traffic.iter();
+    Value::from(kinds.map(|(_, t)| of(t)).sum::<u64>())
+}
+
 /// What a replication left behind, a column each.
 const MEASURES: &[Measure] = &[
     text(
@@ -732,6 +737,12 @@ const MEASURES: &[Measure] = &[
         |u| total(u, |c| c.expired),
     ),
     count(
+        "dropped",
+        "transactions",
+        "of those, given up by a full pool or as too old in it",
+        |u| total(u, |c| c.dropped),
+    ),
+    count(
         "run_submitted",
         "transactions",
         "submitted in the whole run",
@@ -742,6 +753,12 @@ const MEASURES: &[Measure] = &[
         "transactions",
         "of those, not final at the end",
         |u| u.report.conservation.pending.into(),
+    ),
+    count(
+        "run_dropped",
+        "transactions",
+        "of those, given up by a full pool or as too old in it",
+        |u| u.report.conservation.dropped.into(),
     ),
     count(
         "run_refused",
@@ -883,6 +900,38 @@ const MEASURES: &[Measure] = &[
     count("bytes", "bytes", "of those messages", |u| {
         traffic(u, |t| t.bytes)
     }),
+    text(
+        "gossip_form",
+        "how transactions spread: visibility or explicit",
+        |u| {
+            let explicit = u.report.gossip.explicit;
+            if explicit { "explicit" } else { "visibility" }.into()
+        },
+    ),
+    number(
+        "gossip_share",
+        "share",
+        "of the smallest uplink that transactions were expected to take at the busiest node",
+        |u| (u.report.gossip.share_ppm as f64 / 1e6).into(),
+    ),
+    count(
+        "gossip_messages",
+        "messages",
+        "about transactions, not among messages",
+        |u| gossip(u, |t| t.messages),
+    ),
+    count("gossip_bytes", "bytes", "of those messages", |u| {
+        gossip(u, |t| t.bytes)
+    }),
+    count(
+        "gossip_sent_max_bytes",
+        "bytes",
+        "of those messages, sent by the node that sent most",
+        |u| {
+            let sent = u.report.gossip.sent.iter().copied().max();
+            sent.unwrap_or(0).into()
+        },
+    ),
     count("messages_lost", "messages", "swallowed by faults", |u| {
         u.report.lost.into()
     }),
@@ -907,6 +956,30 @@ const MEASURES: &[Measure] = &[
         "ms",
         "from a block's building to its adoption by another node",
         |u| summary::adopt_delay_ms(u).into(),
+    ),
+    number(
+        "propagation_p50_ms",
+        "ms",
+        "until half of the nodes that are up have checked a block, median over blocks",
+        |u| summary::propagation_ms(u, 0).into(),
+    ),
+    number(
+        "propagation_p90_ms",
+        "ms",
+        "the same for nine tenths of them",
+        |u| summary::propagation_ms(u, 1).into(),
+    ),
+    number(
+        "propagation_all_ms",
+        "ms",
+        "the same for all of them",
+        |u| summary::propagation_ms(u, 2).into(),
+    ),
+    number(
+        "stale_share",
+        "share",
+        "of blocks off the best chain",
+        |u| summary::stale_share(u).into(),
     ),
     count("ballots_explicit", "ballots", "counted vote by vote", |u| {
         u.report.ballot_forms[0].into()

@@ -1,11 +1,13 @@
 //! Plans: what to run, in TOML. Unknown keys are refused; every error names file, line and key.
 
+use crate::costs::{self, Executed, Signature};
 use crate::engines::{self, AnyEngine};
 use crate::error::Error;
+pub use crate::faults::FaultPlan;
 use crate::level::{Level, LevelConfig};
-use crate::places;
+use crate::mempool::MempoolPlan;
+pub use crate::network::NetworkPlan;
 use crate::study;
-use quorate_core::Span;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -30,6 +32,9 @@ pub struct Plan {
     /// The machines.
     #[serde(default)]
     pub node: NodePlan,
+    /// Their pools of pending transactions.
+    #[serde(default)]
+    pub mempool: MempoolPlan,
     /// The adversary that finality is held against.
     #[serde(default)]
     pub adversary: AdversaryPlan,
@@ -164,49 +169,6 @@ pub enum Kind {
     Replay,
 }
 
-/// Nodes and links.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NetworkPlan {
-    /// Nodes, one an organisation; node `i` stands in region `i mod regions`.
-    pub nodes: u32,
-    /// Names from one latency table, see `quorate list regions`; or one name with `one_way_ms`.
-    pub regions: Vec<String>,
-    /// One-way latency between all nodes in ms, instead of a table.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub one_way_ms: Option<f64>,
-    /// Mean of the exponential jitter, in thousandths of the latency.
-    // assumption: 50; wide-area paths between data centres vary by a few percent.
-    #[serde(default = "default_jitter")]
-    pub jitter_permille: u32,
-    /// Uplink of each node in Mbit/s; 0 means unlimited.
-    // assumption: 1,000; a hospital's data-centre connection.
-    #[serde(default = "default_mbps")]
-    pub uplink_mbps: f64,
-    /// Downlink of each node in Mbit/s; 0 means unlimited.
-    #[serde(default = "default_mbps")]
-    pub downlink_mbps: f64,
-    /// Messages up to this size do not queue at the downlink.
-    // source: Ethernet's maximum transmission unit.
-    #[serde(default = "default_mtu")]
-    pub mtu_bytes: u64,
-    /// Connections that each node opens to others drawn at random; 0 means everybody with everybody.
-    #[serde(default)]
-    pub outbound: u32,
-}
-
-const fn default_jitter() -> u32 {
-    50
-}
-
-const fn default_mbps() -> f64 {
-    1_000.0
-}
-
-const fn default_mtu() -> u64 {
-    1_500
-}
-
 /// The machines.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -215,26 +177,59 @@ pub struct NodePlan {
     pub cores: u32,
     /// Whether votes are checked on a core of their own (`own-core`) or behind all else (`shared`).
     pub vote_checks: VoteChecks,
+    /// Where the figures below are from unless they are given: a cost file beside the plan, or
+    /// `reference`, the set that ships. Absent means signing, checking and hashing of that set,
+    /// while validating a block costs nothing else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub costs: Option<String>,
+    /// Which scheme's figures are taken.
+    // assumption: ed25519 everywhere, so that engines differ by their messages alone.
+    #[serde(skip_serializing_if = "Signature::is_default")]
+    pub signature: Signature,
+    /// What execution takes: as `declared`, or times what was `measured` in `costs`.
+    #[serde(skip_serializing_if = "Executed::is_default")]
+    pub execution: Executed,
     /// Making a signature, µs.
-    pub sign_us: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sign_us: Option<f64>,
     /// Checking a signature, µs.
-    pub verify_us: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verify_us: Option<f64>,
+    /// Checking each further signature of a certificate, µs; absent means `verify_us`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verify_next_us: Option<f64>,
     /// Hashing 1,024 bytes, ns.
-    pub hash_kib_ns: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hash_kib_ns: Option<u64>,
+    /// Validating a block, besides signatures, hashing and execution, µs; absent means 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub block_us: Option<f64>,
+    /// The same for each 1,024 bytes of it, ns; absent means 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub block_kib_ns: Option<u64>,
+    /// What execution takes, in thousandths of what transactions declare; absent means 1,000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exec_permille: Option<u32>,
     /// Which view readers are served from.
     pub read_level: ReadLevel,
 }
 
 impl Default for NodePlan {
     fn default() -> Self {
-        let costs = quorate_core::Costs::REFERENCE;
         Self {
             // assumption: a small server.
             cores: 4,
             vote_checks: VoteChecks::OwnCore,
-            sign_us: costs.sign.as_ms() * 1e3,
-            verify_us: costs.verify.as_ms() * 1e3,
-            hash_kib_ns: costs.hash_kib.ns(),
+            costs: None,
+            signature: Signature::default(),
+            execution: Executed::default(),
+            sign_us: None,
+            verify_us: None,
+            verify_next_us: None,
+            hash_kib_ns: None,
+            block_us: None,
+            block_kib_ns: None,
+            exec_permille: None,
             // assumption: refusing access on an unfinal revocation harms nobody for long.
             read_level: ReadLevel::Included,
         }
@@ -365,23 +360,6 @@ impl EnginePlan {
     }
 }
 
-/// One fault.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FaultPlan {
-    /// Start, s.
-    pub from_s: f64,
-    /// End, s; absent means for the rest of the run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub until_s: Option<f64>,
-    /// Nodes that are down.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub crash: Vec<u32>,
-    /// Nodes cut off from the others.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub partition: Vec<u32>,
-}
-
 /// When a unit is given up.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -440,6 +418,36 @@ pub const BUILT_IN: &[BuiltIn] = &[
         text: include_str!("../scenarios/scale-nodes.toml"),
     },
     BuiltIn {
+        name: "simblock-2019",
+        about: "validation: SimBlock's Bitcoin of 2019, compact blocks, 600 nodes",
+        text: include_str!("../scenarios/simblock-2019.toml"),
+    },
+    BuiltIn {
+        name: "simblock-2019-legacy",
+        about: "validation: the same without compact blocks",
+        text: include_str!("../scenarios/simblock-2019-legacy.toml"),
+    },
+    BuiltIn {
+        name: "simblock-2015",
+        about: "validation: SimBlock's Bitcoin of 2015, 600 nodes",
+        text: include_str!("../scenarios/simblock-2015.toml"),
+    },
+    BuiltIn {
+        name: "gervais-standard",
+        about: "validation: Gervais et al. 2016, 6,000 nodes, blocks announced and fetched",
+        text: include_str!("../scenarios/gervais-standard.toml"),
+    },
+    BuiltIn {
+        name: "gervais-unsolicited",
+        about: "validation: the same, blocks sent unasked by their finders",
+        text: include_str!("../scenarios/gervais-unsolicited.toml"),
+    },
+    BuiltIn {
+        name: "gervais-relay",
+        about: "validation: the same with a relay network of the pools",
+        text: include_str!("../scenarios/gervais-relay.toml"),
+    },
+    BuiltIn {
         name: "cdisc-pilot",
         about: "replay of the CDISC pilot study from a folder of its SDTM tables",
         text: include_str!("../scenarios/cdisc-pilot.toml"),
@@ -482,8 +490,9 @@ impl Source {
     /// The first thing that is wrong, with its file, line and key.
     pub fn plan(&self, overrides: &[String]) -> Result<Plan, Error> {
         // The file is read on its own first, so that its errors point at its own lines.
-        let base = self.parse()?;
+        let mut base = self.parse()?;
         if overrides.is_empty() {
+            costs::settle(self, &mut base.node)?;
             check::all(self, &base)?;
             return Ok(base);
         }
@@ -491,12 +500,13 @@ impl Source {
         for text in overrides {
             set(&mut table, text)?;
         }
-        let plan = Plan::deserialize(table).map_err(|e| {
+        let mut plan = Plan::deserialize(table).map_err(|e| {
             Error::config(
                 format!("-s {}: {}", overrides.join(" -s "), one_line(e.message())),
                 "keys are those of the plan, such as -s network.nodes=7",
             )
         })?;
+        costs::settle(self, &mut plan.node)?;
         check::all(self, &plan)?;
         Ok(plan)
     }
@@ -529,7 +539,8 @@ impl Source {
         toml::from_str(&self.text).map_err(|e| self.at_line(&e))
     }
 
-    fn at_line(&self, error: &toml::de::Error) -> Error {
+    /// A message about the text itself.
+    pub(crate) fn at_line(&self, error: &toml::de::Error) -> Error {
         let line = error.span().map_or(1, |s| line_of(&self.text, s.start));
         let message = one_line(error.message());
         Error::config(
@@ -564,7 +575,7 @@ impl Source {
 
 pub(crate) mod check {
     use super::{
-        Axis, Error, Kind, Level, Plan, ScalePlan, Source, Span, engines as known, places, study,
+        Axis, Error, Kind, Level, Plan, ScalePlan, Source, costs, engines as known, study,
     };
     use crate::unit;
 
@@ -623,6 +634,7 @@ pub(crate) mod check {
     pub(crate) fn one(source: &Source, plan: &Plan) -> Result<(), Error> {
         network(source, plan)?;
         node(source, plan)?;
+        crate::mempool::check(source, plan)?;
         adversary(source, plan)?;
         load(source, plan)?;
         engines(source, plan)?;
@@ -657,57 +669,17 @@ pub(crate) mod check {
     }
 
     fn network(source: &Source, plan: &Plan) -> Result<(), Error> {
-        let net = &plan.network;
-        if net.nodes == 0 {
-            return Err(source.at_key("network.nodes", "is 0", "at least one node must exist"));
-        }
-        if net.regions.is_empty() {
-            return Err(source.at_key("network.regions", "is empty", "name at least one region"));
-        }
-        for (key, value) in [
-            ("uplink_mbps", net.uplink_mbps),
-            ("downlink_mbps", net.downlink_mbps),
-        ] {
-            if value < 0.0 || !value.is_finite() {
-                let path = format!("network.{key}");
-                return Err(source.at_key(
-                    &path,
-                    &format!("is {value}, a negative rate"),
-                    "give Mbit/s, or 0 for unlimited",
-                ));
-            }
-        }
-        match net.one_way_ms {
-            Some(ms) if ms < 0.0 || !ms.is_finite() => Err(source.at_key(
-                "network.one_way_ms",
-                &format!("is {ms}"),
-                "a latency is at least 0 ms",
-            )),
-            Some(_) => Ok(()),
-            None => places::latencies(&net.regions).map(|_| ()).map_err(|name| {
-                source.at_key(
-                    "network.regions",
-                    &format!("names {name:?}, which is not in the latency table of the first"),
-                    "`quorate list regions` shows the tables; or set one_way_ms",
-                )
-            }),
-        }
+        crate::network::check(&plan.network).map_err(|wrong| {
+            let path = format!("network.{}", wrong.key);
+            source.at_key(&path, &wrong.why, &wrong.hint)
+        })
     }
 
     fn node(source: &Source, plan: &Plan) -> Result<(), Error> {
         if plan.node.cores == 0 {
             return Err(source.at_key("node.cores", "is 0", "a node has at least one core"));
         }
-        for (key, value) in [
-            ("sign_us", plan.node.sign_us),
-            ("verify_us", plan.node.verify_us),
-        ] {
-            if !(0.0..=1e9).contains(&value) {
-                let path = format!("node.{key}");
-                return Err(source.at_key(&path, &format!("is {value}"), "give microseconds"));
-            }
-        }
-        Ok(())
+        costs::check(source, &plan.node)
     }
 
     fn adversary(source: &Source, plan: &Plan) -> Result<(), Error> {
@@ -820,28 +792,10 @@ pub(crate) mod check {
 
     fn faults(source: &Source, plan: &Plan) -> Result<(), Error> {
         for (i, fault) in plan.faults.iter().enumerate() {
-            let path = format!("faults.{i}.from_s");
-            if fault.from_s < 0.0 || fault.until_s.is_some_and(|u| u <= fault.from_s) {
-                let why = "does not come before until_s, or is negative";
-                return Err(source.at_key(
-                    &path,
-                    why,
-                    "a fault starts at 0 s or later and then ends",
-                ));
-            }
-            if fault.crash.is_empty() == fault.partition.is_empty() {
-                let why = "belongs to a fault with neither or both of crash and partition";
-                return Err(source.at_key(&path, why, "list nodes under one of the two"));
-            }
-            let nodes = fault.crash.iter().chain(&fault.partition);
-            if let Some(bad) = nodes.copied().find(|&n| n >= plan.network.nodes) {
-                return Err(source.at_key(
-                    &path,
-                    &format!("belongs to a fault of node {bad}"),
-                    &format!("nodes are 0 to {}", plan.network.nodes - 1),
-                ));
-            }
-            let _ = Span::from_s_f64(fault.from_s);
+            fault.fault(plan.network.nodes).map_err(|invalid| {
+                let path = format!("faults.{i}.{}", invalid.key);
+                source.at_key(&path, &invalid.why, &invalid.hint)
+            })?;
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use crate::engines;
 use crate::error::Error;
+use crate::mempool;
 use crate::plan::{Axis, Kind, LoadPlan, Plan, Profile, Source, check};
 use crate::unit::{self, EngineSheet};
 use crate::workload::Workload;
@@ -51,6 +52,7 @@ impl Study {
                 risks: std::sync::OnceLock::new(),
             });
         }
+        mempool::check_classes(source, &plan, &parts)?;
         Ok(Self { plan, parts })
     }
 

@@ -194,3 +194,16 @@ pub fn adopt_delay_ms(done: &Done) -> Option<f64> {
     let (mean, samples) = done.report.adopt_delay;
     (samples > 0).then(|| mean.as_ms())
 }
+
+/// Median over blocks of the time until half (0), nine tenths (1) or all (2) of the nodes that are up
+/// have checked one; `None` where no block got so far.
+pub fn propagation_ms(done: &Done, share: usize) -> Option<f64> {
+    let times = &done.report.propagation[share];
+    (!times.is_empty()).then(|| percentile_ms(times, 50.0))
+}
+
+/// Blocks that are not on the best chain, of all.
+pub fn stale_share(done: &Done) -> Option<f64> {
+    let chain = &done.report.chain;
+    (chain.built > 0).then(|| (chain.built - chain.height) as f64 / chain.built as f64)
+}

@@ -1,18 +1,16 @@
 //! One unit: a cell's replication, from plan to the kernel's report.
 
 use crate::engines::AnyEngine;
-use crate::plan::{EnginePlan, Plan, ReadLevel, VoteChecks as PlanVoteChecks};
+use crate::plan::{EnginePlan, FaultPlan, Plan, ReadLevel, VoteChecks as PlanVoteChecks};
 use crate::workload::Workload;
-use crate::{places, stats};
+use crate::{costs, mempool, stats};
 use quorate_core::finality::Level;
 use quorate_core::{
-    Adversary, Costs, Engine, Execution, Facts, Fault, FaultKind, Finality, Invalid, NodeId,
-    Promises, Seed, Span, Time, byzantine_bound,
+    Adversary, Engine, Execution, Facts, Fault, FaultKind, Finality, Invalid, NodeId, Promises,
+    Seed, Span, Time, byzantine_bound,
 };
 use quorate_kernel::probe::LatencyHistogram;
-use quorate_kernel::{
-    Forms, NetworkConfig, OverlayConfig, Report, RunLimits, Setup, Status, VoteChecks,
-};
+use quorate_kernel::{Forms, Report, RunLimits, Setup, Status, VoteChecks};
 
 /// Which unit of a plan to run.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -174,75 +172,19 @@ pub fn sheet_of<E: Engine>(plan: &Plan, config: &E::Config) -> EngineSheet {
 fn adversary(plan: &Plan, members: u32) -> Adversary {
     let all = byzantine_bound(members);
     let corrupt = plan.adversary.corrupt.unwrap_or(all).min(members);
-    let network = network(plan, Tweak::None);
+    let network = plan.network.config(Tweak::None, Seed::new(plan.seed, 0));
     let mean = network.mean_latency();
     Adversary {
         share: f64::from(corrupt) / f64::from(members),
         risk: plan.adversary.final_risk,
         safe_risk: plan.adversary.safe_risk,
-        delay: mean.scale(1_000 + u64::from(network.jitter_permille), 1_000),
-    }
-}
-
-fn network(plan: &Plan, tweak: Tweak) -> NetworkConfig {
-    let net = &plan.network;
-    let regions = net.regions.len();
-    let one_way = match net.one_way_ms {
-        Some(ms) => vec![vec![Span::from_ms_f64(ms); regions]; regions],
-        None => places::latencies(&net.regions).expect("the plan was checked"),
-    };
-    let halve = |span: &Span| {
-        if tweak == Tweak::Latency {
-            span.scale(1, 2)
-        } else {
-            *span
-        }
-    };
-    let factor = if tweak == Tweak::Bandwidth { 2 } else { 1 };
-    let bps = |mbps: f64| (mbps * 1e6) as u64 * factor;
-    NetworkConfig {
-        region_of: (0..net.nodes)
-            .map(|i| (i as usize % regions) as u8)
-            .collect(),
-        one_way: one_way
-            .iter()
-            .map(|row| row.iter().map(halve).collect())
-            .collect(),
-        jitter_permille: net.jitter_permille,
-        uplink_bps: bps(net.uplink_mbps),
-        downlink_bps: bps(net.downlink_mbps),
-        mtu_bytes: net.mtu_bytes,
-        overlay: match net.outbound {
-            0 => OverlayConfig::Mesh,
-            outbound => OverlayConfig::Random { outbound },
-        },
-    }
-}
-
-fn costs(plan: &Plan) -> Costs {
-    let us = |us: f64| Span::from_ms_f64(us / 1e3);
-    Costs {
-        sign: us(plan.node.sign_us),
-        verify: us(plan.node.verify_us),
-        hash_kib: Span::from_ns(plan.node.hash_kib_ns),
+        delay: mean.scale(1_000 + u64::from(network.jitter.permille()), 1_000),
     }
 }
 
 fn faults(plan: &Plan, tweak: Tweak) -> Vec<Fault> {
-    let s = |s: f64| Time::ZERO + Span::from_s_f64(s);
-    let mut faults: Vec<Fault> = plan
-        .faults
-        .iter()
-        .map(|f| Fault {
-            from: s(f.from_s),
-            until: f.until_s.map_or(Time::NEVER, s),
-            what: if f.crash.is_empty() {
-                FaultKind::Partition(f.partition.clone())
-            } else {
-                FaultKind::Crash(f.crash.clone())
-            },
-        })
-        .collect();
+    let fault = |f: &FaultPlan| f.fault(plan.network.nodes).expect("the plan was checked");
+    let mut faults: Vec<Fault> = plan.faults.iter().map(fault).collect();
     if tweak == Tweak::SiteDown {
         let what = FaultKind::Crash(vec![0]);
         faults.push(Fault {
@@ -297,7 +239,7 @@ pub fn setup(
     plan: &Plan,
     key: Key,
     finality: Finality,
-    sites: u32,
+    workload: &Workload,
     horizon: Time,
     seed: Seed,
 ) -> Setup {
@@ -308,18 +250,19 @@ pub fn setup(
         ReadLevel::Final => Level::Final,
     };
     Setup {
-        network: network(plan, key.tweak),
+        network: plan.network.config(key.tweak, seed),
         cores: plan.node.cores,
         cpu_speed: if key.tweak == Tweak::Cpu { 2 } else { 1 },
-        costs: costs(plan),
+        costs: costs::of(&plan.node),
         vote_checks: match plan.node.vote_checks {
             PlanVoteChecks::OwnCore => VoteChecks::OwnCore,
             PlanVoteChecks::Shared => VoteChecks::Shared,
         },
+        mempool: mempool::config(plan, workload, key),
         faults: faults(plan, key.tweak),
         finality,
         tolerated: byzantine_bound(n),
-        serving: (0..sites).map(|s| NodeId::new(s % n)).collect(),
+        serving: (0..workload.sites()).map(|s| NodeId::new(s % n)).collect(),
         horizon,
         drain: Span::from_s_f64(plan.load.drain_s),
         may_cut: key.offered_tps.is_some(),
@@ -387,7 +330,7 @@ pub fn run(plan: &Plan, workload: &Workload, sheet: &EngineSheet, key: Key) -> D
         .expect("an engine without finality is not run");
     let seed = Seed::new(plan.seed, key.replication);
     let horizon = workload.horizon(plan, key);
-    let setup = setup(plan, key, finality, workload.sites(), horizon, seed);
+    let setup = setup(plan, key, finality, workload, horizon, seed);
     let (load, ledger) = workload.open(key.offered_tps, seed);
     let entry = &plan.engines[key.engine];
     let table = tweaked(entry, &sheet.resolved, key.tweak);
@@ -470,7 +413,7 @@ fn is_cut_short(report: &Report) -> bool {
     submitted.saturating_sub(settled) as f64 > MATERIAL * submitted as f64
 }
 
-/// Measured transactions of a class that are final, whatever the verdict.
+/// Measured transactions of a class that are final, whatever the verdict, or dropped.
 pub fn settled(class: &quorate_kernel::probe::ClassCounts) -> u64 {
-    class.valid + class.expired + class.rejected.iter().sum::<u64>()
+    class.valid + class.expired + class.dropped + class.rejected.iter().sum::<u64>()
 }

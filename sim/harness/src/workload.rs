@@ -8,6 +8,7 @@ use quorate_core::{Class, ClassId, Kind, Ledger, Load, Seed, Span, Time};
 use quorate_workloads::{self as workloads, Rate, Setup, WorkloadKind};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// A workload that was checked.
 pub struct Workload {
@@ -19,6 +20,8 @@ pub struct Workload {
     imported: Option<Vec<(String, u64)>>,
     /// Whether load is offered at given rates.
     swept: bool,
+    /// See [`Self::take_sample`].
+    sample: OnceLock<(f64, f64, f64)>,
 }
 
 impl Workload {
@@ -66,6 +69,7 @@ impl Workload {
             sites: 0,
             imported: None,
             swept: plan.is_swept(),
+            sample: OnceLock::new(),
         };
         let rate = plan
             .load
@@ -132,21 +136,41 @@ impl Workload {
 
     /// Mean bytes and mean execution time in seconds of a write, over the first few thousand.
     pub fn mean_write(&self) -> (f64, f64) {
+        let (bytes, exec_s, _) = *self.sample.get_or_init(|| self.take_sample());
+        (bytes, exec_s)
+    }
+
+    /// Mean bytes of a write, and writes per second where so many are offered; in a replay, in the
+    /// mean over the first few thousand.
+    pub(crate) fn offered(&self, tps: Option<f64>) -> (f64, f64) {
+        let (bytes, _, per_s) = *self.sample.get_or_init(|| self.take_sample());
+        (bytes, tps.unwrap_or(per_s))
+    }
+
+    /// Mean bytes, mean execution time in seconds, and writes per second.
+    fn take_sample(&self) -> (f64, f64, f64) {
         // assumption: enough for a bound that is drawn beside measured points.
         const ENOUGH: usize = 20_000;
         let (mut load, _) = self.open(self.swept.then_some(100.0), Seed::new(1, 0));
         let kinds: Vec<Kind> = load.classes().iter().map(|c| c.kind).collect();
         let (mut n, mut bytes, mut exec_us) = (0_u64, 0_u64, 0_u64);
+        let mut until = Time::ZERO;
         for _ in 0..ENOUGH {
             let Some(arrival) = load.next() else { break };
             if kinds[arrival.class.index()] != Kind::Read {
                 n += 1;
                 bytes += u64::from(arrival.bytes);
                 exec_us += u64::from(arrival.exec_us);
+                until = arrival.at;
             }
         }
         let n = n.max(1) as f64;
-        (bytes as f64 / n, exec_us as f64 * 1e-6 / n)
+        let per_s = if until > Time::ZERO {
+            n / until.as_s()
+        } else {
+            0.0
+        };
+        (bytes as f64 / n, exec_us as f64 * 1e-6 / n, per_s)
     }
 
     /// Sites that submit.

@@ -14,7 +14,7 @@ use quorate_consensus::qbft::{self, Qbft};
 use quorate_core::math::{exp, ln, pow, sqrt};
 use quorate_core::{Block, Engine, Level, Span, Time};
 use quorate_kernel::probe::{ClassCounts, SLICES};
-use quorate_kernel::{Report, Status};
+use quorate_kernel::{Jitter, Report, Status};
 
 const T: f64 = 600.0;
 
@@ -555,7 +555,7 @@ fn cf_safe_5_and_cf_bft_c_liveness_bound() {
 fn a_longer_timeout_changes_nothing_without_faults() {
     let run = |timeout| {
         let mut world = World::new(10, D, Span::from_s(100)).offered(20.0, 3);
-        world.setup.network.jitter_permille = 300;
+        world.setup.network.jitter = Jitter::Exponential { permille: 300 };
         logged::run::<Qbft, All>(&world, &committee(1_000, timeout)).1
     };
     assert_eq!(run(1_000), run(60_000));
@@ -825,7 +825,7 @@ fn cf_safe_3_transactions_are_conserved() {
 #[test]
 fn cf_safe_2_runs_repeat() {
     let mut world = World::new(7, D, Span::from_s(100)).offered(30.0, 4);
-    world.setup.network.jitter_permille = 200;
+    world.setup.network.jitter = Jitter::Exponential { permille: 200 };
     let run = || world.run::<Qbft>(&committee(500, 1_000)).digest;
     assert_eq!(run(), run());
     assert!(Qbft::validate(&committee(500, 1_000), 7).is_ok());

@@ -11,7 +11,7 @@ use quorate_consensus::Presets;
 use quorate_consensus::raft::{Config, Header, Raft};
 use quorate_core::math::sqrt;
 use quorate_core::{Block, Draws, Level, NodeId, Seed, Span, Time};
-use quorate_kernel::Status;
+use quorate_kernel::{Jitter, Status};
 
 const D: Span = Span::from_ms(50);
 /// Fabric with writes that take no time.
@@ -182,9 +182,11 @@ fn swarm_in_the_kernel() {
         let mut world = World::new(n, delay, Span::from_s(60)).seed(seed);
         world = world.offered(5.0 + 40.0 * d.open01(), n);
         world.setup.drain = Span::from_s(200);
-        world.setup.network.jitter_permille = [0, 200, 1_000][d.below(3) as usize];
-        world.setup.network.uplink_bps = [0, 10_000_000][d.below(2) as usize];
-        world.setup.network.downlink_bps = [0, 5_000_000][d.below(2) as usize];
+        let permille = [0, 200, 1_000][d.below(3) as usize];
+        world.setup.network.jitter = Jitter::Exponential { permille };
+        let net = &mut world.setup.network;
+        net.uplink_bps.fill([0, 10_000_000][d.below(2) as usize]);
+        net.downlink_bps.fill([0, 5_000_000][d.below(2) as usize]);
         for _ in 0..d.below(4) {
             let from = Span::from_ms(d.below(50_000));
             let until = from + Span::from_ms(1 + d.below(20_000));

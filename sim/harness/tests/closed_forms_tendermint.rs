@@ -8,7 +8,7 @@ use kernel_world::{World, mean_latency, within};
 use quorate_consensus::tendermint::{Config, RoundSkip, Tendermint};
 use quorate_core::math::sqrt;
 use quorate_core::{Block, Span, Time};
-use quorate_kernel::{Report, Status};
+use quorate_kernel::{Jitter, Report, Status};
 
 const D: Span = Span::from_ms(50);
 /// One height without faults: the commit timeout and three delays.
@@ -172,7 +172,7 @@ fn cf_liveness_bound() {
 #[test]
 fn longer_timeouts_change_nothing_without_faults() {
     let mut world = World::new(10, D, Span::from_s(100)).offered(20.0, 3);
-    world.setup.network.jitter_permille = 300;
+    world.setup.network.jitter = Jitter::Exponential { permille: 300 };
     let log = |config: &Config| run(&world, config).1;
     let base = log(&Config::default());
     assert!(base.len() > 500);

@@ -12,7 +12,10 @@ use quorate_consensus::tendermint::{self, RoundSkip, Tendermint};
 use quorate_core::{
     Costs, Draws, Engine, Fault, FaultKind, Finality, Level, NodeId, Seed, Span, Time,
 };
-use quorate_kernel::{Forms, OverlayConfig, Report, Status, VoteChecks};
+use quorate_kernel::{
+    Fees, Forms, GossipForm, Jitter, MempoolConfig, NetworkConfig, OverlayConfig, Report,
+    SlowStart, Status, TxRelay, VoteChecks,
+};
 use std::fmt::Debug;
 
 /// Which engine, with what.
@@ -90,17 +93,17 @@ fn configuration(number: u64) -> (World, Chosen) {
             Costs::FREE,
             Costs::REFERENCE,
             // Slow enough that checks queue.
+            Costs::new(Span::from_ms(1), Span::from_ms(5), Span::from_us(100)),
+            // Aggregates, validation and slow execution.
             Costs {
-                sign: Span::from_ms(1),
-                verify: Span::from_ms(5),
-                hash_kib: Span::from_us(100),
+                verify_next: Span::from_us(10),
+                block: Span::from_ms(3),
+                block_kib: Span::from_us(50),
+                exec_permille: 2_500,
+                ..Costs::REFERENCE
             },
             // In step with the network, so that things coincide.
-            Costs {
-                sign: Span::ZERO,
-                verify: Span::from_ms(10),
-                hash_kib: Span::ZERO,
-            },
+            Costs::new(Span::ZERO, Span::from_ms(10), Span::ZERO),
         ],
     );
     setup.vote_checks = pick(
@@ -119,6 +122,7 @@ fn configuration(number: u64) -> (World, Chosen) {
     setup.read_level = pick(d, &Level::ALL);
     draw_faults(d, n, horizon, &mut world.setup.faults);
     draw_load(d, n, &mut world);
+    draw_mempool(number, &mut world.setup.mempool);
     chosen.validate(n);
     (world, chosen)
 }
@@ -166,6 +170,7 @@ fn draw_nakamoto(d: &mut Draws, n: u32) -> (Chosen, Span) {
                 RelayRule::Compact,
                 RelayRule::Push,
                 RelayRule::Direct,
+                RelayRule::SqrtPush,
             ],
         ),
         template_refresh_s: pick(
@@ -182,6 +187,9 @@ fn draw_nakamoto(d: &mut Draws, n: u32) -> (Chosen, Span) {
         ),
         block_bytes: pick(d, &[5_000, 1_000_000]),
         block_txs: pick(d, &[0, 1, 20]),
+        compact_users_permille: pick(d, &[700, 1_000]),
+        compact_failure_permille: 300,
+        compact_missing_permille: vec![10, 100],
         ..nakamoto::Config::default()
     };
     (Chosen::Nakamoto(config), Span::from_s(60 + d.below(240)))
@@ -291,9 +299,13 @@ fn draw_network(d: &mut Draws, n: u32, world: &mut World) {
                 .collect()
         })
         .collect();
-    net.jitter_permille = pick(d, &[0, 0, 100, 1_000]);
-    net.uplink_bps = pick(d, &[0, 0, 1_000_000, 100_000_000]);
-    net.downlink_bps = pick(d, &[0, 0, 500_000, 100_000_000]);
+    net.jitter = Jitter::Exponential {
+        permille: pick(d, &[0, 0, 100, 1_000]),
+    };
+    net.uplink_bps
+        .fill(pick(d, &[0, 0, 1_000_000, 100_000_000]));
+    net.downlink_bps
+        .fill(pick(d, &[0, 0, 500_000, 100_000_000]));
     net.mtu_bytes = pick(d, &[0, 100, 1_500, 1_500, 1_500]);
     net.overlay = if d.chance(0.7) {
         OverlayConfig::Mesh
@@ -302,6 +314,78 @@ fn draw_network(d: &mut Draws, n: u32, world: &mut World) {
             outbound: 2 + d.below(3) as u32,
         }
     };
+    if d.chance(0.5) {
+        draw_links(d, n, net);
+    }
+}
+
+/// What links do besides delaying alike.
+fn draw_links(d: &mut Draws, n: u32, net: &mut NetworkConfig) {
+    let permille = pick(d, &[50, 500]);
+    let (sigma, shape) = (pick(d, &[0.5, 2.0]), pick(d, &[1.2, 3.0]));
+    let spread = Span::from_ms(5);
+    let laws = [
+        net.jitter,
+        net.jitter,
+        Jitter::LogNormal { permille, sigma },
+        Jitter::Gamma { permille, shape },
+        Jitter::Pareto { permille, shape },
+        Jitter::ParetoMean { permille },
+        Jitter::ParetoSpread { spread },
+    ];
+    net.jitter = pick(d, &laws);
+    net.jitter_per_link = d.chance(0.2);
+    net.small_skip_downlink = d.chance(0.8);
+    if d.chance(0.4) {
+        for bps in net.uplink_bps.iter_mut().chain(&mut net.downlink_bps) {
+            *bps = pick(d, &[0, 1_000_000, 8_000_000, 100_000_000]);
+        }
+    }
+    net.loss.ppm = pick(d, &[0, 0, 1_000, 50_000, 300_000]);
+    net.loss.timeout = pick(d, &[Span::from_ms(10), Span::from_ms(200)]);
+    net.slow_start = d.chance(0.4).then(|| SlowStart {
+        initial_packets: pick(d, &[1, 10]),
+        idle: net.loss.timeout,
+    });
+    let outbound = 1 + d.below(3) as u32;
+    let some = |d: &mut Draws| (0..n).filter(|_| d.chance(0.3)).map(NodeId::new).collect();
+    let (own, meshed): (Vec<NodeId>, _) = (some(d), some(d));
+    let overlays = [
+        net.overlay.clone(),
+        net.overlay.clone(),
+        OverlayConfig::SmallWorld {
+            degree: 2 * outbound,
+            rewire_permille: 300,
+        },
+        OverlayConfig::Degrees {
+            cumulative_permille: vec![300, 300, 1_000],
+            own: own.into_iter().map(|node| (node, 4)).collect(),
+            meshed,
+        },
+        OverlayConfig::Star {
+            hubs: outbound,
+            links: 1 + d.below(u64::from(outbound)) as u32,
+        },
+    ];
+    net.overlay = pick(d, &overlays);
+}
+
+/// From a stream of its own, so that all else stays as it was.
+fn draw_mempool(number: u64, pool: &mut MempoolConfig) {
+    let d = &mut Seed::new(11, 0).stream("mempool", number);
+    pool.capacity_txs = pick(d, &[u32::MAX, u32::MAX, u32::MAX, 30]);
+    pool.capacity_bytes = pick(d, &[u64::MAX, u64::MAX, u64::MAX, 20_000]);
+    pool.expire_after = d.chance(0.2).then(|| Span::from_s(1 + d.below(4)));
+    pool.fees = match d.below(6) {
+        0 => Fees::ByClass(vec![0, 2, 0]),
+        1 => Fees::Drawn(vec![4, 1]),
+        _ => Fees::None,
+    };
+    pool.gossip.relay = pick(d, &[TxRelay::Push, TxRelay::Push, TxRelay::Announce]);
+    pool.gossip.check = Span::from_us(pick(d, &[0, 0, 30]));
+    if d.chance(0.25) {
+        pool.gossip.form = GossipForm::Explicit;
+    }
 }
 
 /// Windows that begin and end on multiples of 10 ms, when messages arrive too.
@@ -321,12 +405,38 @@ fn draw_faults(d: &mut Draws, n: u32, horizon: Span, faults: &mut Vec<Fault>) {
         faults.push(Fault {
             from: a.min(b),
             until,
-            what: if d.chance(0.5) {
-                FaultKind::Crash(nodes)
-            } else {
-                FaultKind::Partition(nodes)
-            },
+            what: draw_fault(d, n, nodes),
         });
+    }
+}
+
+fn draw_fault(d: &mut Draws, n: u32, nodes: Vec<u32>) -> FaultKind {
+    match d.below(12) {
+        0..=2 => FaultKind::Crash(nodes),
+        3 | 4 => FaultKind::Partition(nodes),
+        5 => FaultKind::OneWay {
+            from: nodes,
+            to: (0..n).filter(|_| d.chance(0.5)).collect(),
+        },
+        6 => FaultKind::WanCut(nodes),
+        7 | 8 => FaultKind::Clog {
+            nodes,
+            // In step with the network, so that things coincide.
+            delay: pick(d, &[None, Some(10), Some(35), Some(1_000)]).map(Span::from_ms),
+        },
+        9 => FaultKind::Loss {
+            nodes,
+            ppm: pick(d, &[1_000, 100_000, 500_000]),
+        },
+        10 => FaultKind::Slow {
+            nodes,
+            permille: pick(d, &[1, 100, 333, 500]),
+        },
+        _ => FaultKind::Clock {
+            nodes,
+            offset_ns: pick(d, &[-3_000, -10, 0, 10, 500, 30_000]) * 1_000_000,
+            drift_ppm: pick(d, &[-100_000, -3_000, 0, 50, 100_000]),
+        },
     }
 }
 
@@ -375,6 +485,7 @@ fn difference(a: &Report, b: &Report) -> Option<String> {
         differ("cpu_busy", &a.cpu_busy, &b.cpu_busy),
         differ("vote_busy", &a.vote_busy, &b.vote_busy),
         differ("adopt_delay", a.adopt_delay, b.adopt_delay),
+        differ("propagation", &a.propagation, &b.propagation),
         differ("backlog", &a.probe.backlog, &b.probe.backlog),
         differ("finished", &a.probe.finished, &b.probe.finished),
         differ("offered", &a.probe.offered, &b.probe.offered),

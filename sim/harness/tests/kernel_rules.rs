@@ -11,7 +11,7 @@ use quorate_core::{
     Context, Draws, Effect, Electorate, Engine, EntityId, Facts, Family, Finality, Input, Invalid,
     Kind, Limits, Load, NodeId, Outbox, Promises, Relay, Span, Standing, Time, To, Weight, Wire,
 };
-use quorate_kernel::{Forms, Simulation, Status, Unit, VoteChecks};
+use quorate_kernel::{Forms, Jitter, Simulation, Status, Unit, VoteChecks};
 use std::cell::RefCell;
 
 thread_local! {
@@ -467,7 +467,7 @@ fn any_votes_across_faults_and_queues() {
     }
     // The vote of node 1 queues where those before it did not.
     let mut world = World::new(4, S(1), S(10));
-    world.setup.network.downlink_bps = 8_000;
+    world.setup.network.downlink_bps.fill(8_000);
     let told = any_decided(&world);
     // 2,000 bytes take two seconds: node 1 at 2 s + 2 s + 1 s is the last of the three.
     let first: Vec<f64> = told.iter().filter(|t| t.1 == 0).map(|t| t.2).collect();
@@ -621,7 +621,7 @@ fn rivals_of_what_is_final_do_no_harm() {
         let mut world = World::new(6, Span::from_ms(400), S(3_000))
             .depth(1, 1)
             .offered(3.0, 6);
-        world.setup.network.jitter_permille = 1_000;
+        world.setup.network.jitter = Jitter::Exponential { permille: 1_000 };
         world.register = true;
         let report = world.run::<Nakamoto>(&config);
         assert_eq!(report.status, Status::Ok);

@@ -124,6 +124,40 @@ complains! {
     bad_name: "name = \"../up\"";
 }
 
+complains! {
+    unknown_latency_table: "nodes = 4\nlatency_table = \"moon-1969\"";
+    region_of_another_table: "nodes = 4\nlatency_table = \"world-2015\"";
+    latency_table_beside_one_latency: "nodes = 4\none_way_ms = 5\nlatency_table = \"world-2015\"";
+    shares_of_other_regions: "nodes = 4\nregion_shares = [1, 2]";
+    shares_that_nobody_published: "nodes = 4\nregion_shares = \"published\"";
+    shares_of_a_wrong_type: "nodes = 4\nregion_shares = \"equal\"";
+    unknown_jitter: "nodes = 4\njitter = \"normal\"";
+    jitter_without_its_shape: "nodes = 4\njitter = \"gamma\"";
+    jitter_with_a_shape_too_many: "nodes = 4\njitter_shape = 2";
+    pareto_without_a_mean: "nodes = 4\njitter = \"pareto\"\njitter_shape = 0.9";
+    spread_without_its_law: "nodes = 4\njitter_spread_ms = 5";
+    spread_twice: "nodes = 4\njitter = \"pareto-mean\"\njitter_permille = 100\njitter_spread_ms = 5";
+    rate_of_a_wrong_type: "nodes = 4\nregion_uplink_mbps = [\"fast\"]";
+    negative_uplink_of_a_region: "nodes = 4\nregion_uplink_mbps = [-1]";
+    rates_of_other_regions: "nodes = 4\nregion_downlink_mbps = [1, 2]";
+    class_of_no_nodes: "nodes = 4\nclasses = [{ nodes = [], uplink_mbps = 5 }]";
+    class_of_a_node_that_is_not_there: "nodes = 4\nclasses = [{ nodes = [4], uplink_mbps = 5 }]";
+    node_in_two_classes: "nodes = 4\nclasses = [{ nodes = [1], uplink_mbps = 5 }, { nodes = [0, 1] }]";
+    class_that_is_like_the_others: "nodes = 4\nclasses = [{ nodes = [1] }]";
+    class_elsewhere: "nodes = 4\nclasses = [{ nodes = [1], regions = [\"japan\"] }]";
+    class_without_its_overlay: "nodes = 4\nclasses = [{ nodes = [1], outbound = 3 }]";
+    more_loss_than_tcp_bears: "nodes = 4\nloss_permille = 600";
+    no_timer: "nodes = 4\nretransmit_ms = 0";
+    unknown_overlay: "nodes = 4\noverlay = \"tree\"";
+    star_without_hubs: "nodes = 4\noverlay = \"star\"";
+    more_hubs_than_nodes: "nodes = 4\noverlay = \"star\"\nhubs = 5";
+    more_links_than_hubs: "nodes = 4\noverlay = \"star\"\nhubs = 2\nhub_links = 3";
+    hubs_without_a_star: "nodes = 4\nhubs = 2";
+    odd_ring: "nodes = 4\noverlay = \"small-world\"\nneighbours = 3\nrewire_permille = 10";
+    unknown_degrees: "nodes = 4\noverlay = \"degrees\"\noutbound_degrees = \"monero\"";
+    degrees_that_do_not_end: "nodes = 4\noverlay = \"degrees\"\noutbound_degrees = [10, 900]";
+}
+
 #[test]
 fn unknown_workload() {
     let scratch = Scratch::new();
@@ -186,6 +220,36 @@ fn risks_in_the_wrong_order() {
 #[test]
 fn fault_of_a_node_that_is_not_there() {
     insta::assert_snapshot!(with_tail("[[faults]]\nfrom_s = 1.0\ncrash = [7]\n"));
+}
+
+/// Every way in which a fault can be wrong, one message each.
+#[test]
+fn faults_that_make_no_sense() {
+    let complaints: Vec<String> = [
+        "crash = [1]",
+        "from_s = -1.0\ncrash = [1]",
+        "from_s = 1.0\nfrom = \"10:00\"\ncrash = [1]",
+        "from = \"10 am\"\ncrash = [1]",
+        "from = \"10:00\"\nuntil = \"09:00\"\ncrash = [1]",
+        "from_s = 1.0",
+        "from_s = 1.0\ncrash = [1]\npartition = [2]",
+        "from_s = 1.0\npartition = [0, 1, 2, 3]",
+        "from_s = 1.0\none_way_from = [1]\none_way_to = [9]",
+        "from_s = 1.0\nwan_cut = [4]",
+        "from_s = 1.0\nclog = [1]",
+        "from_s = 1.0\nclog = [1]\nclog_ms = 0.0",
+        "from_s = 1.0\ncrash = [1]\nclog_ms = 5.0",
+        "from_s = 1.0\nloss = [1]",
+        "from_s = 1.0\nloss = [1]\nloss_permille = 1000.0",
+        "from_s = 1.0\nslow_cpu = [1]",
+        "from_s = 1.0\nslow_cpu = [1]\nspeed_permille = 0",
+        "from_s = 1.0\nclock = [1]",
+        "from_s = 1.0\nclock = [1]\ndrift_ppm = 200000",
+        "from_s = 1.0\nclock = [1]\noffset_ms = -2000.0",
+    ]
+    .map(|fault| with_tail(&format!("[[faults]]\n{fault}\n")))
+    .to_vec();
+    insta::assert_snapshot!(complaints.join("\n"));
 }
 
 #[test]

@@ -63,6 +63,11 @@ impl<'a> Book<'a> {
         }
     }
 
+    /// How many records of unfinal blocks there is room for.
+    pub(crate) const fn versions(&self) -> usize {
+        self.versions.len()
+    }
+
     /// Whether a block was executed on its branch.
     pub(crate) fn is_executed(&self, block: BlockId) -> bool {
         let place = block.get().checked_sub(self.first);
@@ -245,8 +250,9 @@ impl<H: Copy> State for Branch<'_, '_, H> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pool::MempoolConfig;
     use proptest::prelude::*;
-    use quorate_core::{Block, BlockKey, ClassId, NodeId, Span};
+    use quorate_core::{Block, BlockKey, ClassId, NodeId, Seed, Span};
 
     /// Adds the operand to the record; refuses odd operands.
     struct Adder;
@@ -281,7 +287,14 @@ mod tests {
         ) {
             let mut blocks = Blocks::new(());
             let mut book = Book::new(&Adder);
-            let mut pool = Pool::new(vec![NodeId::new(0)], 1, |_, _| Span::ZERO);
+            let known = (vec![Span::ZERO], None);
+            let mut pool = Pool::new(
+                &[NodeId::new(0)],
+                1,
+                &MempoolConfig::UNLIMITED,
+                Seed::new(1, 0),
+                known,
+            );
             let mut ids = vec![Blocks::<()>::GENESIS];
             let mut path = vec![Vec::new()];
             for (i, &(back, key, operand)) in tree.iter().enumerate() {
@@ -296,7 +309,7 @@ mod tests {
                     txs: 1,
                     exec: Span::ZERO,
                 });
-                let seq = pool.push(Arrival {
+                let (_, seq) = pool.push(Arrival {
                     at: Time::ZERO, key: EntityId::new(key), operand, bytes: 1, exec_us: 1,
                     site: 0, class: ClassId(0), action: 0,
                 });

@@ -1,9 +1,8 @@
 //! What is submitted, who waits for it, and how it gets into a block.
 
 use crate::pool::Sum;
-use crate::report::Status;
+use crate::report::{Kept, Status};
 use crate::sim::{Job, Rank, Simulation, context};
-use crate::store::Has;
 use quorate_core::{Arrival, BlockId, ClassId, Engine, Input, NodeId, Outcome, Span, Time};
 
 /// What a node waits for.
@@ -54,35 +53,89 @@ impl<E: Engine> Simulation<'_, E> {
         let class = self.classes[arrival.class.index()];
         match class.kind {
             quorate_core::Kind::Read => self.read(&arrival),
-            _ if self
-                .faults
-                .dead(self.pool.serving(u32::from(arrival.site)), self.now) =>
-            {
+            _ if self.faults.dead(self.pool.entry(&arrival), self.now) => {
                 self.conservation.refused += 1;
             }
-            kind => {
-                let seq = self.pool.push(arrival);
-                self.conservation.submitted += 1;
-                self.probe.submitted(arrival.class, arrival.at);
-                if self.has_deadline(arrival.class) && self.load.deadline(&arrival).is_some() {
-                    self.probe.due(arrival.class, arrival.at);
-                }
-                self.open += u64::from(arrival.at < self.setup.horizon);
-                if kind == quorate_core::Kind::WatchedWrite {
-                    self.watches.add(&arrival, seq);
-                }
-                let pending = self.conservation.submitted - self.finished();
-                if pending as usize > self.setup.limits.pending {
-                    self.status = Status::Saturated;
-                }
-                self.wake_awaiting(&arrival, seq);
-            }
+            kind => self.submit(&arrival, kind == quorate_core::Kind::WatchedWrite),
         }
+    }
+
+    /// A write is submitted at its site's node.
+    fn submit(&mut self, arrival: &Arrival, watched: bool) {
+        self.conservation.submitted += 1;
+        self.probe.submitted(arrival.class, arrival.at);
+        if self.has_deadline(arrival.class) && self.load.deadline(arrival).is_some() {
+            self.probe.due(arrival.class, arrival.at);
+        }
+        if self.is_full(self.pool.entry(arrival)) {
+            self.pool.turned_away += 1;
+            return self.drop_tx(arrival);
+        }
+        let (site, seq) = self.pool.push(*arrival);
+        self.open += u64::from(arrival.at < self.setup.horizon);
+        if watched {
+            self.watches.add(arrival, site, seq);
+        }
+        let pending = self.conservation.submitted - self.finished();
+        if pending as usize > self.setup.limits.pending {
+            self.status = Status::Saturated;
+        }
+        self.wake_awaiting(arrival, site, seq);
+        if self.pool.is_explicit() {
+            self.gossip_tx(site, seq);
+        }
+    }
+
+    /// Whether a node takes no more: what it has seen pending on top of its head leaves no room. A
+    /// node that is down takes nothing; its clients wait.
+    fn is_full(&mut self, node: NodeId) -> bool {
+        let limits = &self.setup.mempool;
+        let state = &self.nodes[node.index()];
+        if !limits.is_limited() || !state.up {
+            return false;
+        }
+        let marks = &mut self.scratch;
+        self.store.marks(state.head, marks);
+        self.pool.age(&self.faults, node, self.now, marks);
+        let held = self.pool.seen_by(&self.faults, marks, node, self.now);
+        held.reaches((limits.capacity_txs, limits.capacity_bytes))
+    }
+
+    /// A transaction is given up: it was refused by a full node, or evicted.
+    fn drop_tx(&mut self, tx: &Arrival) {
+        self.conservation.dropped += 1;
+        self.probe.dropped(tx.class, tx.at);
+    }
+
+    /// A block that is final at its site's node has passed over a transaction.
+    pub(crate) fn evict_tx(&mut self, site: u32, seq: u32) {
+        let tx = *self.pool.get(site, seq);
+        self.open -= u64::from(tx.at < self.setup.horizon);
+        self.drop_tx(&tx);
+        if self.classes[tx.class.index()].kind == quorate_core::Kind::WatchedWrite {
+            self.watches.forget(site, seq);
+        }
+    }
+
+    /// Whether a transaction below a block's watermark is in none of its branch's blocks.
+    pub(crate) fn is_evicted(&self, mut block: BlockId, site: u32, seq: u32) -> bool {
+        if !self.pool.evicts() {
+            return false;
+        }
+        // The block that moved the watermark past it. Below what is kept it was asked for before.
+        while let Some(parent) = self.blocks.find(block).and_then(|b| b.parent)
+            && self.blocks.find(parent).is_some()
+            && self.store.mark(parent, site) > seq
+        {
+            block = parent;
+        }
+        let evicted = self.pool.evicted(block, site);
+        evicted.is_some_and(|(from, to)| (from..to).contains(&seq))
     }
 
     pub(crate) fn finished(&self) -> u64 {
         let c = &self.conservation;
-        c.valid + c.rejected + c.expired
+        c.valid + c.rejected + c.expired + c.dropped
     }
 
     /// Tells the load what became of a transaction, if it wants to know.
@@ -127,14 +180,13 @@ impl<E: Engine> Simulation<'_, E> {
 
     /// A transaction was submitted: whoever waits may now know when it has seen enough, or that it
     /// has so earlier.
-    pub(crate) fn wake_awaiting(&mut self, arrival: &Arrival, seq: u32) {
+    pub(crate) fn wake_awaiting(&mut self, arrival: &Arrival, site: u32, seq: u32) {
         for i in 0..self.awaiting.len() {
             let node = self.awaiting[i];
             let state = &mut self.nodes[node.index()].awaiting;
             let awaiting = state.as_mut().expect("it is in the list");
             awaiting.pending.count(arrival);
             let (enough, due) = (awaiting.pending.reaches(awaiting.much), awaiting.due);
-            let site = u32::from(arrival.site);
             if enough && self.pool.sees(&self.faults, site, seq, node) < due {
                 self.wake(node);
             }
@@ -146,6 +198,8 @@ impl<E: Engine> Simulation<'_, E> {
         let state = &mut self.nodes[node.index()];
         if let Some(awaiting) = &mut state.awaiting {
             self.store.marks(state.head, &mut self.scratch);
+            self.pool
+                .age(&self.faults, node, self.now, &mut self.scratch);
             awaiting.pending = self.pool.pending(&self.scratch);
             awaiting.due = Time::NEVER;
             if awaiting.pending.reaches(awaiting.much) {
@@ -162,7 +216,11 @@ impl<E: Engine> Simulation<'_, E> {
         };
         let (pool, faults, marks) = (&self.pool, &self.faults, &mut self.scratch);
         self.store.marks(state.head, marks);
-        debug_assert_eq!(awaiting.pending, pool.pending(marks), "counted one by one");
+        pool.age(faults, node, self.now, marks);
+        debug_assert!(
+            pool.evicts() || awaiting.pending == pool.pending(marks),
+            "counted one by one"
+        );
         let until = match awaiting.due {
             Time::NEVER => pool.latest(faults, marks, node).max(self.now),
             due => due,
@@ -183,6 +241,20 @@ impl<E: Engine> Simulation<'_, E> {
         }
     }
 
+    /// How much is kept now.
+    pub fn kept(&self) -> Kept {
+        let (transactions, evictions, sightings) = self.pool.kept();
+        Kept {
+            transactions,
+            evictions,
+            sightings,
+            blocks: (self.blocks.last().get() - self.blocks.first().get()) as usize + 1,
+            versions: self.book.versions(),
+            certificates: self.out.certs.len(),
+            jobs: self.jobs.len(),
+        }
+    }
+
     pub(crate) fn build(
         &mut self,
         node: NodeId,
@@ -193,6 +265,12 @@ impl<E: Engine> Simulation<'_, E> {
     ) -> BlockId {
         let mut marks = core::mem::take(&mut self.scratch);
         self.store.marks(parent, &mut marks);
+        let id = BlockId::new(self.blocks.last().get() + 1);
+        if self.pool.evicts() {
+            let from = marks.clone();
+            self.pool.age(&self.faults, node, as_of, &mut marks);
+            self.pool.evict(id, &from, &marks);
+        }
         let (sum, left) = self
             .pool
             .fill(&self.faults, &mut marks, node, as_of, limits);
@@ -205,16 +283,16 @@ impl<E: Engine> Simulation<'_, E> {
             },
             parent: Some(parent),
             height: self.blocks.get(parent).height + 1,
-            timestamp: self.now,
+            timestamp: self.faults.wall(node, self.now),
             header,
-            bytes: envelope + sum.bytes,
+            bytes: envelope + sum.bytes + state.engine.background().bytes,
             txs: sum.txs,
             exec: Span::from_us(sum.exec_us),
         };
         state.built += 1;
         let id = self.blocks.push(block);
-        self.store.push(&marks);
-        self.store.set(node, id, Has::Body);
+        self.store.push(&marks, self.now);
+        self.hold(node, id);
         self.scratch = marks;
         self.count_block(&block, &sum, limits, left);
         id

@@ -1,33 +1,152 @@
 //! Pending transactions, without an event for any of them.
 //!
-//! Gossip keeps order: what one site submits is seen by any node in the order of submission. So
-//! the transactions of a site form a sequence, what a node sees of it is a prefix, the body of a
-//! first-in block is one range per site, and "included on this branch" is one watermark per site,
-//! copied from the parent. A reorganisation costs nothing.
+//! Gossip keeps order: what one site submits at one fee level is seen by any node in the order of
+//! submission. So these transactions form a sequence, an **origin**; what a node sees of it is a
+//! prefix, the body of a block is one range per origin, and "included on this branch" is one
+//! watermark per origin, copied from the parent. A reorganisation costs nothing. Without fees there
+//! is one level, and an origin is a site.
+//!
+//! What a node has had for too long it leaves out. That too is a prefix, so a block may start above
+//! its parent's watermarks: what it passes over is noted beside it as evicted on its branch.
 
 use crate::faults::Faults;
-use quorate_core::{Arrival, Limits, NodeId, Span, Time};
-use std::collections::VecDeque;
+use crate::gossip::Seen;
+use quorate_core::{Arrival, BlockId, Limits, NodeId, Seed, Span, Time, hash};
+use std::collections::{BTreeMap, VecDeque};
 
-/// One site's transactions, oldest first; sequence numbers stay when old ones are retired.
+/// The node's pool of pending transactions.
+#[derive(Clone, Debug)]
+pub struct MempoolConfig {
+    /// Most transactions pending at a node on top of its head, as far as it has seen them. What is
+    /// submitted at a full node is dropped; what is relayed is always taken.
+    pub capacity_txs: u32,
+    /// Most bytes of them.
+    pub capacity_bytes: u64,
+    /// How long a node keeps a transaction that is in no block; its blocks leave out older ones.
+    pub expire_after: Option<Span>,
+    /// In which order blocks are filled.
+    pub fees: Fees,
+    /// How transactions spread.
+    pub gossip: crate::gossip::GossipConfig,
+}
+
+impl MempoolConfig {
+    /// No limits, first-in, and gossip that takes its latency.
+    pub const UNLIMITED: Self = Self {
+        capacity_txs: u32::MAX,
+        capacity_bytes: u64::MAX,
+        expire_after: None,
+        fees: Fees::None,
+        gossip: crate::gossip::GossipConfig::VISIBILITY,
+    };
+
+    /// Whether a node can be full.
+    pub(crate) const fn is_limited(&self) -> bool {
+        self.capacity_txs < u32::MAX || self.capacity_bytes < u64::MAX
+    }
+}
+
+/// What transactions pay, in levels from 0. Blocks take the highest level first, and first-in within
+/// a level; a level that does not fit whole leaves nothing to those below.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Fees {
+    /// All alike: blocks are first-in, first-out.
+    None,
+    /// A level for each class.
+    ByClass(Vec<u8>),
+    /// Levels drawn for each transaction, with these weights.
+    Drawn(Vec<u32>),
+}
+
+impl Fees {
+    /// How many levels there are.
+    pub(crate) fn levels(&self) -> u32 {
+        match self {
+            Self::None => 1,
+            Self::ByClass(levels) => 1 + u32::from(levels.iter().copied().max().unwrap_or(0)),
+            Self::Drawn(weights) => (weights.len() as u32).max(1),
+        }
+    }
+
+    /// The level of a transaction: a function of what it is, so that it is the same whatever else
+    /// happens.
+    fn level(&self, key: u64, tx: &Arrival) -> u32 {
+        match self {
+            Self::None => 0,
+            Self::ByClass(levels) => u32::from(levels[tx.class.index()]),
+            Self::Drawn(weights) => {
+                let what = u64::from(tx.key.get()) << 32 | u64::from(tx.operand);
+                let who = u64::from(tx.site) << 16 | u64::from(tx.class.0) << 8;
+                let draw = hash::fold_all(key, &[tx.at.ns(), what, who | u64::from(tx.action)]);
+                let total: u64 = weights.iter().map(|&w| u64::from(w)).sum();
+                let mut left = ((u128::from(draw) * u128::from(total)) >> 64) as u64;
+                let level = weights.iter().position(|&weight| {
+                    let here = left < u64::from(weight);
+                    left = left.saturating_sub(u64::from(weight));
+                    here
+                });
+                level.unwrap_or(0) as u32
+            }
+        }
+    }
+}
+
+/// One origin's transactions, oldest first; sequence numbers stay when old ones are retired.
 #[derive(Default)]
 struct Origin {
+    /// The oldest kept, a multiple of [`STEP`].
     first: u32,
-    txs: VecDeque<Queued>,
+    txs: VecDeque<Arrival>,
+    /// What all transactions before each multiple of [`STEP`] from `first` on add up to, in bytes and
+    /// execution microseconds.
+    sums: VecDeque<(u64, u64)>,
+    /// What all add up to.
+    total: (u64, u64),
 }
 
-#[derive(Clone, Copy)]
-struct Queued {
-    arrival: Arrival,
-    /// Bytes and execution microseconds up to and including this one. They wrap: only differences
-    /// over [`STRIDE`] transactions are taken.
-    bytes: u32,
-    exec_us: u32,
-}
+/// Transactions between two running sums, which thus take half a byte each beside the 24 of the
+/// transaction: fewer take more memory, more take longer to add up.
+const STEP: u32 = 32;
 
-/// So many transactions add up to less than 2^32, however large each may be.
-const STRIDE: u32 = 1 << 16;
-const _: () = assert!(STRIDE as u64 * u16::MAX as u64 <= u32::MAX as u64);
+impl Origin {
+    fn end(&self) -> u32 {
+        self.first + self.txs.len() as u32
+    }
+
+    fn push(&mut self, tx: Arrival) -> u32 {
+        let seq = self.end();
+        if seq.is_multiple_of(STEP) {
+            self.sums.push_back(self.total);
+        }
+        self.total.0 += u64::from(tx.bytes);
+        self.total.1 += u64::from(tx.exec_us);
+        self.txs.push_back(tx);
+        seq
+    }
+
+    /// What all before a number add up to.
+    fn before(&self, seq: u32) -> (u64, u64) {
+        if seq == self.end() {
+            return self.total;
+        }
+        let (mut bytes, mut exec_us) = self.sums[((seq - self.first) / STEP) as usize];
+        let place = (seq - self.first) as usize;
+        for tx in self.txs.range(place - (seq % STEP) as usize..place) {
+            bytes += u64::from(tx.bytes);
+            exec_us += u64::from(tx.exec_us);
+        }
+        (bytes, exec_us)
+    }
+
+    /// Forgets what lies before `seq`, as far as whole steps do.
+    fn retire(&mut self, seq: u32) {
+        while self.first + STEP <= seq.min(self.end()) {
+            self.txs.drain(..STEP as usize);
+            self.sums.pop_front();
+            self.first += STEP;
+        }
+    }
+}
 
 /// What a range of transactions adds up to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -70,100 +189,165 @@ impl Sum {
 pub(crate) struct Place {
     /// When the builder saw it.
     pub(crate) seen: Time,
-    /// The site.
+    /// The origin.
     pub(crate) site: u32,
-    /// Its number within the site.
+    /// Its number within the origin.
     pub(crate) seq: u32,
 }
 
-/// The pool of all sites.
+/// How it is known when a node has seen what.
+enum Sight {
+    /// A delay from each serving node to each node, `row · nodes + node`.
+    Delays(Vec<Span>),
+    /// Every hop was an event.
+    Events(Seen),
+}
+
+/// The pool of all origins.
 pub(crate) struct Pool {
     origins: Vec<Origin>,
-    /// The node at which each site submits and reads.
+    fees: Fees,
+    fee_key: u64,
+    levels: u32,
+    /// The node at which each origin submits.
     serving: Vec<NodeId>,
-    /// Gossip delay from site to node, `site · nodes + node`.
-    delay: Vec<Span>,
+    /// The row of each origin in `delays`.
+    row: Vec<u32>,
+    sight: Sight,
     nodes: usize,
+    expire_after: Option<Span>,
+    /// What a block passes over, by block and origin.
+    evicted: BTreeMap<(BlockId, u32), (u32, u32)>,
+    /// Transactions that found their node full.
+    pub(crate) turned_away: u64,
 }
 
 impl Pool {
-    /// `delay(site's node, node)` is the time a transaction needs.
+    /// `delays` holds a row for each of the `serving` nodes of the sites in order, without repeats:
+    /// the time that a transaction needs to each node. `seen` stands for them in the explicit form.
     pub(crate) fn new(
-        serving: Vec<NodeId>,
+        sites: &[NodeId],
         nodes: u32,
-        delay: impl Fn(NodeId, NodeId) -> Span,
+        config: &MempoolConfig,
+        seed: Seed,
+        (delays, seen): (Vec<Span>, Option<Seen>),
     ) -> Self {
-        let delay = serving
-            .iter()
-            .flat_map(|&site| (0..nodes).map(move |i| (site, NodeId::new(i))))
-            .map(|(site, node)| {
-                if site == node {
-                    Span::ZERO
-                } else {
-                    delay(site, node)
-                }
-            })
-            .collect();
-        let origins = serving.iter().map(|_| Origin::default()).collect();
+        let levels = config.fees.levels();
+        let serving: Vec<NodeId> = Self::expand(sites, levels);
+        let rows = crate::gossip::distinct(sites);
+        let row = |node| rows.binary_search(node).expect("it serves a site") as u32;
         Self {
-            origins,
+            origins: serving.iter().map(|_| Origin::default()).collect(),
+            fees: config.fees.clone(),
+            fee_key: seed.key("fees"),
+            levels,
+            row: serving.iter().map(row).collect(),
             serving,
-            delay,
+            sight: seen.map_or(Sight::Delays(delays), Sight::Events),
             nodes: nodes as usize,
+            expire_after: config.expire_after,
+            evicted: BTreeMap::new(),
+            turned_away: 0,
         }
     }
 
+    /// The serving node of each origin.
+    pub(crate) fn expand(sites: &[NodeId], levels: u32) -> Vec<NodeId> {
+        let each = |&node| std::iter::repeat_n(node, levels as usize);
+        sites.iter().flat_map(each).collect()
+    }
+
+    /// Origins.
     pub(crate) fn sites(&self) -> u32 {
         self.serving.len() as u32
     }
 
+    /// The node at which an origin submits.
     pub(crate) fn serving(&self, site: u32) -> NodeId {
         self.serving[site as usize]
     }
 
-    fn delay(&self, site: u32, node: NodeId) -> Span {
-        self.delay[site as usize * self.nodes + node.index()]
+    /// The node at which an arrival is submitted.
+    pub(crate) fn entry(&self, arrival: &Arrival) -> NodeId {
+        self.serving[usize::from(arrival.site) * self.levels as usize]
     }
 
-    /// Takes a transaction in and returns its number within its site.
-    pub(crate) fn push(&mut self, arrival: Arrival) -> u32 {
-        let origin = &mut self.origins[usize::from(arrival.site)];
-        let last = origin.txs.back();
-        let (bytes, exec_us) = last.map_or((0, 0), |q| (q.bytes, q.exec_us));
-        origin.txs.push_back(Queued {
-            arrival,
-            bytes: bytes.wrapping_add(u32::from(arrival.bytes)),
-            exec_us: exec_us.wrapping_add(u32::from(arrival.exec_us)),
-        });
-        origin.first + origin.txs.len() as u32 - 1
+    fn delay(&self, delays: &[Span], site: u32, node: NodeId) -> Span {
+        delays[self.row[site as usize] as usize * self.nodes + node.index()]
+    }
+
+    /// Takes a transaction in and returns its origin and its number there.
+    pub(crate) fn push(&mut self, arrival: Arrival) -> (u32, u32) {
+        let mut site = u32::from(arrival.site);
+        if self.levels > 1 {
+            site = site * self.levels + self.fees.level(self.fee_key, &arrival);
+        }
+        (site, self.origins[site as usize].push(arrival))
     }
 
     /// One transaction that is still kept.
     pub(crate) fn get(&self, site: u32, seq: u32) -> &Arrival {
         let origin = &self.origins[site as usize];
-        &origin.txs[(seq - origin.first) as usize].arrival
+        &origin.txs[(seq - origin.first) as usize]
     }
 
-    /// One past the newest number of a site.
-    pub(crate) fn end(&self, site: u32) -> u32 {
+    /// Some that are still kept, in order.
+    pub(crate) fn range(&self, site: u32, from: u32, to: u32) -> impl Iterator<Item = &Arrival> {
         let origin = &self.origins[site as usize];
-        origin.first + origin.txs.len() as u32
+        let place = |seq: u32| (seq - origin.first) as usize;
+        let range = if from < to {
+            place(from)..place(to)
+        } else {
+            0..0
+        };
+        origin.txs.range(range)
     }
 
-    /// How many transactions are kept.
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.origins.iter().map(|o| o.txs.len()).sum()
+    /// The oldest number of an origin that is kept.
+    pub(crate) fn first(&self, site: u32) -> u32 {
+        self.origins[site as usize].first
     }
 
-    /// Forgets a site's transactions before `seq`.
-    pub(crate) fn retire(&mut self, site: u32, seq: u32) {
-        let origin = &mut self.origins[site as usize];
-        while origin.first < seq && origin.txs.len() > 1 {
-            // The newest stays, because the running sums continue from it.
-            origin.txs.pop_front();
-            origin.first += 1;
+    /// One past the newest number of an origin.
+    pub(crate) fn end(&self, site: u32) -> u32 {
+        self.origins[site as usize].end()
+    }
+
+    /// Transactions and bytes of an origin since the start.
+    pub(crate) fn submitted(&self, site: u32) -> (u64, u64) {
+        let origin = &self.origins[site as usize];
+        (u64::from(origin.end()), origin.total.0)
+    }
+
+    /// How many transactions, evictions and sightings are kept.
+    pub(crate) fn kept(&self) -> (usize, usize, usize) {
+        let transactions = self.origins.iter().map(|o| o.txs.len()).sum();
+        let sightings = match &self.sight {
+            Sight::Delays(_) => 0,
+            Sight::Events(seen) => seen.len(),
+        };
+        (transactions, self.evicted.len(), sightings)
+    }
+
+    /// Forgets an origin's transactions before `seq`.
+    pub(crate) fn retire(&mut self, site: u32, seq: u32, now: Time) {
+        self.origins[site as usize].retire(seq);
+        if let Sight::Events(seen) = &mut self.sight {
+            seen.retire(site, seq, now);
         }
+    }
+
+    /// Every hop's event, in the explicit form.
+    pub(crate) const fn events(&mut self) -> Option<&mut Seen> {
+        match &mut self.sight {
+            Sight::Events(seen) => Some(seen),
+            Sight::Delays(_) => None,
+        }
+    }
+
+    /// Whether every hop is an event.
+    pub(crate) const fn is_explicit(&self) -> bool {
+        matches!(self.sight, Sight::Events(_))
     }
 
     /// One past the last transaction of `site` that `node` has seen by `now`, not below `from`.
@@ -175,8 +359,16 @@ impl Pool {
         now: Time,
         from: u32,
     ) -> u32 {
-        let serving = self.serving(site);
-        match faults.gossiped(serving, node, self.delay(site, node), now) {
+        let delays = match &self.sight {
+            Sight::Delays(delays) => delays,
+            Sight::Events(seen) => return from.max(seen.end(site, node, now)),
+        };
+        match faults.gossiped(
+            self.serving(site),
+            node,
+            self.delay(delays, site, node),
+            now,
+        ) {
             Some(limit) => self.submitted_by(site, limit, from),
             None => from,
         }
@@ -186,13 +378,13 @@ impl Pool {
         let origin = &self.origins[site as usize];
         let skip = from.saturating_sub(origin.first) as usize;
         // Most blocks take everything, so look at the newest first.
-        if origin.txs.back().is_none_or(|q| q.arrival.at <= limit) {
-            return from.max(origin.first + origin.txs.len() as u32);
+        if origin.txs.back().is_none_or(|tx| tx.at <= limit) {
+            return from.max(origin.end());
         }
         let (mut low, mut high) = (skip, origin.txs.len());
         while low < high {
             let mid = usize::midpoint(low, high);
-            if origin.txs[mid].arrival.at <= limit {
+            if origin.txs[mid].at <= limit {
                 low = mid + 1;
             } else {
                 high = mid;
@@ -201,45 +393,34 @@ impl Pool {
         from.max(origin.first + low as u32)
     }
 
-    /// When `node` sees one transaction.
+    /// When `node` sees one transaction; [`Time::NEVER`] also where that is not known yet.
     pub(crate) fn sees(&self, faults: &Faults, site: u32, seq: u32, node: NodeId) -> Time {
-        let at = self.get(site, seq).at;
-        faults.reaches(self.serving(site), node, self.delay(site, node), at)
-    }
-
-    /// What the transactions `from..to` of a site add up to.
-    pub(crate) fn sum(&self, site: u32, from: u32, to: u32) -> Sum {
-        let mut sum = Sum::default();
-        let mut at = from;
-        while at < to {
-            let end = to.min(at.saturating_add(STRIDE));
-            sum.add(self.stride(site, at, end));
-            at = end;
+        match &self.sight {
+            Sight::Delays(delays) => {
+                let (at, delay) = (self.get(site, seq).at, self.delay(delays, site, node));
+                reaches(faults, (self.serving(site), node), delay, at)
+            }
+            Sight::Events(seen) => seen.when(site, node, seq),
         }
-        sum
     }
 
-    /// The same for one to [`STRIDE`] transactions.
-    fn stride(&self, site: u32, from: u32, to: u32) -> Sum {
+    /// What the transactions `from..to` of an origin add up to.
+    pub(crate) fn sum(&self, site: u32, from: u32, to: u32) -> Sum {
+        if from >= to {
+            return Sum::default();
+        }
         let origin = &self.origins[site as usize];
-        let place = |seq: u32| (seq - origin.first) as usize;
-        let last = &origin.txs[place(to - 1)];
-        let head = &origin.txs[place(from)];
-        // Both ends inclusive: the sum before `from` is its own sum less itself.
-        let before = (
-            head.bytes.wrapping_sub(u32::from(head.arrival.bytes)),
-            head.exec_us.wrapping_sub(u32::from(head.arrival.exec_us)),
-        );
+        let (before, up_to) = (origin.before(from), origin.before(to));
         Sum {
             txs: to - from,
-            bytes: u64::from(last.bytes.wrapping_sub(before.0)),
-            exec_us: u64::from(last.exec_us.wrapping_sub(before.1)),
+            bytes: up_to.0 - before.0,
+            exec_us: up_to.1 - before.1,
         }
     }
 
-    /// Fills a block first-in, first-out on top of the watermarks in `marks`, which it moves to the
-    /// block's own. Stops before the first transaction that does not fit; also says whether there is
-    /// one.
+    /// Fills a block on top of the watermarks in `marks`, which it moves to the block's own: level by
+    /// level from the highest, first-in, first-out within a level. Stops before the first transaction
+    /// that does not fit; also says whether there is one.
     pub(crate) fn fill(
         &self,
         faults: &Faults,
@@ -248,60 +429,25 @@ impl Pool {
         as_of: Time,
         limits: &Limits,
     ) -> (Sum, bool) {
-        // What was seen before an instant, so that before instant zero nothing was.
-        let seen_before = |instant: u64, ends: &mut Vec<u32>| {
-            ends.clear();
-            match instant.checked_sub(1).map(Time::from_ns) {
-                Some(at) => ends.extend(
-                    (0..self.sites()).map(|s| self.seen(faults, s, node, at, marks[s as usize])),
-                ),
-                None => ends.extend_from_slice(marks),
-            }
-            let mut sum = Sum::default();
-            for (site, (&from, &to)) in marks.iter().zip(ends.iter()).enumerate() {
-                sum.add(self.sum(site as u32, from, to));
-            }
-            sum
-        };
-        let mut ends = Vec::with_capacity(marks.len());
-        let mut sum = seen_before(as_of.ns() + 1, &mut ends);
-        let left = !sum.fits(limits);
-        if left {
-            // The cut is an instant: everything seen before it fits, one nanosecond more does not.
-            let (mut fits, mut too_much) = (0, as_of.ns() + 1);
-            while fits + 1 < too_much {
-                let mid = u64::midpoint(fits, too_much);
-                if seen_before(mid, &mut ends).fits(limits) {
-                    fits = mid;
-                } else {
-                    too_much = mid;
-                }
-            }
-            sum = seen_before(fits, &mut ends);
-            let mut beyond = Vec::with_capacity(marks.len());
-            seen_before(too_much, &mut beyond);
-            self.fill_ties(&mut ends, &beyond, &mut sum, limits);
-        }
-        marks.copy_from_slice(&ends);
-        (sum, left)
-    }
-
-    /// Of the transactions that were all seen in the same nanosecond, takes as many as fit, site by
-    /// site.
-    fn fill_ties(&self, ends: &mut [u32], beyond: &[u32], sum: &mut Sum, limits: &Limits) {
-        for (site, (end, &last)) in ends.iter_mut().zip(beyond).enumerate() {
-            while *end < last {
-                let mut more = *sum;
-                more.add(self.sum(site as u32, *end, *end + 1));
-                if !more.fits(limits) {
-                    return;
-                }
-                (*sum, *end) = (more, *end + 1);
+        let mut sum = Sum::default();
+        for level in (0..self.levels).rev() {
+            let lane = Lane {
+                pool: self,
+                faults,
+                node,
+                level,
+                base: sum,
+            };
+            let left = lane.fill(marks, as_of, limits, &mut sum);
+            if left {
+                return (sum, true);
             }
         }
+        (sum, false)
     }
 
-    /// The transactions between two sets of watermarks in the order in which `node` saw them.
+    /// The transactions between two sets of watermarks in the order in which a block of `node` has
+    /// them: by level, and within a level as `node` saw them.
     pub(crate) fn order(
         &self,
         faults: &Faults,
@@ -311,17 +457,38 @@ impl Pool {
         order: &mut Vec<Place>,
     ) {
         order.clear();
-        for site in 0..self.sites() {
-            for seq in from[site as usize]..to[site as usize] {
-                order.push(Place {
-                    seen: self.sees(faults, site, seq, node),
-                    site,
-                    seq,
-                });
+        for level in (0..self.levels).rev() {
+            let start = order.len();
+            for site in (level..self.sites()).step_by(self.levels as usize) {
+                let (from, to) = (from[site as usize], to[site as usize]);
+                self.places(faults, site, node, (from, to), order);
+            }
+            // A stable sort, which merges the origins' sorted runs.
+            order[start..].sort();
+        }
+    }
+
+    fn places(
+        &self,
+        faults: &Faults,
+        site: u32,
+        node: NodeId,
+        (from, to): (u32, u32),
+        order: &mut Vec<Place>,
+    ) {
+        let place = |(seq, seen)| Place { seen, site, seq };
+        match &self.sight {
+            Sight::Delays(delays) => {
+                let (delay, way) = (self.delay(delays, site, node), (self.serving(site), node));
+                let sees = |tx: &Arrival| reaches(faults, way, delay, tx.at);
+                let seen = self.range(site, from, to).map(sees);
+                order.extend((from..to).zip(seen).map(place));
+            }
+            Sight::Events(seen) => {
+                let when = |seq| (seq, seen.when(site, node, seq));
+                order.extend((from..to).map(when).map(place));
             }
         }
-        // A stable sort, which merges the sites' sorted runs.
-        order.sort();
     }
 
     /// Everything known to be pending on top of `marks`, whether seen yet or not.
@@ -334,7 +501,7 @@ impl Pool {
     }
 
     /// What `node` has seen of it by an instant.
-    fn seen_by(&self, faults: &Faults, marks: &[u32], node: NodeId, at: Time) -> Sum {
+    pub(crate) fn seen_by(&self, faults: &Faults, marks: &[u32], node: NodeId, at: Time) -> Sum {
         let mut sum = Sum::default();
         for (site, &from) in (0..).zip(marks) {
             sum.add(self.sum(site, from, self.seen(faults, site, node, at, from)));
@@ -379,6 +546,137 @@ impl Pool {
         let ever = |at: Time| at.min(Time::from_ns(Time::NEVER.ns() - 1));
         last.map(ever).max().unwrap_or(Time::ZERO)
     }
+
+    /// Whether transactions grow too old.
+    pub(crate) const fn evicts(&self) -> bool {
+        self.expire_after.is_some()
+    }
+
+    /// Moves watermarks past what `node` has had for too long at an instant.
+    pub(crate) fn age(&self, faults: &Faults, node: NodeId, at: Time, marks: &mut [u32]) {
+        let limit = |age: Span| at.ns().checked_sub(age.ns())?.checked_sub(1);
+        let Some(limit) = self.expire_after.and_then(limit).map(Time::from_ns) else {
+            return;
+        };
+        for (site, mark) in (0..).zip(marks) {
+            *mark = self.seen(faults, site, node, limit, *mark);
+        }
+    }
+
+    /// Notes what a block passes over.
+    pub(crate) fn evict(&mut self, block: BlockId, from: &[u32], to: &[u32]) {
+        for (site, (&from, &to)) in (0..).zip(from.iter().zip(to)) {
+            if from < to {
+                self.evicted.insert((block, site), (from, to));
+            }
+        }
+    }
+
+    /// What a block passes over of an origin.
+    pub(crate) fn evicted(&self, block: BlockId, site: u32) -> Option<(u32, u32)> {
+        if self.evicted.is_empty() {
+            return None;
+        }
+        self.evicted.get(&(block, site)).copied()
+    }
+
+    /// Moves a parent's watermarks to where its child begins.
+    pub(crate) fn skip_evicted(&self, block: BlockId, marks: &mut [u32]) {
+        for (&(_, site), &(_, to)) in self.evicted.range((block, 0)..=(block, u32::MAX)) {
+            marks[site as usize] = to;
+        }
+    }
+
+    /// Forgets what blocks before `first` passed over.
+    pub(crate) fn retire_blocks(&mut self, first: BlockId) {
+        if !self.evicted.is_empty() {
+            self.evicted = self.evicted.split_off(&(first, 0));
+        }
+    }
+}
+
+/// When a transaction submitted at `way.0` at `at` reaches `way.1`.
+fn reaches(faults: &Faults, way: (NodeId, NodeId), delay: Span, at: Time) -> Time {
+    if delay == Span::MAX {
+        return Time::NEVER;
+    }
+    if faults.is_empty() {
+        return at + delay;
+    }
+    faults.reaches(way.0, way.1, delay, at)
+}
+
+/// The origins of one fee level, as a block that `base` is in already takes them.
+struct Lane<'a> {
+    pool: &'a Pool,
+    faults: &'a Faults,
+    node: NodeId,
+    level: u32,
+    base: Sum,
+}
+
+impl Lane<'_> {
+    fn sites(&self) -> impl Iterator<Item = u32> + use<> {
+        (self.level..self.pool.sites()).step_by(self.pool.levels as usize)
+    }
+
+    /// What was seen before an instant, so that before instant zero nothing was.
+    fn seen_before(&self, marks: &[u32], instant: u64, ends: &mut Vec<u32>) -> Sum {
+        ends.clear();
+        let at = instant.checked_sub(1).map(Time::from_ns);
+        let mut sum = self.base;
+        for site in self.sites() {
+            let from = marks[site as usize];
+            let to = at.map_or(from, |at| {
+                self.pool.seen(self.faults, site, self.node, at, from)
+            });
+            ends.push(to);
+            sum.add(self.pool.sum(site, from, to));
+        }
+        sum
+    }
+
+    /// See [`Pool::fill`]; whether something is left.
+    fn fill(&self, marks: &mut [u32], as_of: Time, limits: &Limits, sum: &mut Sum) -> bool {
+        let mut ends = Vec::with_capacity(marks.len());
+        *sum = self.seen_before(marks, as_of.ns() + 1, &mut ends);
+        let left = !sum.fits(limits);
+        if left {
+            // The cut is an instant: everything seen before it fits, one nanosecond more does not.
+            let (mut fits, mut too_much) = (0, as_of.ns() + 1);
+            while fits + 1 < too_much {
+                let mid = u64::midpoint(fits, too_much);
+                if self.seen_before(marks, mid, &mut ends).fits(limits) {
+                    fits = mid;
+                } else {
+                    too_much = mid;
+                }
+            }
+            *sum = self.seen_before(marks, fits, &mut ends);
+            let mut beyond = Vec::with_capacity(marks.len());
+            self.seen_before(marks, too_much, &mut beyond);
+            self.fill_ties(&mut ends, &beyond, sum, limits);
+        }
+        for (site, &end) in self.sites().zip(&ends) {
+            marks[site as usize] = end;
+        }
+        left
+    }
+
+    /// Of the transactions that were all seen in the same nanosecond, takes as many as fit, origin by
+    /// origin.
+    fn fill_ties(&self, ends: &mut [u32], beyond: &[u32], sum: &mut Sum, limits: &Limits) {
+        for ((site, end), &last) in self.sites().zip(ends).zip(beyond) {
+            while *end < last {
+                let mut more = *sum;
+                more.add(self.pool.sum(site, *end, *end + 1));
+                if !more.fits(limits) {
+                    return;
+                }
+                (*sum, *end) = (more, *end + 1);
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -401,13 +699,22 @@ mod tests {
     }
 
     const NODE: NodeId = NodeId::new(2);
-    const NO_FAULTS: Faults = Faults::new(Vec::new());
+    static NO_FAULTS: std::sync::LazyLock<Faults> =
+        std::sync::LazyLock::new(|| Faults::new(Vec::new()));
 
     fn pool(txs: &[Arrival]) -> Pool {
+        pool_of(txs, Fees::None)
+    }
+
+    fn pool_of(txs: &[Arrival], fees: Fees) -> Pool {
         let serving = vec![NodeId::new(0), NodeId::new(1), NodeId::new(2)];
-        let mut pool = Pool::new(serving, 3, |a, b| {
-            Span::from_ns(u64::from(5 * a.get() + b.get()))
-        });
+        let delay = |a: u64, b: u64| if a == b { 0 } else { 5 * a + b };
+        let delays = (0..9).map(|i| Span::from_ns(delay(i / 3, i % 3))).collect();
+        let config = MempoolConfig {
+            fees,
+            ..MempoolConfig::UNLIMITED
+        };
+        let mut pool = Pool::new(&serving, 3, &config, Seed::new(1, 0), (delays, None));
         for &t in txs {
             pool.push(t);
         }
@@ -454,15 +761,109 @@ mod tests {
 
     #[test]
     fn numbers_stay_when_old_ones_are_retired() {
-        let mut pool = pool(&[tx(1, 0, 10), tx(2, 0, 20), tx(3, 0, 40)]);
-        pool.retire(0, 2);
-        assert_eq!(pool.push(tx(9, 0, 80)), 3);
-        assert_eq!(pool.sum(0, 2, 4).bytes, 120);
+        let txs: Vec<Arrival> = (0..100).map(|i| tx(i, 0, i as u16)).collect();
+        let mut pool = pool(&txs);
+        pool.retire(0, 70, Time::ZERO);
+        // Whole steps of 32 are forgotten, the newest among them too.
+        assert_eq!((pool.kept().0, pool.first(0)), (36, 64));
+        assert_eq!(pool.push(tx(100, 0, 100)), (0, 100));
+        for (from, to) in [(64, 64), (64, 65), (70, 97), (96, 101), (64, 101)] {
+            assert_eq!(
+                pool.sum(0, from, to).bytes,
+                u64::from((from..to).sum::<u32>())
+            );
+        }
+        let node = NodeId::new(0);
+        assert_eq!(pool.seen(&NO_FAULTS, 0, node, Time::from_ns(80), 70), 81);
+        pool.retire(0, 200, Time::ZERO);
+        assert_eq!((pool.first(0), pool.end(0)), (96, 101));
+    }
+
+    /// What a node has had for longer than its patience is a prefix, node by node.
+    #[test]
+    fn too_old_is_what_was_seen_too_long_ago() {
+        let mut pool = pool(&[tx(1, 0, 1), tx(2, 0, 1), tx(2, 1, 1)]);
+        pool.expire_after = Some(Span::from_ns(10));
+        let aged = |node: u32, at: u64| {
+            let mut marks = [0; 3];
+            pool.age(&NO_FAULTS, NodeId::new(node), Time::from_ns(at), &mut marks);
+            marks
+        };
+        // Node 0 saw its own at 1 and 2; it sees those of site 1 after 5 ns.
+        assert_eq!((aged(0, 5), aged(0, 11)), ([0, 0, 0], [0, 0, 0]));
+        assert_eq!((aged(0, 12), aged(0, 13)), ([1, 0, 0], [2, 0, 0]));
+        assert_eq!((aged(0, 17), aged(0, 18)), ([2, 0, 0], [2, 1, 0]));
+        // Node 2 sees site 0 after 2 ns.
         assert_eq!(
-            pool.seen(&NO_FAULTS, 0, NodeId::new(0), Time::from_ns(3), 2),
-            3
+            (aged(2, 13), aged(2, 14), aged(2, 15)),
+            ([0; 3], [1, 0, 0], [2, 0, 0])
         );
-        assert_eq!(pool.len(), 2);
+        // Watermarks never go down.
+        let mut marks = [2, 1, 0];
+        pool.age(&NO_FAULTS, NODE, Time::from_ns(100), &mut marks);
+        assert_eq!(marks, [2, 1, 0]);
+    }
+
+    proptest! {
+        /// By fee: a transaction is left only if one of its level or above is the first that does not
+        /// fit; each level is filled as first-in, and with one level all is as without.
+        #[test]
+        fn higher_levels_never_wait_for_lower_ones(
+            gaps in prop::collection::vec((0_u64..4, 0_u16..3, 1_u16..500, 0_u8..3), 0..60),
+            txs in 0_u32..40, bytes in 0_u64..9_000, as_of in 0_u64..120,
+        ) {
+            let mut at = 0;
+            let arrivals: Vec<Arrival> = gaps.iter().map(|&(gap, site, bytes, class)| {
+                at += gap;
+                Arrival { class: ClassId(class), ..tx(at, site, bytes) }
+            }).collect();
+            let (as_of, exec) = (Time::from_ns(as_of), Span::from_s(1));
+            let limits = Limits { bytes, txs, exec };
+            let by_fee = pool_of(&arrivals, Fees::ByClass(vec![0, 1, 2]));
+            let mut marks = vec![0; 9];
+            let (sum, left) = by_fee.fill(&NO_FAULTS, &mut marks, NODE, as_of, &limits);
+
+            let mut order = Vec::new();
+            let ends: Vec<u32> = (0..9).map(|s| by_fee.end(s)).collect();
+            by_fee.order(&NO_FAULTS, &[0; 9], &ends, NODE, &mut order);
+            let levels: Vec<u32> = order.iter().map(|p| p.site % 3).collect();
+            prop_assert!(levels.is_sorted_by(|a, b| a >= b));
+            let (mut want, mut naive, mut stopped) = (vec![0; 9], Sum::default(), false);
+            for place in order.iter().filter(|p| p.seen <= as_of) {
+                let mut more = naive;
+                more.add(by_fee.sum(place.site, place.seq, place.seq + 1));
+                stopped = !more.fits(&limits);
+                if stopped {
+                    break;
+                }
+                naive = more;
+                want[place.site as usize] = place.seq + 1;
+            }
+            prop_assert_eq!(marks, want);
+            prop_assert_eq!((sum, left), (naive, stopped));
+
+            let one = pool_of(&arrivals, Fees::Drawn(vec![1_000]));
+            let (mut a, mut b) = (vec![0; 3], vec![0; 3]);
+            let plain = pool(&arrivals).fill(&NO_FAULTS, &mut a, NODE, as_of, &limits);
+            prop_assert_eq!(one.fill(&NO_FAULTS, &mut b, NODE, as_of, &limits), plain);
+            prop_assert_eq!(a, b);
+        }
+    }
+
+    #[test]
+    fn drawn_levels_have_their_shares() {
+        let fees = Fees::Drawn(vec![700, 200, 100]);
+        let mut counts = [0_u32; 3];
+        for i in 0..30_000 {
+            counts[fees.level(7, &tx(i, 0, 1)) as usize] += 1;
+        }
+        // Four standard errors of a binomial count: 317, 277 and 208.
+        for (count, (want, band)) in counts
+            .iter()
+            .zip([(21_000, 317), (6_000, 277), (3_000, 208)])
+        {
+            assert!(count.abs_diff(want) < band, "{counts:?}");
+        }
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub struct ClassCounts {
     pub rejected: Vec<u64>,
     /// Too old when executed.
     pub expired: u64,
+    /// Given up by the site's node: it was full, or its blocks passed over it as too old.
+    pub dropped: u64,
     /// Submitted with a deadline.
     pub due: u64,
     /// Of those, at each [`Level`] at the submitting site's node by then.
@@ -71,6 +73,7 @@ enum Slot {
     /// A final verdict: 0 valid, 1 expired, 2 + reason rejected. No latency.
     Verdict(u8),
     Submitted,
+    Dropped,
     Due,
     OnTime(Level),
 }
@@ -99,6 +102,8 @@ pub struct Probe {
     held_back: Vec<Sample>,
     hold_until: Time,
     horizon: Time,
+    /// A slice and two instants: all between them lie in it.
+    lately: (Time, Time, usize),
 }
 
 impl Probe {
@@ -110,6 +115,7 @@ impl Probe {
             valid: 0,
             rejected: vec![0; reasons],
             expired: 0,
+            dropped: 0,
             due: 0,
             on_time: [0; 3],
             latency: Default::default(),
@@ -131,11 +137,26 @@ impl Probe {
                 Time::ZERO
             },
             horizon,
+            lately: (Time::ZERO, Time::ZERO, 0),
         }
     }
 
-    /// The slice that an instant of the measured span falls into.
-    fn slice(&self, at: Time) -> Option<usize> {
+    /// The slice that an instant of the measured span falls into. Neighbours in time are asked for one
+    /// after the other, and comparisons are faster than a division.
+    fn slice(&mut self, at: Time) -> Option<usize> {
+        let (from, until, slice) = self.lately;
+        if from < at && at < until {
+            return Some(slice);
+        }
+        let slice = self.slice_of(at)?;
+        let from = slice
+            .checked_sub(1)
+            .map_or(Time::ZERO, |s| self.slice_end(s));
+        self.lately = (from, self.slice_end(slice), slice);
+        Some(slice)
+    }
+
+    fn slice_of(&self, at: Time) -> Option<usize> {
         let horizon = self.horizon.ns();
         if at.ns() >= horizon {
             return None;
@@ -162,6 +183,10 @@ impl Probe {
             self.offered[slice] += 1;
             self.add(at, class, Slot::Submitted, 0);
         }
+    }
+
+    pub(crate) fn dropped(&mut self, class: ClassId, at: Time) {
+        self.add(at, class, Slot::Dropped, 0);
     }
 
     /// A transaction with a deadline was submitted.
@@ -244,6 +269,7 @@ impl Probe {
         let exposure = &mut self.exposure[sample.class.index()];
         let target = match sample.slot {
             Slot::Submitted => return class.submitted += 1,
+            Slot::Dropped => return class.dropped += 1,
             Slot::Due => return class.due += 1,
             Slot::OnTime(level) => return class.on_time[level as usize] += 1,
             Slot::Verdict(0) => return class.valid += 1,
@@ -347,6 +373,20 @@ pub struct Reads {
 mod tests {
     use super::*;
     use quorate_core::{Kind, Verdict};
+
+    #[test]
+    fn slices_are_those_of_the_division() {
+        for horizon in [1, 3, 499, 500, 501, 7_919, 1_000_000_007] {
+            let mut probe = Probe::new(&[], 0, Time::from_ns(horizon), false);
+            let step = (horizon / 3_000).max(1);
+            for at in (0..horizon + 2 * step).step_by(step as usize) {
+                for at in [at, at.saturating_sub(1), at + 1, at / 2] {
+                    let at = Time::from_ns(at);
+                    assert_eq!(probe.slice(at), probe.slice_of(at), "{at} of {horizon}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn warm_up_is_dropped_and_the_rest_counts() {

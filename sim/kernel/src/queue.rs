@@ -85,15 +85,18 @@ impl Pool {
         id
     }
 
-    /// Takes the first chunk off a slot, by copy, and frees it; also says how many entries it
-    /// has. The copy lets the caller place them while the chunk, still in cache, is used again.
-    fn pop_chunk(&mut self, slot: &mut Slot) -> Option<(Chunk, usize)> {
+    /// Takes the first chunk off a slot; also says how many entries it has. It must be freed.
+    fn pop_chunk(&self, slot: &mut Slot) -> Option<(u32, usize)> {
         let len = (slot.len.checked_sub(1)? as usize) % CHUNK + 1;
         slot.len -= len as u32;
         let id = slot.head;
-        slot.head = std::mem::replace(&mut self.next[id as usize], self.free);
-        self.free = id;
-        Some((self.chunks[id as usize], len))
+        slot.head = self.next[id as usize];
+        Some((id, len))
+    }
+
+    /// Lets a chunk be used again, next of all: it is still in cache.
+    fn free(&mut self, id: u32) {
+        self.next[id as usize] = std::mem::replace(&mut self.free, id);
     }
 
     /// Adds one chunk to the free list. Capacity grows by an eighth instead of doubling: at a
@@ -164,22 +167,26 @@ impl Wheel {
         self.pool.chunks[slot.head as usize][at] = entry;
     }
 
-    /// Takes the first slot out of the wheel and moves `cur` to its start. Returns the slot and
-    /// its level.
-    fn take_first(&mut self) -> Option<(Slot, u32)> {
+    /// Takes the first slot out of the wheel, if it begins no later than at `last`, and moves `cur`
+    /// to its start. Returns the slot and its level.
+    fn take_first(&mut self, last: u64) -> Option<(Slot, u32)> {
         if self.summary == 0 {
             return None;
         }
         let word = self.summary.trailing_zeros() as usize;
         let index = word * 64 + self.occupied[word].trailing_zeros() as usize;
+        let level = (index / DIGITS) as u32;
+        let shift = level * DIGIT_BITS;
+        let above = (self.cur >> shift) & !(DIGITS as u64 - 1);
+        let start = (above | (index % DIGITS) as u64) << shift;
+        if start > last {
+            return None;
+        }
+        self.cur = start;
         self.occupied[word] &= self.occupied[word] - 1;
         if self.occupied[word] == 0 {
             self.summary &= self.summary - 1;
         }
-        let level = (index / DIGITS) as u32;
-        let shift = level * DIGIT_BITS;
-        let above = (self.cur >> shift) & !(DIGITS as u64 - 1);
-        self.cur = (above | (index % DIGITS) as u64) << shift;
         let slot = std::mem::replace(&mut self.slots[index], Slot::EMPTY);
         Some((slot, level))
     }
@@ -187,9 +194,10 @@ impl Wheel {
     /// Places the entries of a slot again, one or more levels below.
     fn spread(&mut self, mut slot: Slot) {
         while let Some((chunk, len)) = self.pool.pop_chunk(&mut slot) {
-            for &entry in &chunk[..len] {
-                self.place(entry);
+            for i in 0..len {
+                self.place(self.pool.chunks[chunk as usize][i]);
             }
+            self.pool.free(chunk);
         }
     }
 }
@@ -260,20 +268,43 @@ impl Queue {
     /// Removes the least entry by `(time_ns, key)`.
     #[inline]
     pub fn pop(&mut self) -> Option<Entry> {
+        self.pop_until(u64::MAX)
+    }
+
+    /// Removes the least entry, if its time is no later than `last`. Who asks so has something else to
+    /// do next: where a `peek` looks as far ahead as the next entry, this looks no further than that.
+    #[inline]
+    pub fn pop_until(&mut self, last: u64) -> Option<Entry> {
         if self.bottom.is_empty() || !self.side.is_empty() {
-            self.prepare();
+            self.prepare(last);
         }
-        let entry = self.bottom.pop()?;
+        let entry = self.bottom.pop_if(|entry| entry.time_ns <= last)?;
         self.len -= 1;
         self.now = entry.time_ns;
         Some(entry)
+    }
+
+    /// The next entry, if it is of the time of the last popped one.
+    #[inline]
+    pub fn peek_now(&mut self) -> Option<Entry> {
+        // The bottom owns all entries of a time or none, and it owned the popped one.
+        if !self.side.is_empty() {
+            self.prepare(self.now);
+        }
+        let next = self.bottom.last().copied();
+        next.filter(|entry| entry.time_ns == self.now)
+    }
+
+    /// Says that it is `now`, as if an entry of that time had been popped. None may be earlier.
+    pub fn advance_to(&mut self, now: u64) {
+        self.now = self.now.max(now);
     }
 
     /// The entry that the next `pop` returns unless a lesser one is pushed before.
     #[inline]
     pub fn peek(&mut self) -> Option<Entry> {
         if self.bottom.is_empty() || !self.side.is_empty() {
-            self.prepare();
+            self.prepare(u64::MAX);
         }
         self.bottom.last().copied()
     }
@@ -320,11 +351,12 @@ impl Queue {
         self.side.retain(|&Reverse(entry)| is_kept(entry));
     }
 
-    /// Makes the last element of the bottom the least pending entry, if there is one.
+    /// Makes the last element of the bottom the least pending entry, if there is one no later than
+    /// `last`.
     #[inline(never)]
-    fn prepare(&mut self) {
+    fn prepare(&mut self, last: u64) {
         let Some(&Reverse(least)) = self.side.peek() else {
-            return self.refill();
+            return self.refill(last);
         };
         if self.bottom.last().is_none_or(|&last| least < last) {
             self.side.pop();
@@ -333,12 +365,14 @@ impl Queue {
     }
 
     /// Fills the empty bottom from the first slots of the wheel.
-    fn refill(&mut self) {
-        while let Some((mut slot, level)) = self.wheel.take_first() {
+    fn refill(&mut self, last: u64) {
+        while let Some((mut slot, level)) = self.wheel.take_first(last) {
             if level == 0 || slot.len as usize <= CHUNK {
                 self.bottom_last = self.wheel.cur | ((1 << (level * DIGIT_BITS)) - 1);
                 while let Some((chunk, len)) = self.wheel.pool.pop_chunk(&mut slot) {
-                    self.bottom.extend_from_slice(&chunk[..len]);
+                    let entries = &self.wheel.pool.chunks[chunk as usize][..len];
+                    self.bottom.extend_from_slice(entries);
+                    self.wheel.pool.free(chunk);
                 }
                 return self
                     .bottom
@@ -444,6 +478,22 @@ mod tests {
             expected
         }
 
+        /// Something else is due at `last + 1`, or an entry before.
+        fn pop_until(&mut self, last: u64) {
+            let next = self.model.peek().map(|e| e.0);
+            if next.is_some_and(|e| e.time_ns <= last) {
+                let expected = self.model.pop().map(|e| e.0);
+                assert_eq!(self.queue.pop_until(last), expected);
+                self.now = self.queue.now;
+                let tied = self.model.peek().filter(|e| e.0.time_ns == self.now);
+                assert_eq!(self.queue.peek_now(), tied.map(|e| e.0));
+            } else {
+                assert_eq!(self.queue.pop_until(last), None);
+                self.now = last.saturating_add(1);
+                self.queue.advance_to(self.now);
+            }
+        }
+
         fn drain(&mut self) {
             while self.pop().is_some() {}
             assert_eq!(self.peek(), None);
@@ -488,8 +538,12 @@ mod tests {
                         (0..15).for_each(|_| self.push_by(law, draws.next()));
                     }
                 }
-                210..=229 => {
+                210..=219 => {
                     self.peek();
+                }
+                220..=229 => {
+                    let last = self.now.saturating_add(self.distance(law, raw) / 2);
+                    self.pop_until(last);
                 }
                 230..=239 => self.push(entry(self.now, raw % 16)),
                 240..=249 => (0..raw % 200).for_each(|_| self.push_by(law, draws.next())),

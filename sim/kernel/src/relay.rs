@@ -3,10 +3,10 @@
 //! The engine decides when a block is relayed and by which rule; this file is the mechanics:
 //! announcements, requests, bodies, compact blocks and their missing transactions.
 
-use crate::sim::Simulation;
+use crate::sim::{Job, Rank, Simulation};
 use crate::store::Has;
-use crate::wire::Payload;
-use quorate_core::{Block, BlockId, Engine, Input, NodeId, Relay, hash};
+use crate::wire::{Envelope, Payload};
+use quorate_core::{Block, BlockId, Compact, Engine, Input, NodeId, Relay, hash};
 
 /// Indices into [`crate::RELAY_KINDS`].
 mod kind {
@@ -26,9 +26,6 @@ const INV_BYTES: u64 = 61;
 /// `getheaders` with ten locators: what a node that is behind sends first.
 /// source: Bitcoin protocol layouts.
 const GETHEADERS_BYTES: u64 = 413;
-/// Peers that may push compact blocks unasked. source: BIP 152, "up to three peers".
-const HIGH_BANDWIDTH_PEERS: u32 = 3;
-
 /// `getblocktxn`: header, block hash, count and a few indices. source: BIP 152.
 const GETBLOCKTXN_BYTES: u64 = 24 + 32 + 1 + 3;
 /// `blocktxn` besides its transactions: header, block hash, count. source: BIP 152.
@@ -40,37 +37,131 @@ const fn compact_bytes(txs: u32) -> u64 {
     24 + 80 + 8 + 3 + 6 * txs as u64 + 2 + 250
 }
 
+fn edge(from: NodeId, to: NodeId) -> u64 {
+    u64::from(from.get()) << 32 | u64::from(to.get())
+}
+
 impl<E: Engine> Simulation<'_, E> {
     pub(crate) fn relay(&mut self, node: NodeId, block: BlockId, rule: Relay) {
-        if self.blocks.find(block).is_none() {
-            return;
-        }
-        let &Block {
+        let Some(&Block {
             txs, bytes, header, ..
-        } = self.blocks.get(block);
-        let (whole, announced) = match rule {
-            Relay::Push => (Some((kind::BLOCK, Payload::Body(block), bytes)), None),
+        }) = self.blocks.find(block)
+        else {
+            return;
+        };
+        match rule {
+            Relay::Push => self.relay_whole(node, block, bytes),
             Relay::Header => {
                 let bytes = self.header_bytes(node, &header);
-                (None, Some((kind::HEADER, Payload::Header(block), bytes)))
+                let header = self.envelope(node, kind::HEADER, Payload::Header(block), bytes);
+                self.announce(&header, block);
             }
-            Relay::Inv | Relay::Compact => {
-                let compact = rule == Relay::Compact;
-                let short = (kind::COMPACT, Payload::Compact(block), compact_bytes(txs));
-                let inv = (kind::INV, Payload::Inv { block, compact }, INV_BYTES);
-                (compact.then_some(short), Some(inv))
+            Relay::Inv => {
+                let inv = self.inv(node, block, false);
+                self.announce(&inv, block);
             }
-        };
-        let whole = whole.map(|(kind, payload, bytes)| self.envelope(node, kind, payload, bytes));
-        let announced =
-            announced.map(|(kind, payload, bytes)| self.envelope(node, kind, payload, bytes));
+            Relay::Compact => self.relay_compact(node, block, self.compact_bytes(node, txs)),
+            Relay::SqrtPush => self.relay_to_some(node, block, bytes),
+        }
+    }
+
+    /// Bytes of a compact block of so many of the workload's transactions.
+    fn compact_bytes(&self, node: NodeId, txs: u32) -> u64 {
+        let background = self.nodes[node.index()].engine.background();
+        compact_bytes(txs + background.txs)
+    }
+
+    /// The block to the ⌊√degree⌋ neighbours with the least hashes, and then an announcement to the
+    /// others.
+    fn relay_to_some(&mut self, node: NodeId, block: BlockId, bytes: u64) {
+        let degree = self.net.degree(node);
+        let key = hash::fold_all(self.relay_key, &[self.blocks.name(block)]);
+        let mut drawn = core::mem::take(&mut self.drawn);
+        drawn.clear();
+        drawn.extend((0..degree).map(|k| {
+            let to = self.net.neighbour(node, k);
+            (hash::fold_all(key, &[edge(node, to)]), to)
+        }));
+        drawn.sort_unstable();
+        let (some, others) = drawn.split_at(degree.isqrt() as usize);
+        let whole = self.envelope(node, kind::BLOCK, Payload::Body(block), bytes);
+        for &(_, to) in some {
+            self.post(&whole, to);
+        }
+        let inv = self.inv(node, block, false);
+        for &(_, to) in others {
+            self.announce_to(&inv, block, to);
+        }
+        self.drawn = drawn;
+    }
+
+    fn inv(&self, node: NodeId, block: BlockId, compact: bool) -> Envelope<E> {
+        let payload = Payload::Inv { block, compact };
+        self.envelope(node, kind::INV, payload, INV_BYTES)
+    }
+
+    fn relay_whole(&mut self, node: NodeId, block: BlockId, bytes: u64) {
+        let whole = self.envelope(node, kind::BLOCK, Payload::Body(block), bytes);
+        for k in 0..self.net.degree(node) {
+            self.post(&whole, self.net.neighbour(node, k));
+        }
+    }
+
+    fn relay_compact(&mut self, node: NodeId, block: BlockId, bytes: u64) {
+        let short = self.envelope(node, kind::COMPACT, Payload::Compact(block), bytes);
+        let inv = self.inv(node, block, true);
         for k in 0..self.net.degree(node) {
             let to = self.net.neighbour(node, k);
-            match (&whole, &announced) {
-                (Some(whole), Some(_)) if self.is_high_bandwidth(to, node) => self.post(whole, to),
-                (_, Some(announced)) => self.announce(announced, block, to),
-                (Some(whole), None) => self.post(whole, to),
-                (None, None) => {}
+            if self.is_high_bandwidth(to, node) {
+                self.post(&short, to);
+            } else {
+                self.announce_to(&inv, block, to);
+            }
+        }
+    }
+
+    /// Announces a block to all neighbours.
+    fn announce(&mut self, envelope: &Envelope<E>, block: BlockId) {
+        if self.flood(envelope, block).is_none() {
+            let from = envelope.packet.from;
+            for k in 0..self.net.degree(from) {
+                self.announce_to(envelope, block, self.net.neighbour(from, k));
+            }
+        }
+    }
+
+    /// The same at once, where nothing can happen to an announcement and those that cannot be the first
+    /// to arrive leave no trace; `None` elsewhere.
+    fn flood(&mut self, envelope: &Envelope<E>, block: BlockId) -> Option<()> {
+        let packet = envelope.packet;
+        if !self.setup.forms.pruned || !self.faults.is_empty() || self.net.queues(packet.bytes) {
+            return None;
+        }
+        self.firsts.clear();
+        let best = self.store.announced(block);
+        let copies = self.net.flood(&envelope.outgoing, best, &mut self.firsts)?;
+        let traffic = &mut self.traffic[envelope.kind];
+        traffic.messages += u64::from(copies);
+        traffic.bytes += u64::from(copies) * packet.bytes;
+        for i in 0..self.firsts.len() {
+            let (at, to) = self.firsts[i];
+            self.push(at, Rank::Arrived, to, Job::Packet(packet));
+        }
+        Some(())
+    }
+
+    /// Announces a block to one node; an announcement that cannot be the first to arrive is only
+    /// counted.
+    fn announce_to(&mut self, envelope: &Envelope<E>, block: BlockId, to: NodeId) {
+        let packet = envelope.packet;
+        if let Some(at) = self.transmit(envelope, to) {
+            // A later one finds the block asked for, unless a fault interferes before it arrives,
+            // and leaves no trace, unless it takes its turn at the downlink.
+            let surely_later = at < self.next_edge
+                && !self.net.queues(packet.bytes)
+                && !self.faults.one_way(self.now());
+            if !self.setup.forms.pruned || !surely_later || self.store.announce(to, block, at) {
+                self.push(at, Rank::Arrived, to, Job::Packet(packet));
             }
         }
     }
@@ -78,22 +169,34 @@ impl<E: Engine> Simulation<'_, E> {
     /// Whether `chooser` lets `peer` push compact blocks to it. Bitcoin nodes choose the peers that
     /// were first with recent blocks; here each replication draws the choice once.
     fn is_high_bandwidth(&self, chooser: NodeId, peer: NodeId) -> bool {
+        let peers = self.compact.high_bandwidth_peers;
+        if peers == 0 || !self.use_compact(chooser, peer) {
+            return false;
+        }
         let degree = self.net.degree(chooser);
         let draw = hash::fold(self.high_bandwidth_key, u64::from(chooser.get()));
         let start = draw % u64::from(degree);
-        (0..HIGH_BANDWIDTH_PEERS.min(degree))
+        (0..peers.min(degree))
             .any(|i| self.net.neighbour(chooser, (start as u32 + i) % degree) == peer)
+    }
+
+    /// Whether both of two nodes understand compact blocks.
+    fn use_compact(&self, a: NodeId, b: NodeId) -> bool {
+        let users = u64::from(self.compact.users_permille);
+        let does =
+            |node: NodeId| hash::fold_all(self.relay_key, &[u64::from(node.get())]) % 1_000 < users;
+        users == 1_000 || does(a) && does(b)
     }
 
     /// A message of the relay has arrived.
     pub(crate) fn relayed(&mut self, node: NodeId, from: NodeId, payload: Payload<E>) {
         match payload {
             Payload::Inv { block, compact } => self.announced(node, from, block, compact),
-            Payload::Header(block) => {
-                if self.is_live(block) && self.store.has(node, block) == Has::Nothing {
-                    self.store.set(node, block, Has::Header);
-                    self.handle(node, Input::Header { block, from });
-                }
+            Payload::Header(block)
+                if self.is_live(block) && self.store.has(node, block) == Has::Nothing =>
+            {
+                self.store.set(node, block, Has::Header);
+                self.handle(node, Input::Header { block, from });
             }
             Payload::GetData { block, compact } => self.answer(node, from, block, compact),
             Payload::Body(block) | Payload::Txs(block) => self.complete(node, from, block),
@@ -109,7 +212,7 @@ impl<E: Engine> Simulation<'_, E> {
             }
             Payload::SyncRequest => self.send_sync_batch(node, from),
             Payload::SyncBatch(head) => self.receive_sync_batch(node, from, head),
-            Payload::GetTxs { .. } | Payload::Message(_) | Payload::Vote { .. } => {}
+            _ => {}
         }
     }
 
@@ -123,6 +226,7 @@ impl<E: Engine> Simulation<'_, E> {
     /// the next announcement the first again.
     fn announced(&mut self, node: NodeId, from: NodeId, block: BlockId, compact: bool) {
         if self.is_live(block) && self.store.has(node, block) == Has::Nothing {
+            let compact = compact && self.use_compact(node, from);
             self.ask(node, from, block, compact);
         }
     }
@@ -130,7 +234,10 @@ impl<E: Engine> Simulation<'_, E> {
     /// Requests a body.
     pub(crate) fn ask(&mut self, node: NodeId, from: NodeId, block: BlockId, compact: bool) {
         if self.is_live(block) && !self.store.is_here(node, block) {
-            self.store.set(node, block, Has::Asked);
+            // Who cannot be reached is not waited for: the next announcement counts.
+            if !self.faults.cut(node, from, self.now()) {
+                self.store.set(node, block, Has::Asked);
+            }
             let payload = Payload::GetData { block, compact };
             self.post_relay(node, from, kind::GETDATA, payload, INV_BYTES);
         }
@@ -142,7 +249,7 @@ impl<E: Engine> Simulation<'_, E> {
         }
         let stored = self.blocks.get(block);
         if compact {
-            let bytes = compact_bytes(stored.txs);
+            let bytes = self.compact_bytes(node, stored.txs);
             self.post_relay(node, to, kind::COMPACT, Payload::Compact(block), bytes);
         } else {
             let bytes = stored.bytes;
@@ -155,7 +262,7 @@ impl<E: Engine> Simulation<'_, E> {
         if !self.is_live(block) || self.store.is_here(node, block) {
             return;
         }
-        let missing = self.missing_bytes(node, block);
+        let missing = self.missing_bytes(node, block) + self.injected_bytes(node, block);
         if missing == 0 {
             self.complete(node, from, block);
             return;
@@ -166,6 +273,26 @@ impl<E: Engine> Simulation<'_, E> {
             bytes: missing,
         };
         self.post_relay(node, from, kind::GETTXS, payload, GETBLOCKTXN_BYTES);
+    }
+
+    /// Bytes that a node lacks of a compact block for reasons that are not simulated.
+    fn injected_bytes(&self, node: NodeId, block: BlockId) -> u64 {
+        let Compact {
+            failure_permille,
+            missing_permille,
+            ..
+        } = &self.compact;
+        if *failure_permille == 0 {
+            return 0;
+        }
+        let words = [self.blocks.name(block), u64::from(node.get())];
+        let draw = hash::fold_all(self.relay_key, &words);
+        if draw % 1_000 >= u64::from(*failure_permille) {
+            return 0;
+        }
+        let place = (draw >> 32) % missing_permille.len() as u64;
+        let share = u64::from(missing_permille[place as usize]);
+        self.blocks.get(block).bytes * share / 1_000
     }
 
     /// Bytes of a block's transactions that a node has not seen yet.
@@ -179,6 +306,7 @@ impl<E: Engine> Simulation<'_, E> {
         sites
             .map(|site| {
                 let (from, to) = (self.store.mark(parent, site), self.store.mark(block, site));
+                let from = self.pool.evicted(block, site).map_or(from, |e| e.1);
                 let seen = self.pool.seen(&self.faults, site, node, self.now(), from);
                 self.pool.sum(site, seen, to).bytes
             })

@@ -1,6 +1,7 @@
 //! What a run leaves behind.
 
-use crate::probe::{ChainCounts, Probe, Reads, Traffic};
+use crate::gossip::Gossip;
+use crate::probe::{ChainCounts, LatencyHistogram, Probe, Reads, Traffic};
 use quorate_core::{Span, Time};
 
 /// How a run ended.
@@ -37,6 +38,8 @@ pub struct Report {
     pub reads: Reads,
     /// Messages by kind: the engine's kinds, its voting phases, and [`RELAY_KINDS`].
     pub traffic: Vec<(&'static str, Traffic)>,
+    /// The gossip of transactions, which `traffic` does not count.
+    pub gossip: Gossip,
     /// Messages that a fault swallows, counted when they are sent.
     pub lost: u64,
     /// Submitted writes of the whole run, and where they are.
@@ -55,6 +58,9 @@ pub struct Report {
     pub ballot_forms: [u64; 2],
     /// Mean time from a block's building until another node has adopted it, and the number.
     pub adopt_delay: (Span, u64),
+    /// By block, from its building until half, nine tenths and all of the nodes that are up have checked
+    /// it. A node that is down counts if it had it. Blocks that get no further are not in the later two.
+    pub propagation: [LatencyHistogram; 3],
     /// The trace digest.
     pub digest: u64,
 }
@@ -72,8 +78,45 @@ pub struct Conservation {
     pub rejected: u64,
     /// Final and too old.
     pub expired: u64,
+    /// Refused at the submitting site's node because that was full, or evicted there: final in no
+    /// block of the branch that is final at that node, because a block passed over it as too old.
+    pub dropped: u64,
     /// Not final yet.
     pub pending: u64,
+}
+
+/// How much a simulation keeps at an instant. Nothing of it may grow with the length of a run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Kept {
+    /// Transactions that are not final everywhere.
+    pub transactions: usize,
+    /// What blocks passed over.
+    pub evictions: usize,
+    /// Instants at which nodes saw transactions, in the explicit form of gossip.
+    pub sightings: usize,
+    /// Blocks.
+    pub blocks: usize,
+    /// Records that unfinal blocks wrote.
+    pub versions: usize,
+    /// Certificates.
+    pub certificates: usize,
+    /// Payloads of events, and room for more.
+    pub jobs: usize,
+}
+
+impl Kept {
+    /// All of it by name.
+    pub const fn lengths(&self) -> [(&'static str, usize); 7] {
+        [
+            ("transactions", self.transactions),
+            ("evictions", self.evictions),
+            ("sightings", self.sightings),
+            ("blocks", self.blocks),
+            ("versions", self.versions),
+            ("certificates", self.certificates),
+            ("jobs", self.jobs),
+        ]
+    }
 }
 
 /// Names of the kernel's own messages.

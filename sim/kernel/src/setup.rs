@@ -1,6 +1,7 @@
 //! Everything that a simulation needs besides its engine, load and ledger.
 
 use crate::network::NetworkConfig;
+use crate::pool::MempoolConfig;
 use quorate_core::{Costs, Fault, Finality, Level, NodeId, Seed, Span, Time};
 
 /// Everything that a simulation needs besides its engine, load and ledger.
@@ -16,6 +17,8 @@ pub struct Setup {
     pub costs: Costs,
     /// Where votes are checked.
     pub vote_checks: VoteChecks,
+    /// The nodes' pools of pending transactions.
+    pub mempool: MempoolConfig,
     /// What goes wrong.
     pub faults: Vec<Fault>,
     /// How blocks become final.

@@ -3,36 +3,40 @@
 use crate::book::Book;
 use crate::cpu::Cpus;
 use crate::faults::Faults;
-use crate::network::Network;
+use crate::gossip::{self, GOSSIP_KINDS};
+use crate::jobs::Jobs;
+use crate::network::{Audience, Network};
 use crate::pending::Awaiting;
 use crate::pool::{Place, Pool};
-use crate::probe::{ChainCounts, Probe, Reads, Traffic};
+use crate::probe::{ChainCounts, LatencyHistogram, Probe, Reads, Traffic};
 use crate::queue::{Entry, Queue};
 use crate::report::{Conservation, RELAY_KINDS, Report, Status};
 use crate::setup::Setup;
-use crate::slab::Slab;
-use crate::store::{Has, Store};
+use crate::store::Store;
 use crate::tally::Tally;
+use crate::votes::{Arrivals, VoteBusy};
 use crate::watches::Watches;
 use crate::wire::Packet;
 use quorate_core::{
-    Arrival, Ballot, BlockId, Blocks, Class, Committee, Content, Digest, Draws, Effect, Engine,
-    Finality, Input, Ledger, Level, Load, NodeId, Outbox, Services, Span, Time, hash,
+    Arrival, Ballot, BlockId, Blocks, Class, Committee, Compact, Content, Digest, Draws, Effect,
+    Engine, Finality, Input, Ledger, Level, Load, NodeId, Outbox, Services, Span, Time, hash,
 };
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-/// Order of simultaneous events at one node: faults, messages, thresholds, timers, pending.
+/// Order of simultaneous events at one node: faults, transactions, messages, thresholds, timers, pending.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(crate) enum Rank {
     Fault = 0,
-    Served = 1,
-    Landed = 2,
-    Arrived = 3,
-    Threshold = 4,
-    Timer = 5,
-    Pending = 6,
+    Gossip = 1,
+    GossipLanded = 2,
+    Served = 3,
+    Landed = 4,
+    Arrived = 5,
+    Threshold = 6,
+    Timer = 7,
+    Pending = 8,
 }
 
 /// What a queue entry stands for.
@@ -85,16 +89,16 @@ macro_rules! copy {
 copy!(Job);
 pub(crate) use copy;
 
-/// What a node waits for.
-/// A replica and what the kernel keeps for it.
+/// A replica and what the kernel keeps for it. What every block touches stands first, in one cache
+/// line with the engine's own.
+#[repr(C, align(64))]
 pub(crate) struct Node<E: Engine> {
-    pub(crate) engine: E,
-    pub(crate) draws: Draws,
-    pub(crate) up: bool,
+    pub(crate) head: BlockId,
     /// Raised by a crash, which makes everything that was queued for the node stale.
     pub(crate) epoch: u32,
+    pub(crate) up: bool,
+    pub(crate) engine: E,
     pub(crate) built: u32,
-    pub(crate) head: BlockId,
     pub(crate) safe: BlockId,
     pub(crate) fin: BlockId,
     pub(crate) awaiting: Option<Awaiting>,
@@ -117,7 +121,6 @@ impl<E: Engine> Node<E> {
         let sites: Vec<u32> = serving.filter(|(n, _)| **n == me).map(|(_, s)| s).collect();
         Self {
             engine: E::new(config, me, committee),
-            draws: setup.seed.stream("engine", u64::from(me.get())),
             up: true,
             epoch: 0,
             built: 0,
@@ -147,15 +150,31 @@ pub struct Simulation<'a, E: Engine> {
     pub(crate) reactions: BTreeMap<(Time, u64), Arrival>,
     pub(crate) reacted: u64,
     pub(crate) queue: Queue,
-    pub(crate) jobs: Slab<Job<E>>,
+    pub(crate) jobs: Jobs<E>,
+    /// Events of one instant, the last of which comes next.
     pub(crate) ties: Vec<Entry>,
+    keyed: Vec<((u32, u64), Entry)>,
+    /// Announcements that may be the first, of one relay.
+    pub(crate) firsts: Vec<(Time, NodeId)>,
     pub(crate) lists: Vec<Vec<(Time, NodeId)>>,
     pub(crate) free_lists: Vec<u32>,
     pub(crate) net: Network,
     pub(crate) cpus: Cpus,
-    pub(crate) vote_busy: Vec<Span>,
+    pub(crate) vote_busy: VoteBusy,
+    pub(crate) arrivals: Arrivals,
+    /// Whom votes go to.
+    pub(crate) committee: Audience,
     pub(crate) high_bandwidth_key: u64,
+    /// For draws of the relay by block and node.
+    pub(crate) relay_key: u64,
+    pub(crate) compact: Compact,
+    /// Neighbours by hash, of one relay.
+    pub(crate) drawn: Vec<(u64, NodeId)>,
     pub(crate) nodes: Vec<Node<E>>,
+    /// By node: whether it serves a site. Apart, because every head that is adopted asks.
+    pub(crate) serves: Vec<bool>,
+    /// Beside the nodes: large, and seldom drawn from.
+    draws: Vec<Draws>,
     pub(crate) blocks: Blocks<E::Header>,
     pub(crate) store: Store,
     pub(crate) pool: Pool,
@@ -169,13 +188,20 @@ pub struct Simulation<'a, E: Engine> {
     pub(crate) conservation: Conservation,
     /// Measured arrivals that are not final yet.
     pub(crate) open: u64,
+    /// When the next slice ends.
+    slice_end: Time,
     pub(crate) traffic: Vec<Traffic>,
+    pub(crate) gossip_sent: Vec<u64>,
+    pub(crate) gossip_share_ppm: u64,
     pub(crate) lost: u64,
     pub(crate) events: u64,
     pub(crate) inputs: u64,
     /// Nodes that wait for transactions.
     pub(crate) awaiting: Vec<NodeId>,
     pub(crate) adopt_delay: (u64, u64),
+    /// How many nodes are half, nine tenths and all of those that are up.
+    pub(crate) shares: [u32; 3],
+    pub(crate) propagation: [LatencyHistogram; 3],
     pub(crate) status: Status,
     pub(crate) violation: Option<String>,
     /// Committed blocks by height, and how many members of the committee have committed each.
@@ -198,9 +224,24 @@ pub struct Simulation<'a, E: Engine> {
     pub(crate) now: Time,
 }
 
+/// Whether what is final is safe.
+const fn is_sound(finality: Finality) -> bool {
+    match finality {
+        Finality::Depth { safe, fin } => safe <= fin,
+        Finality::Commit => true,
+    }
+}
+
+/// Time, rank and node: what the queue orders by.
+const fn group(entry: Entry) -> (u64, u64) {
+    (entry.time_ns, entry.key & !(u32::MAX as u64))
+}
+
 pub(crate) struct View<'a> {
     pub(crate) tally: &'a Tally,
     pub(crate) store: &'a Store,
+    pub(crate) faults: &'a Faults,
+    pub(crate) now: Time,
 }
 
 impl Services for View<'_> {
@@ -211,13 +252,17 @@ impl Services for View<'_> {
     fn holds(&self, node: NodeId, block: BlockId) -> bool {
         self.store.holds(node, block)
     }
+
+    fn wall(&self, node: NodeId, _: Time) -> Time {
+        self.faults.wall(node, self.now)
+    }
 }
 
 /// A context for one node, borrowing fields apart from the nodes.
 macro_rules! context {
     ($sim:expr, $node:expr) => {
         quorate_core::Context {
-            clock: $sim.now,
+            clock: $sim.faults.clock($node, $sim.now),
             me: $node,
             nodes: $sim.setup.network.region_of.len() as u32,
             committee: $sim.tally.committee(),
@@ -226,6 +271,8 @@ macro_rules! context {
             services: &$crate::sim::View {
                 tally: &$sim.tally,
                 store: &$sim.store,
+                faults: &$sim.faults,
+                now: $sim.now,
             },
         }
     };
@@ -237,7 +284,7 @@ impl<'a, E: Engine> Simulation<'a, E> {
     /// A simulation at its start. The configuration must have passed [`Engine::validate`].
     pub fn new(
         config: &E::Config,
-        setup: Setup,
+        mut setup: Setup,
         load: Box<dyn Load + 'a>,
         ledger: &'a dyn Ledger,
     ) -> Self {
@@ -247,23 +294,25 @@ impl<'a, E: Engine> Simulation<'a, E> {
         let shortest = net.shortest(committee.members());
         let sites = setup.serving.len() as u32;
         assert_eq!(sites, load.sites(), "every site needs a serving node");
-        if let Finality::Depth { safe, fin } = setup.finality {
-            assert!(
-                safe <= fin,
-                "what is final is safe: {safe} and {fin} blocks"
-            );
-        }
+        let (pool, gossip_share_ppm) = gossip::pool(&net, &setup);
+        // From here on a site is an origin of the pool.
+        setup.serving = Pool::expand(&setup.serving, setup.mempool.fees.levels());
+        let sites = pool.sites();
+        assert!(is_sound(setup.finality), "what is final is safe");
         let genesis = Blocks::<E::Header>::GENESIS;
         let node = |i| Node::new(NodeId::new(i), config, &setup, &committee);
         let nodes: Vec<Node<E>> = (0..n).map(node).collect();
+        let draws = |i| setup.seed.stream("engine", u64::from(i));
+        let draws: Vec<Draws> = (0..n).map(draws).collect();
         let mut serving = setup.serving.clone();
         serving.sort_unstable();
         serving.dedup();
         let faults = Faults::new(setup.faults.clone());
         let classes = load.classes().to_vec();
-        let kinds = E::KINDS.len() + E::PHASES.len() + RELAY_KINDS.len();
+        let kinds = E::KINDS.len() + E::PHASES.len() + RELAY_KINDS.len() + GOSSIP_KINDS.len();
         let mut sim = Self {
             next_edge: faults.next_edge(Time::ZERO),
+            cpus: Cpus::new(n, setup.cores, setup.cpu_speed, faults.paces()),
             faults,
             ledger,
             probe: Probe::new(
@@ -279,16 +328,22 @@ impl<'a, E: Engine> Simulation<'a, E> {
             reactions: BTreeMap::new(),
             reacted: 0,
             queue: Queue::new(),
-            jobs: Slab::new(),
+            jobs: Jobs::new(),
             ties: Vec::new(),
+            keyed: Vec::new(),
+            firsts: Vec::new(),
             lists: Vec::new(),
             free_lists: Vec::new(),
-            cpus: Cpus::new(n, setup.cores, setup.cpu_speed),
-            vote_busy: vec![Span::ZERO; n as usize],
+            vote_busy: VoteBusy::new(n),
+            arrivals: Arrivals::default(),
+            committee: net.audience(committee.members()),
             high_bandwidth_key: setup.seed.key("high-bandwidth peers"),
+            relay_key: setup.seed.key("relay"),
+            compact: E::compact(config),
+            drawn: Vec::new(),
             blocks: Blocks::new(E::genesis(config)),
             store: Store::new(n, sites),
-            pool: Pool::new(setup.serving.clone(), n, |a, b| net.base(a, b)),
+            pool,
             book: Book::new(ledger),
             tally: Tally::new(committee, shortest),
             out: Outbox::new(),
@@ -297,12 +352,17 @@ impl<'a, E: Engine> Simulation<'a, E> {
             reads: Reads::default(),
             conservation: Conservation::default(),
             open: 0,
+            slice_end: Time::ZERO,
             traffic: vec![Traffic::default(); kinds],
+            gossip_sent: vec![0; n as usize],
+            gossip_share_ppm,
             lost: 0,
             events: 0,
             inputs: 0,
             awaiting: Vec::new(),
             adopt_delay: (0, 0),
+            shares: [0; 3],
+            propagation: Default::default(),
             status: Status::Ok,
             violation: None,
             committed: std::collections::VecDeque::from([(genesis, 0)]),
@@ -321,22 +381,31 @@ impl<'a, E: Engine> Simulation<'a, E> {
             digest: Digest::new(),
             now: Time::ZERO,
             net,
+            serves: nodes.iter().map(|node| !node.sites.is_empty()).collect(),
             nodes,
+            draws,
             setup,
         };
-        sim.ahead = sim.load.next();
-        for (i, edge) in sim.faults.edges().into_iter().enumerate() {
-            sim.push(edge, Rank::Fault, NodeId::new(i as u32), Job::Fault);
+        sim.start();
+        sim
+    }
+
+    /// Lets everything begin that begins by itself.
+    fn start(&mut self) {
+        self.ahead = self.load.next();
+        for (i, edge) in self.faults.edges().to_vec().into_iter().enumerate() {
+            self.push(edge, Rank::Fault, NodeId::new(i as u32), Job::Fault);
         }
-        for i in 0..n {
+        self.slice_end = self.probe.slice_end(0);
+        self.count_live();
+        for i in 0..self.net.nodes() {
             let node = NodeId::new(i);
-            if sim.faults.down(node, Time::ZERO) {
-                sim.nodes[node.index()].up = false;
+            if self.faults.down(node, Time::ZERO) {
+                self.nodes[node.index()].up = false;
             } else {
-                sim.handle(node, Input::Start);
+                self.handle(node, Input::Start);
             }
         }
-        sim
     }
 
     // ---- the loop -------------------------------------------------------------------------
@@ -353,18 +422,24 @@ impl<'a, E: Engine> Simulation<'a, E> {
             (Some(t), None) | (None, Some(t)) => t,
             (None, None) => return None,
         };
-        let measured = next < self.setup.horizon;
-        if !measured {
-            self.close_slices(next);
-        }
-        if !measured && self.is_hopeless() {
+        (!self.is_over(next)).then_some(next)
+    }
+
+    /// Whether the run ends before what is due `next`.
+    #[inline]
+    fn is_over(&mut self, next: Time) -> bool {
+        next >= self.setup.horizon && self.ends(next)
+    }
+
+    fn ends(&mut self, next: Time) -> bool {
+        self.close_slices(next);
+        if self.is_hopeless() {
             self.status = Status::Saturated;
             // The horizon, whatever the last event was: forms have different ones.
             self.now = self.setup.horizon;
-            return None;
+            return true;
         }
-        let ended = !measured && (next > self.setup.horizon + self.setup.drain || !self.is_open());
-        (!ended).then_some(next)
+        next > self.setup.horizon + self.setup.drain || !self.is_open()
     }
 
     /// Whether some measured arrival is not accounted for.
@@ -409,39 +484,68 @@ impl<'a, E: Engine> Simulation<'a, E> {
         match (arrival, event) {
             (Some(a), e) if e.is_none_or(|e| a <= e) => self.admit(),
             _ => {
-                if let Some(entry) = self.pop() {
+                if let Some(entry) = self.pop_until(u64::MAX) {
                     self.dispatch(entry);
                 }
             }
         }
     }
 
-    /// Runs to the end.
+    /// Runs to the end. The same as [`next_time`](Self::next_time) and [`advance`](Self::advance) in
+    /// turn, but it looks no further ahead than it must, which keeps the queue fast.
     pub fn run(&mut self) {
-        while self.next_time().is_some() {
-            self.advance();
+        while self.status == Status::Ok && self.step() {}
+    }
+
+    /// Lets the next thing happen; whether there was any.
+    fn step(&mut self) -> bool {
+        let arrival = self.next_arrival();
+        let last = arrival.map_or(Some(u64::MAX), |at| at.ns().checked_sub(1));
+        if let Some(entry) = last.and_then(|last| self.pop_until(last)) {
+            let now = Time::from_ns(entry.time_ns);
+            if self.is_over(now) {
+                return false;
+            }
+            self.close_slices(now);
+            self.dispatch(entry);
+        } else {
+            let Some(now) = arrival.filter(|&at| !self.is_over(at)) else {
+                return false;
+            };
+            self.queue.advance_to(now.ns());
+            self.close_slices(now);
+            self.admit();
         }
+        true
     }
 
     /// Samples the backlog at the end of every slice that is over by `now`.
+    #[inline]
     pub(crate) fn close_slices(&mut self, now: Time) {
-        while let Some(backlog) = self.slice_ended(now) {
-            self.probe.backlog.push(backlog);
+        while now >= self.slice_end {
+            self.close_slice();
         }
     }
 
-    pub(crate) fn slice_ended(&self, now: Time) -> Option<u64> {
-        let slice = self.probe.backlog.len();
-        if slice >= crate::probe::SLICES || now < self.probe.slice_end(slice) {
-            return None;
-        }
+    #[cold]
+    fn close_slice(&mut self) {
+        let backlog = self.backlog();
+        self.probe.backlog.push(backlog);
+        self.slice_end = match self.probe.backlog.len() {
+            crate::probe::SLICES.. => Time::NEVER,
+            slice => self.probe.slice_end(slice),
+        };
+    }
+
+    /// Submitted writes that are in no block of their site's node.
+    fn backlog(&self) -> u64 {
         let in_blocks: u64 = self
-            .nodes
+            .serving
             .iter()
-            .flat_map(|node| &node.recorded)
+            .flat_map(|node| &self.nodes[node.index()].recorded)
             .map(|levels| u64::from(levels[Level::Included as usize]))
             .sum();
-        Some(self.conservation.submitted - in_blocks)
+        self.conservation.submitted - self.pool.turned_away - in_blocks
     }
 
     pub(crate) fn peek(&mut self) -> Option<Entry> {
@@ -453,38 +557,43 @@ impl<'a, E: Engine> Simulation<'a, E> {
 
     /// The next event in the total order: what the queue leaves open, events of the same instant,
     /// rank and destination, is settled by content.
-    pub(crate) fn pop(&mut self) -> Option<Entry> {
-        const SLOT: u64 = u32::MAX as u64;
-        let group = |e: Entry| (e.time_ns, e.key & !SLOT);
-        let same = |a: Entry, b: Entry| group(a) == group(b);
-        let newer = match (self.ties.last().copied(), self.queue.peek()) {
-            (Some(tie), Some(entry)) => group(entry) <= group(tie),
-            (Some(_), None) => false,
-            (None, _) => true,
-        };
-        if !newer {
-            return self.ties.pop();
+    #[inline]
+    pub(crate) fn pop_until(&mut self, last: u64) -> Option<Entry> {
+        // Nothing is due before what is tied, so that the queue's next is of the same time or later.
+        if let Some(&tie) = self.ties.last() {
+            if tie.time_ns > last {
+                return None;
+            }
+            let next = self.queue.peek_now();
+            if next.is_none_or(|next| group(next) > group(tie)) {
+                return self.ties.pop();
+            }
         }
-        let first = self.queue.pop()?;
-        let joins_ties = self.ties.last().is_some_and(|&t| same(t, first));
-        let joins_queue = self.queue.peek().is_some_and(|e| same(e, first));
-        if !joins_ties && !joins_queue {
-            return Some(first);
+        let first = self.queue.pop_until(last)?;
+        let joins = |other: Option<Entry>| other.is_some_and(|e| group(e) == group(first));
+        if joins(self.queue.peek_now()) || joins(self.ties.last().copied()) {
+            return self.break_ties(first);
         }
-        let mut added = vec![first];
-        while let Some(entry) = self.queue.peek().filter(|&e| same(e, first)) {
-            added.push(entry);
+        Some(first)
+    }
+
+    /// Settles by content who of the group of `first` comes first; the others are kept in order.
+    #[inline(never)]
+    fn break_ties(&mut self, first: Entry) -> Option<Entry> {
+        let mut keyed = core::mem::take(&mut self.keyed);
+        keyed.clear();
+        keyed.push((self.tie_break(first.key as u32), first));
+        while let Some(tie) = self.ties.pop_if(|tie| group(*tie) == group(first)) {
+            keyed.push((self.tie_break(tie.key as u32), tie));
+        }
+        while let Some(next) = self.queue.peek_now().filter(|e| group(*e) == group(first)) {
             self.queue.pop();
+            keyed.push((self.tie_break(next.key as u32), next));
         }
-        self.ties.extend(added);
-        let start = self
-            .ties
-            .iter()
-            .position(|&t| same(t, first))
-            .expect("just added");
-        let mut tied = self.ties.split_off(start);
-        tied.sort_by_cached_key(|e| Reverse(self.tie_break(e.key as u32)));
-        self.ties.extend(tied);
+        // What is equal but for its place is the same thing twice.
+        keyed.sort_unstable_by_key(|&keyed| Reverse(keyed));
+        self.ties.extend(keyed.iter().map(|&(_, entry)| entry));
+        self.keyed = keyed;
         self.ties.pop()
     }
 
@@ -496,7 +605,7 @@ impl<'a, E: Engine> Simulation<'a, E> {
             Job::Packet(p) | Job::Cursor { packet: p, .. } => {
                 (p.from.get(), self.content(&p.payload))
             }
-            Job::Served { input, .. } => self.input_word(input),
+            Job::Served { input, .. } => self.input_word(&input),
             Job::Counted { from, ballot, .. } => (from.get(), ballot.content(&self.blocks)),
             Job::Threshold { ballot, .. } => (0, ballot.content(&self.blocks)),
             Job::Timer { timer, .. } => (0, timer.content(&self.blocks)),
@@ -530,14 +639,12 @@ impl<'a, E: Engine> Simulation<'a, E> {
         }
         let slot = entry.key as u32;
         let node = NodeId::new((entry.key >> 32) as u32 & 0x0fff_ffff);
-        let landed = entry.key >> 60 == Rank::Landed as u64;
-        let job = match *self.jobs.get(slot) {
-            Job::Cursor { packet, list, next } => {
-                self.advance_cursor(slot, packet, list, next);
-                Job::Packet(packet)
-            }
-            _ => self.jobs.remove(slot),
-        };
+        let landed = [Rank::Landed as u64, Rank::GossipLanded as u64].contains(&(entry.key >> 60));
+        let mut job = self.jobs.remove(slot);
+        if let Job::Cursor { packet, list, next } = job {
+            self.advance_cursor(packet, list, next);
+            job = Job::Packet(packet);
+        }
         let current =
             |epoch: u32| self.nodes[node.index()].up && self.nodes[node.index()].epoch == epoch;
         match job {
@@ -579,16 +686,32 @@ impl<'a, E: Engine> Simulation<'a, E> {
             return;
         }
         match input {
-            Input::Body { block, .. } => self.store.set(node, block, Has::Body),
+            Input::Body { block, .. } => self.hold(node, block),
             Input::Message { message, .. } => {
                 if let Some(block) = E::carries(&message).filter(|&b| self.blocks.find(b).is_some())
                 {
-                    self.store.set(node, block, Has::Body);
+                    self.hold(node, block);
                 }
             }
             _ => {}
         }
         self.handle(node, input);
+    }
+
+    /// A node has checked a block. Records how long that took when the nodes that have done so have
+    /// become half, nine tenths or all of those that are up.
+    pub(crate) fn hold(&mut self, node: NodeId, block: BlockId) {
+        for share in self.store.hold(node, block, &self.shares) {
+            let age = self.now.since(self.store.built(block));
+            self.propagation[share].record(age.ns() / 1_000);
+        }
+    }
+
+    /// Who is up has changed.
+    pub(crate) fn count_live(&mut self) {
+        let up = |i: &u32| !self.faults.down(NodeId::new(*i), self.now);
+        let live = (0..self.net.nodes()).filter(up).count() as u32;
+        self.shares = [live.div_ceil(2), live - live / 10, live];
     }
 
     pub(crate) fn handle(&mut self, node: NodeId, input: Input<E>) {
@@ -601,7 +724,7 @@ impl<'a, E: Engine> Simulation<'a, E> {
         let state = &mut self.nodes[node.index()];
         state.engine.handle(
             &context!(self, node),
-            &mut state.draws,
+            &mut self.draws[node.index()],
             input,
             &mut self.out,
         );
@@ -643,19 +766,16 @@ impl<'a, E: Engine> Simulation<'a, E> {
                 as_of,
                 cost,
             } => {
-                let as_of = as_of.unwrap_or(self.now).min(self.now);
+                let seen = |shown| self.faults.last_before(node, shown, self.now);
+                let as_of = as_of.map_or(self.now, seen);
                 let block = self.build(node, parent, header, &limits, as_of);
                 self.after_cpu(node, cost, Input::BlockBuilt(block));
             }
             Effect::AwaitPending { count, bytes } => self.await_pending(node, (count, bytes)),
             Effect::SetTimer { at, timer } => {
                 let epoch = self.nodes[node.index()].epoch;
-                self.push(
-                    at.max(self.now),
-                    Rank::Timer,
-                    node,
-                    Job::Timer { epoch, timer },
-                );
+                let due = self.faults.when(node, at, self.now);
+                self.push(due, Rank::Timer, node, Job::Timer { epoch, timer });
             }
             Effect::Adopt(block) => self.adopt(node, block),
             Effect::Safe(block) => self.advance_level(node, Level::Safe, block),
@@ -720,14 +840,16 @@ impl<'a, E: Engine> Simulation<'a, E> {
         self.chain.evidence += self.tally.equivocations;
         self.conservation.pending = self.pending_now();
         let c = &self.conservation;
-        if c.submitted != c.valid + c.rejected + c.expired + c.pending {
+        if c.submitted != c.valid + c.rejected + c.expired + c.dropped + c.pending {
             self.status = Status::SafetyViolation;
             self.violation = Some(format!("transactions are not conserved: {c:?}"));
         }
-        if self.status == Status::Ok && self.conservation.submitted > 0 && self.finished() == 0 {
+        let in_blocks = self.finished() - self.conservation.dropped;
+        if self.status == Status::Ok && self.conservation.submitted > 0 && in_blocks == 0 {
             self.status = Status::NoCommit;
         }
         self.watches.close(&mut self.probe);
+        let gossip = self.gossip_report();
         let names = E::KINDS.iter().chain(E::PHASES).copied().chain(RELAY_KINDS);
         let samples = self.adopt_delay.1;
         Report {
@@ -739,15 +861,17 @@ impl<'a, E: Engine> Simulation<'a, E> {
             chain: self.chain,
             reads: self.reads,
             traffic: names.zip(self.traffic).collect(),
+            gossip,
             lost: self.lost,
             conservation: self.conservation,
             events: self.events,
             inputs: self.inputs,
             uplink_busy: self.net.uplink_busy,
             cpu_busy: self.cpus.busy,
-            vote_busy: self.vote_busy,
+            vote_busy: self.vote_busy.total(self.tally.members()),
             ballot_forms: self.tally.forms,
             adopt_delay: (Span::from_ns(self.adopt_delay.0 / samples.max(1)), samples),
+            propagation: self.propagation,
             digest: self.digest.get(),
         }
     }

@@ -22,12 +22,13 @@ impl<T: Copy> Slab<T> {
         self.items.len() as u32 - 1
     }
 
-    pub(crate) fn get(&self, slot: u32) -> &T {
-        &self.items[slot as usize]
+    /// Places, whether taken or free.
+    pub(crate) const fn len(&self) -> usize {
+        self.items.len()
     }
 
-    pub(crate) fn replace(&mut self, slot: u32, item: T) {
-        self.items[slot as usize] = item;
+    pub(crate) fn get(&self, slot: u32) -> &T {
+        &self.items[slot as usize]
     }
 
     pub(crate) fn remove(&mut self, slot: u32) -> T {

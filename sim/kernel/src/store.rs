@@ -1,5 +1,6 @@
 //! Which node has which block, and the watermarks of every block.
 
+use core::ops::Range;
 use quorate_core::{BlockId, NodeId, Time};
 use std::collections::VecDeque;
 
@@ -19,8 +20,12 @@ pub(crate) enum Has {
 
 struct Holders {
     has: Vec<Has>,
-    /// Earliest announcement on its way to each node, and who sends it: later ones cannot matter.
-    announced: Vec<(Time, NodeId)>,
+    /// How many have checked it.
+    held: u32,
+    /// How many of [`Simulation::shares`](crate::Simulation) they have reached.
+    reached: u8,
+    /// When the earliest announcement on its way to each node arrives: later ones cannot matter.
+    announced: Vec<Time>,
 }
 
 /// Holders and watermarks by block, from the oldest that is kept.
@@ -30,6 +35,8 @@ pub(crate) struct Store {
     first: u32,
     holders: VecDeque<Holders>,
     marks: VecDeque<u32>,
+    /// When each was built, by the true time.
+    built: VecDeque<Time>,
     spare: Vec<Holders>,
 }
 
@@ -42,22 +49,31 @@ impl Store {
             first: 0,
             holders: VecDeque::new(),
             marks: VecDeque::new(),
+            built: VecDeque::new(),
             spare: Vec::new(),
         };
-        store.push(&vec![0; sites]);
+        store.push(&vec![0; sites], Time::ZERO);
         store.holders[0].has.fill(Has::Body);
         store
     }
 
-    /// Adds a block with its watermarks; nobody has it yet.
-    pub(crate) fn push(&mut self, marks: &[u32]) {
+    /// Adds a block with its watermarks, built at `now`; nobody has it yet.
+    pub(crate) fn push(&mut self, marks: &[u32], now: Time) {
         let nobody = || Holders {
             has: vec![Has::Nothing; self.nodes],
-            announced: vec![(Time::NEVER, NodeId::new(u32::MAX)); self.nodes],
+            held: 0,
+            reached: 0,
+            announced: vec![Time::NEVER; self.nodes],
         };
         let holders = self.spare.pop().unwrap_or_else(nobody);
         self.holders.push_back(holders);
         self.marks.extend(marks);
+        self.built.push_back(now);
+    }
+
+    /// When a block was built, by the true time.
+    pub(crate) fn built(&self, block: BlockId) -> Time {
+        self.built[self.place(block)]
     }
 
     fn place(&self, block: BlockId) -> usize {
@@ -73,6 +89,25 @@ impl Store {
         self.holders[place].has[node.index()] = has;
     }
 
+    /// A node has checked a block. Which of these numbers of nodes, in ascending order, have now been
+    /// reached for the first time.
+    pub(crate) fn hold(&mut self, node: NodeId, block: BlockId, shares: &[u32; 3]) -> Range<usize> {
+        let place = self.place(block);
+        let holders = &mut self.holders[place];
+        let had = core::mem::replace(&mut holders.has[node.index()], Has::Body);
+        holders.held += u32::from(had != Has::Body);
+        let before = usize::from(holders.reached);
+        let mut after = before;
+        while shares
+            .get(after)
+            .is_some_and(|&share| holders.held >= share)
+        {
+            after += 1;
+        }
+        holders.reached = after as u8;
+        before..after
+    }
+
     /// Whether a body is at a node, checked or not.
     pub(crate) fn is_here(&self, node: NodeId, block: BlockId) -> bool {
         matches!(self.has(node, block), Has::Unchecked | Has::Body)
@@ -83,22 +118,26 @@ impl Store {
         block.get() < self.first || self.has(node, block) == Has::Body
     }
 
-    /// Notes an announcement; whether it is the earliest on its way to `to` by (time, sender).
-    pub(crate) fn announce(&mut self, to: NodeId, block: BlockId, at: Time, from: NodeId) -> bool {
+    /// By node: when the earliest announcement of a block on its way to it arrives. Of those that arrive
+    /// together each may be the first.
+    pub(crate) fn announced(&mut self, block: BlockId) -> &mut [Time] {
         let place = self.place(block);
-        let best = &mut self.holders[place].announced[to.index()];
-        let earlier = (at, from) < *best;
-        if earlier {
-            *best = (at, from);
-        }
-        earlier
+        &mut self.holders[place].announced
+    }
+
+    /// Notes an announcement; whether it may be the first to arrive.
+    pub(crate) fn announce(&mut self, to: NodeId, block: BlockId, at: Time) -> bool {
+        let best = &mut self.announced(block)[to.index()];
+        let first = at <= *best;
+        *best = at.min(*best);
+        first
     }
 
     /// A fault begins or ends: what was asked for may never come, so that the next announcement
     /// counts again.
     pub(crate) fn forget_requests(&mut self) {
         for holders in &mut self.holders {
-            holders.announced.fill((Time::NEVER, NodeId::new(u32::MAX)));
+            holders.announced.fill(Time::NEVER);
             for has in &mut holders.has {
                 if matches!(has, Has::Header | Has::Asked) {
                     *has = Has::Nothing;
@@ -134,10 +173,34 @@ impl Store {
         while self.first < first.get() && self.holders.len() > 1 {
             let mut old = self.holders.pop_front().expect("more than one");
             old.has.fill(Has::Nothing);
-            old.announced.fill((Time::NEVER, NodeId::new(u32::MAX)));
+            (old.held, old.reached) = (0, 0);
+            old.announced.fill(Time::NEVER);
             self.spare.push(old);
             self.marks.drain(..self.sites);
+            self.built.pop_front();
             self.first += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_reached_once_and_by_nodes_that_are_new() {
+        let mut store = Store::new(5, 0);
+        let shares = [3, 4, 4]; // one of five is down
+        for round in 0..2 {
+            store.push(&[], Time::ZERO);
+            let block = BlockId::new(1 + round);
+            let mut hold = |node| store.hold(NodeId::new(node), block, &shares);
+            assert_eq!((hold(0), hold(0), hold(4)), (0..0, 0..0, 0..0));
+            assert_eq!(hold(1), 0..1);
+            assert_eq!((hold(2), hold(3)), (1..3, 3..3));
+            // What is recycled counts anew.
+            store.retire_before(BlockId::new(2));
+            store.spare.truncate(1);
         }
     }
 }

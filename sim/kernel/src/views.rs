@@ -17,7 +17,7 @@ impl<E: Engine> Simulation<'_, E> {
         self.chain.height = self.chain.height.max(u64::from(height));
         self.note_reorganisation(old, block);
         self.note_delay(node, block);
-        if !self.nodes[node.index()].sites.is_empty() {
+        if self.serves[node.index()] {
             self.execute_branch(block);
             self.advance_level(node, Level::Included, block);
             if let Finality::Depth { safe, fin } = self.setup.finality {
@@ -25,7 +25,9 @@ impl<E: Engine> Simulation<'_, E> {
             }
         }
         self.settle();
-        self.look_again(node);
+        if !self.awaiting.is_empty() {
+            self.look_again(node);
+        }
     }
 
     fn note_reorganisation(&mut self, old: BlockId, new: BlockId) {
@@ -40,9 +42,11 @@ impl<E: Engine> Simulation<'_, E> {
     }
 
     fn note_delay(&mut self, node: NodeId, block: BlockId) {
+        // The block's timestamp is what its builder's clock showed, right or wrong.
+        let built = self.store.built(block);
         let block = self.blocks.get(block);
         if block.key.creator != node {
-            self.adopt_delay.0 += self.now().saturating_since(block.timestamp).ns();
+            self.adopt_delay.0 += self.now().saturating_since(built).ns();
             self.adopt_delay.1 += 1;
         }
     }
@@ -109,7 +113,7 @@ impl<E: Engine> Simulation<'_, E> {
             }
         }
         self.path = path;
-        if !self.nodes[node.index()].sites.is_empty() {
+        if self.serves[node.index()] {
             self.execute_branch(block);
             self.advance_level(node, Level::Safe, block);
         }
@@ -154,6 +158,7 @@ impl<E: Engine> Simulation<'_, E> {
             let parent = stored.parent.expect("not the genesis block");
             self.store.marks(parent, &mut from);
             self.store.marks(block, &mut to);
+            self.pool.skip_evicted(block, &mut from);
             let mut order = core::mem::take(&mut self.order);
             self.pool
                 .order(&self.faults, &from, &to, stored.key.creator, &mut order);
@@ -179,6 +184,9 @@ impl<E: Engine> Simulation<'_, E> {
             let from = self.nodes[node.index()].recorded[i][level as usize];
             let to = self.store.mark(block, site);
             for seq in from..to {
+                if self.is_evicted(block, site, seq) {
+                    continue;
+                }
                 let tx = self.pool.get(site, seq);
                 self.probe.latency(level, tx.class, tx.at, self.now());
                 if self.has_deadline(tx.class) && self.in_time(tx) {
@@ -229,7 +237,7 @@ impl<E: Engine> Simulation<'_, E> {
             .chain
             .final_height
             .max(u64::from(self.blocks.get(block).height));
-        if !self.nodes[node.index()].sites.is_empty() {
+        if self.serves[node.index()] {
             self.advance_level(node, Level::Final, block);
             self.note_spread(node);
         }
@@ -245,7 +253,13 @@ impl<E: Engine> Simulation<'_, E> {
         for i in 0..self.nodes[node.index()].sites.len() {
             let site = self.nodes[node.index()].sites[i];
             let done = self.nodes[node.index()].recorded[i][Level::Final as usize];
-            let from = self.store.mark(parent, site).max(done);
+            let mut from = self.store.mark(parent, site).max(done);
+            if let Some((evicted, kept)) = self.pool.evicted(block, site) {
+                for seq in evicted.max(done)..kept {
+                    self.evict_tx(site, seq);
+                }
+                from = from.max(kept);
+            }
             for seq in from..self.store.mark(block, site) {
                 self.settle_tx(block, site, seq);
             }
@@ -300,6 +314,9 @@ impl<E: Engine> Simulation<'_, E> {
                     self.store.mark(block, site),
                 );
                 for seq in from..to {
+                    if self.is_evicted(block, site, seq) {
+                        continue;
+                    }
                     let tx = self.pool.get(site, seq);
                     let (class, at) = (tx.class, tx.at);
                     let now = self.now();
@@ -314,13 +331,14 @@ impl<E: Engine> Simulation<'_, E> {
 
     /// A read of a node's own view.
     pub(crate) fn read(&mut self, arrival: &Arrival) {
-        let node = self.pool.serving(u32::from(arrival.site));
+        let node = self.pool.entry(arrival);
         let state = &self.nodes[node.index()];
         if !state.up {
             self.reads.refused += u64::from(arrival.at < self.setup.horizon);
             return;
         }
-        let exec = Span::from_us(u64::from(arrival.exec_us));
+        let declared = Span::from_us(u64::from(arrival.exec_us));
+        let exec = self.setup.costs.execution(declared);
         let done = self.cpus.serve(node, arrival.at, exec);
         if arrival.at >= self.setup.horizon {
             return;
@@ -494,6 +512,7 @@ impl<E: Engine> Simulation<'_, E> {
     }
 
     fn retire_transactions(&mut self, floor: BlockId) {
+        self.pool.retire_blocks(floor);
         let everyone_alive = self
             .serving
             .iter()
@@ -515,7 +534,7 @@ impl<E: Engine> Simulation<'_, E> {
                     keep = keep.min(marks[site as usize]);
                 }
             }
-            self.pool.retire(site, keep);
+            self.pool.retire(site, keep, self.now);
         }
     }
 }

@@ -2,8 +2,55 @@
 
 use crate::setup::VoteChecks;
 use crate::sim::{Job, Rank, Simulation, context};
-use crate::wire::{Packet, Payload};
-use quorate_core::{Ballot, Engine, NodeId, Time};
+use crate::tally::{LOST, Slots, distances};
+use crate::wire::{Envelope, Packet, Payload};
+use quorate_core::{Ballot, Engine, NodeId, Span, Time};
+
+/// Where a vote that is being cast arrives, by place in the committee.
+#[derive(Default)]
+pub(crate) struct Arrivals {
+    times: Vec<Time>,
+    /// As distances from a base.
+    after: Vec<i32>,
+}
+
+/// Time that vote checks took at each node on a core of their own.
+pub(crate) struct VoteBusy {
+    at: Vec<Span>,
+    /// Checks at all members of the committee, and those of them that a member did not make, because
+    /// the vote was its own.
+    everywhere: Span,
+    not_at: Vec<Span>,
+}
+
+impl VoteBusy {
+    pub(crate) fn new(nodes: u32) -> Self {
+        Self {
+            at: vec![Span::ZERO; nodes as usize],
+            everywhere: Span::ZERO,
+            not_at: vec![Span::ZERO; nodes as usize],
+        }
+    }
+
+    fn at(&mut self, node: NodeId, check: Span) {
+        self.at[node.index()] += check;
+    }
+
+    /// A check at every member but the voter.
+    fn by_others(&mut self, voter: NodeId, check: Span) {
+        self.everywhere += check;
+        self.not_at[voter.index()] += check;
+    }
+
+    /// By node.
+    pub(crate) fn total(mut self, members: &[NodeId]) -> Vec<Span> {
+        for member in members {
+            let member = member.index();
+            self.at[member] += self.everywhere.saturating_sub(self.not_at[member]);
+        }
+        self.at
+    }
+}
 
 impl<E: Engine> Simulation<'_, E> {
     pub(crate) fn vote(&mut self, node: NodeId, ballot: Ballot) {
@@ -11,63 +58,146 @@ impl<E: Engine> Simulation<'_, E> {
         let wire = engine.vote_wire(ballot.phase, &context!(self, node));
         let slots = self.open_ballots(ballot, wire.bytes);
         let slot = slots[0].expect("the ballot itself");
-        if !self.tally.cast(slot, node) {
+        let Some(me) = self.tally.may_cast(slot, node) else {
             return;
-        }
-        for also in slots[1..].iter().flatten() {
-            self.tally.cast_also(*also, node);
-        }
-        let own_core = self.setup.vote_checks == VoteChecks::OwnCore;
-        let ready = match self.setup.vote_checks {
-            VoteChecks::OwnCore => self.now + self.cpus.takes(wire.sign),
-            VoteChecks::Shared => self.cpus.serve(node, self.now, wire.sign),
         };
-        let check = self.cpus.takes(wire.check);
         let packet = Packet {
             from: node,
             payload: Payload::Vote { slot, ballot },
             bytes: wire.bytes,
             check: wire.check,
         };
+        let ready = match self.setup.vote_checks {
+            VoteChecks::OwnCore => self.cpus.done(node, self.now, self.cpus.takes(wire.sign)),
+            VoteChecks::Shared => self.cpus.serve(node, self.now, wire.sign),
+        };
         let envelope = self.seal(packet, E::KINDS.len() + usize::from(ballot.phase), ready);
-        let list = self.open_list();
-        let n = self.tally.committee().len();
-        let me = self
-            .tally
-            .committee()
-            .position(node)
-            .expect("only members vote");
-        let explicit = self.tally.is_explicit(slot);
-        for place in (me + 1..n).chain(0..me) {
-            let to = self.tally.member(place);
-            let at = self.transmit(&envelope, to);
-            if own_core && at.is_some() {
-                self.vote_busy[to.index()] += check;
-            }
-            if explicit {
-                self.lists[list as usize].extend(at.map(|at| (at, to)));
-            } else if let Some(at) = at {
-                for &slot in slots.iter().flatten() {
-                    self.tally.arrives(slot, place, at + check);
+        if self.tally.is_explicit(slot) {
+            self.send_explicit(&envelope, me);
+            self.tally.cast_explicit(&slots, me, self.now);
+            return self.count_vote(node, node, slot, ballot);
+        }
+        if !self.send_as_row(&envelope, &slots, me) {
+            // Too far apart for the order statistic.
+            self.make_votes_explicit();
+            self.tally.cast_explicit(&slots, me, self.now);
+            for place in 0..self.arrivals.times.len() {
+                let (to, at) = (self.tally.members()[place], self.arrivals.times[place]);
+                if at < Time::NEVER {
+                    self.post_vote_in_flight(slot, ballot, node, to, at);
                 }
             }
-        }
-        self.broadcast(packet, list);
-        if explicit {
             return self.count_vote(node, node, slot, ballot);
         }
         for &slot in slots.iter().flatten() {
-            self.tally.arrives(slot, me, self.now);
-            let ballot = self.tally.ballot(slot);
             if let Some((at, to)) = self.tally.decide(slot, me, self.now) {
+                let ballot = self.tally.ballot(slot);
                 self.push(at, Rank::Threshold, to, Job::Threshold { slot, ballot });
             }
         }
     }
 
+    /// Order-statistic form: sends a vote and notes when it is counted where. `false` if that cannot
+    /// be noted; it is in the times of `arrivals` then.
+    fn send_as_row(&mut self, envelope: &Envelope<E>, slots: &Slots, me: u32) -> bool {
+        let check = self.cpus.takes(envelope.packet.check);
+        let Some(first) = self.send_alike(envelope, check) else {
+            self.send_one_by_one(envelope, me, true);
+            let base = distances(&self.arrivals.times, &mut self.arrivals.after);
+            let after = &self.arrivals.after;
+            return base.is_some_and(|base| self.tally.cast(slots, me, self.now, (base, after)));
+        };
+        let (base, sender) = (first + check, (&self.committee, me as usize));
+        let after = &mut self.arrivals.after;
+        after.resize(self.committee.len(), LOST);
+        let mut furthest = 0;
+        self.net
+            .distances(&envelope.outgoing, sender, after, |distance| {
+                furthest = distance.ns().max(furthest);
+                distance.ns() as i32
+            });
+        after[sender.1] = LOST;
+        let fits = furthest < LOST as u64
+            && self
+                .tally
+                .cast(slots, me, self.now, (base, &self.arrivals.after));
+        if !fits {
+            self.times_after(envelope, base, me);
+        }
+        fits
+    }
+
+    /// Explicit form: sends a vote. Where nothing can come in between, its check is over when it
+    /// arrives, which spares an event.
+    fn send_explicit(&mut self, envelope: &Envelope<E>, me: u32) {
+        let packet = envelope.packet;
+        let own_core = self.setup.vote_checks == VoteChecks::OwnCore;
+        let checked = own_core && self.faults.is_empty() && !self.net.queues(packet.bytes);
+        let check = self.cpus.takes(packet.check);
+        if let Some(first) = self.send_alike(envelope, check) {
+            let base = if checked { first + check } else { first };
+            self.times_after(envelope, base, me);
+        } else {
+            self.send_one_by_one(envelope, me, checked);
+        }
+        let list = self.open_list();
+        let arrivals = self.arrivals.times.iter().zip(self.tally.members());
+        let arrivals = arrivals.filter(|(at, _)| **at < Time::NEVER);
+        self.lists[list as usize].extend(arrivals.map(|(&at, &to)| (at, to)));
+        let check = if checked { Span::ZERO } else { packet.check };
+        self.broadcast(Packet { check, ..packet }, list);
+    }
+
+    /// Puts a vote on the wire to everybody else at once, if nothing tells its copies apart but
+    /// latency. Says when the first would arrive without.
+    fn send_alike(&mut self, envelope: &Envelope<E>, check: Span) -> Option<Time> {
+        if !self.faults.is_empty() {
+            return None;
+        }
+        let first = self.net.broadcast(&envelope.outgoing, &self.committee)?;
+        let copies = self.committee.len() as u64 - 1;
+        self.traffic[envelope.kind].messages += copies;
+        self.traffic[envelope.kind].bytes += copies * envelope.packet.bytes;
+        if self.setup.vote_checks == VoteChecks::OwnCore {
+            self.vote_busy.by_others(envelope.packet.from, check);
+        }
+        Some(first)
+    }
+
+    /// When the copies of a vote arrive that would do so at `base` without latency and waiting.
+    fn times_after(&mut self, envelope: &Envelope<E>, base: Time, me: u32) {
+        let sender = (&self.committee, me as usize);
+        let times = &mut self.arrivals.times;
+        times.resize(self.committee.len(), Time::NEVER);
+        self.net
+            .distances(&envelope.outgoing, sender, times, |distance| {
+                base + distance
+            });
+        times[sender.1] = Time::NEVER;
+    }
+
+    /// Puts a vote on the wire to everybody else: when it arrives or, `checked`, is counted.
+    fn send_one_by_one(&mut self, envelope: &Envelope<E>, me: u32, checked: bool) {
+        let check = self.cpus.takes(envelope.packet.check);
+        let n = self.tally.members().len() as u32;
+        self.arrivals.times.clear();
+        self.arrivals.times.resize(n as usize, Time::NEVER);
+        for place in (me + 1..n).chain(0..me) {
+            let to = self.tally.members()[place as usize];
+            let Some(at) = self.transmit(envelope, to) else {
+                continue;
+            };
+            let counted = self.cpus.done(to, at, check);
+            if self.setup.vote_checks == VoteChecks::OwnCore {
+                self.vote_busy.at(to, counted.since(at));
+            }
+            self.arrivals.times[place as usize] = if checked { counted } else { at };
+        }
+    }
+
     /// The records of a ballot and of the wildcards that a vote for it counts towards, all in one
     /// form, which suits a vote of so many bytes.
-    pub(crate) fn open_ballots(&mut self, ballot: Ballot, bytes: u64) -> [Option<u32>; 3] {
+    fn open_ballots(&mut self, ballot: Ballot, bytes: u64) -> Slots {
         // Where votes queue, one by one: between cast and count nothing may depend on others.
         let explicit = !self.setup.forms.tally
             || self.setup.vote_checks == VoteChecks::Shared
@@ -100,9 +230,15 @@ impl<E: Engine> Simulation<'_, E> {
         ballot: Ballot,
     ) {
         let done = match self.setup.vote_checks {
-            VoteChecks::OwnCore => self.now + self.cpus.takes(packet.check),
+            VoteChecks::OwnCore => {
+                let takes = self.cpus.takes(packet.check);
+                self.cpus.done(node, self.now, takes)
+            }
             VoteChecks::Shared => self.cpus.serve(node, self.now, packet.check),
         };
+        if done == self.now {
+            return self.count_vote(node, packet.from, slot, ballot);
+        }
         let epoch = self.nodes[node.index()].epoch;
         self.push(
             done,
@@ -119,22 +255,23 @@ impl<E: Engine> Simulation<'_, E> {
 
     pub(crate) fn count_vote(&mut self, node: NodeId, from: NodeId, slot: u32, ballot: Ballot) {
         // Its record may have been retired and reused meanwhile, and with it its wildcards.
-        if self.tally.slot(ballot) != Some(slot) {
+        if !self.tally.is_open(slot, ballot) {
             return;
         }
-        let [a, b] = E::also_counts(ballot);
-        for ballot in [Some(ballot), a, b].into_iter().flatten() {
-            let slot = self.tally.slot(ballot).expect("opened with the vote");
-            if self.tally.count(slot, (from, node), self.now) {
-                self.push(
-                    self.now,
-                    Rank::Threshold,
-                    node,
-                    Job::Threshold { slot, ballot },
-                );
-            }
+        self.count_towards(node, from, slot, ballot);
+        for also in E::also_counts(ballot).into_iter().flatten() {
+            let slot = self.tally.slot(also).expect("opened with the vote");
+            self.count_towards(node, from, slot, also);
         }
     }
+
+    fn count_towards(&mut self, node: NodeId, from: NodeId, slot: u32, ballot: Ballot) {
+        if self.tally.count(slot, (from, node), self.now) {
+            let job = Job::Threshold { slot, ballot };
+            self.push(self.now, Rank::Threshold, node, job);
+        }
+    }
+
     pub(crate) fn make_votes_explicit(&mut self) {
         let mut in_flight = Vec::new();
         self.tally
@@ -158,8 +295,9 @@ impl<E: Engine> Simulation<'_, E> {
     ) {
         let engine = &self.nodes[from.index()].engine;
         let wire = engine.vote_wire(ballot.phase, &context!(self, from));
-        let arrives = at.saturating_sub(self.cpus.takes(wire.check));
-        if arrives >= self.now {
+        let takes = self.cpus.takes(wire.check);
+        if at > self.cpus.done(to, self.now, takes) {
+            let arrives = self.cpus.started(to, at, takes);
             let payload = Payload::Vote { slot, ballot };
             let packet = Packet {
                 from,

@@ -91,10 +91,10 @@ impl Watches {
     }
 
     /// A write that its site has just submitted.
-    pub(crate) fn add(&mut self, arrival: &Arrival, seq: u32) {
-        let site = &mut self.sites[usize::from(arrival.site)];
+    pub(crate) fn add(&mut self, arrival: &Arrival, origin: u32, seq: u32) {
+        let site = &mut self.sites[origin as usize];
         let missing = Missing {
-            site: u32::from(arrival.site),
+            site: origin,
             seq,
             number: site.first + site.list.len() as u32,
         };
@@ -363,7 +363,7 @@ mod tests {
                         let seq = ends[usize::from(site)];
                         ends[usize::from(site)] += 1;
                         if watched {
-                            watches.add(&arrival(now, site, key), seq);
+                            watches.add(&arrival(now, site, key), site.into(), seq);
                             naive.active.push((arrival(now, site, key), seq, [[None; SERVING]; 3]));
                         }
                     }

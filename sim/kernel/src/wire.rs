@@ -17,6 +17,20 @@ pub(crate) enum Payload<E: Engine> {
     Header(BlockId),
     SyncRequest,
     SyncBatch(BlockId),
+    TxInv { site: u32, seq: u32 },
+    TxGet { site: u32, seq: u32 },
+    Tx { site: u32, seq: u32 },
+    TxChecked { site: u32, seq: u32, epoch: u32 },
+}
+
+impl<E: Engine> Payload<E> {
+    /// The rank of its arrival: a node shows a transaction before anything else of that instant.
+    const fn rank(&self, block: Rank, transaction: Rank) -> Rank {
+        match self {
+            Self::TxInv { .. } | Self::TxGet { .. } | Self::Tx { .. } => transaction,
+            _ => block,
+        }
+    }
 }
 
 /// One message on its way.
@@ -104,19 +118,11 @@ impl<E: Engine> Simulation<'_, E> {
         self.free_lists.push(list);
     }
 
-    pub(crate) fn advance_cursor(&mut self, slot: u32, packet: Packet<E>, list: u32, next: u32) {
+    pub(crate) fn advance_cursor(&mut self, packet: Packet<E>, list: u32, next: u32) {
         if let Some(&(at, to)) = self.lists[list as usize].get(next as usize) {
-            self.jobs.replace(
-                slot,
-                Job::Cursor {
-                    packet,
-                    list,
-                    next: next + 1,
-                },
-            );
-            self.push_slot(at, Rank::Arrived, to, slot);
+            let next = next + 1;
+            self.push(at, Rank::Arrived, to, Job::Cursor { packet, list, next });
         } else {
-            self.jobs.remove(slot);
             self.lists[list as usize].clear();
             self.free_lists.push(list);
         }
@@ -125,7 +131,8 @@ impl<E: Engine> Simulation<'_, E> {
     /// Sends one packet to one node.
     pub(crate) fn post(&mut self, envelope: &Envelope<E>, to: NodeId) {
         if let Some(at) = self.transmit(envelope, to) {
-            self.push(at, Rank::Arrived, to, Job::Packet(envelope.packet));
+            let rank = envelope.packet.payload.rank(Rank::Arrived, Rank::Gossip);
+            self.push(at, rank, to, Job::Packet(envelope.packet));
         }
     }
 
@@ -134,12 +141,13 @@ impl<E: Engine> Simulation<'_, E> {
         Envelope {
             packet,
             kind,
-            outgoing: self.net.prepare(packet.from, packet.bytes, content, ready),
+            outgoing: self
+                .net
+                .prepare(packet.from, packet.bytes, content, (self.now, ready)),
         }
     }
 
-    /// Puts a packet on the wire; when it arrives, unless a fault swallows it: its sender crashes
-    /// before it leaves, the two are cut off when it leaves, or its receiver is down when it arrives.
+    /// Puts a packet on the wire; when it arrives, unless a fault swallows it.
     pub(crate) fn transmit(&mut self, envelope: &Envelope<E>, to: NodeId) -> Option<Time> {
         let Envelope {
             packet,
@@ -148,16 +156,16 @@ impl<E: Engine> Simulation<'_, E> {
         } = envelope;
         self.traffic[*kind].messages += 1;
         self.traffic[*kind].bytes += packet.bytes;
-        let Transit { leaves, arrives } = self.net.send(outgoing, to);
-        if !self.faults.is_empty()
-            && (self.faults.crashes(packet.from, self.now, leaves)
-                || self.faults.cut(packet.from, to, leaves)
-                || self.faults.down(to, arrives))
-        {
-            self.lost += 1;
-            return None;
+        if self.faults.is_empty() {
+            return Some(self.net.send(outgoing, to).arrives);
         }
-        Some(arrives)
+        let edge = (packet.from, to);
+        let burst = |leaves| self.faults.loss_ppm(packet.from, to, leaves);
+        let Transit { leaves, arrives } = self.net.send_under(outgoing, to, burst);
+        let times = (self.now, leaves, arrives);
+        let arrives = self.faults.delivered(edge, times);
+        self.lost += u64::from(arrives.is_none());
+        arrives
     }
 
     /// A message of the kernel's own; `kind` indexes [`crate::RELAY_KINDS`].
@@ -190,22 +198,6 @@ impl<E: Engine> Simulation<'_, E> {
         self.post(&envelope, to);
     }
 
-    /// Announces a block; an announcement that cannot be the first to arrive is only counted.
-    pub(crate) fn announce(&mut self, envelope: &Envelope<E>, block: BlockId, to: NodeId) {
-        let packet = envelope.packet;
-        if let Some(at) = self.transmit(envelope, to) {
-            // A later one finds the block asked for, unless a fault interferes before it arrives,
-            // and leaves no trace, unless it takes its turn at the downlink.
-            let surely_later = at < self.next_edge && !self.net.queues(packet.bytes);
-            if !self.setup.forms.pruned
-                || !surely_later
-                || self.store.announce(to, block, at, packet.from)
-            {
-                self.push(at, Rank::Arrived, to, Job::Packet(packet));
-            }
-        }
-    }
-
     pub(crate) fn content(&self, payload: &Payload<E>) -> u64 {
         let (kind, word) = match payload {
             Payload::Message(message) => (0, message.content(&self.blocks)),
@@ -219,6 +211,10 @@ impl<E: Engine> Simulation<'_, E> {
             Payload::Header(b) => (8, self.blocks.name(*b)),
             Payload::SyncRequest => (9, 0),
             Payload::SyncBatch(b) => (10, self.blocks.name(*b)),
+            Payload::TxInv { site, seq } => (11, u64::from(*site) << 32 | u64::from(*seq)),
+            Payload::TxGet { site, seq } => (12, u64::from(*site) << 32 | u64::from(*seq)),
+            Payload::Tx { site, seq } => (13, u64::from(*site) << 32 | u64::from(*seq)),
+            Payload::TxChecked { site, seq, .. } => (14, u64::from(*site) << 32 | u64::from(*seq)),
         };
         hash::fold(word, kind)
     }
@@ -232,7 +228,8 @@ impl<E: Engine> Simulation<'_, E> {
                 if self.faults.crashes(node, self.now, ready) {
                     self.lost += 1;
                 } else {
-                    self.push(ready, Rank::Landed, node, Job::Packet(packet));
+                    let rank = packet.payload.rank(Rank::Landed, Rank::GossipLanded);
+                    self.push(ready, rank, node, Job::Packet(packet));
                 }
                 return;
             }
@@ -252,6 +249,10 @@ impl<E: Engine> Simulation<'_, E> {
                 }
             }
             Payload::Vote { slot, ballot } => self.check_vote(node, packet, slot, ballot),
+            Payload::TxInv { .. }
+            | Payload::TxGet { .. }
+            | Payload::Tx { .. }
+            | Payload::TxChecked { .. } => self.gossiped(node, packet.from, packet.payload),
             _ => self.relayed(node, packet.from, packet.payload),
         }
     }

@@ -2,8 +2,8 @@
 //! that it wraps.
 
 use quorate_core::{
-    Adversary, Ballot, Block, BlockId, Committee, Context, Draws, Effect, Engine, Facts, Finality,
-    Input, Invalid, NodeId, Outbox, Promises, Span, Time, Weight, Wire,
+    Adversary, Background, Ballot, Block, BlockId, Committee, Compact, Context, Draws, Effect,
+    Engine, Facts, Finality, Input, Invalid, NodeId, Outbox, Promises, Span, Time, Weight, Wire,
 };
 use std::cell::RefCell;
 use std::marker::PhantomData;
@@ -194,6 +194,14 @@ impl<E: Engine, R: Reader<E>> Engine for Logged<E, R> {
 
     fn carries(message: &Self::Message) -> Option<BlockId> {
         E::carries(message)
+    }
+
+    fn compact(config: &Self::Config) -> Compact {
+        E::compact(config)
+    }
+
+    fn background(&self) -> Background {
+        self.engine.background()
     }
 
     fn vote_wire(&self, phase: u8, ctx: &Context<'_, Self::Header>) -> Wire {

@@ -11,7 +11,7 @@ use quorate_core::{
 };
 use quorate_kernel::probe::{Probe, SLICES};
 use quorate_kernel::{
-    Forms, NetworkConfig, OverlayConfig, Report, RunLimits, Setup, Simulation, VoteChecks,
+    Forms, MempoolConfig, NetworkConfig, Report, RunLimits, Setup, Simulation, VoteChecks,
 };
 
 /// Arrivals of a run.
@@ -191,21 +191,14 @@ pub(crate) struct World {
 impl World {
     /// `n` nodes that are `delay` apart, one site at node 0, nothing submitted.
     pub(crate) fn new(n: u32, delay: Span, horizon: Span) -> Self {
-        let network = NetworkConfig {
-            region_of: vec![0; n as usize],
-            one_way: vec![vec![delay]],
-            jitter_permille: 0,
-            uplink_bps: 0,
-            downlink_bps: 0,
-            mtu_bytes: 1_500,
-            overlay: OverlayConfig::Mesh,
-        };
+        let network = NetworkConfig::alike(vec![0; n as usize], vec![vec![delay]], 0, 0);
         let setup = Setup {
             network,
             cores: 1,
             cpu_speed: 1,
             costs: Costs::FREE,
             vote_checks: VoteChecks::OwnCore,
+            mempool: MempoolConfig::UNLIMITED,
             faults: Vec::new(),
             finality: Finality::Commit,
             tolerated: 0,

@@ -231,12 +231,11 @@ impl Engine for Turn {
 
     fn wire(&self, message: &NewBlock, ctx: &Ctx<'_>) -> Wire {
         let block = ctx.blocks.get(message.0);
-        let work = block.exec + ctx.costs.hash(block.bytes);
         Wire {
             kind: 0,
             bytes: block.bytes,
-            sign: ctx.costs.sign + work,
-            check: ctx.costs.verify + work,
+            sign: ctx.costs.sign + ctx.costs.build(block),
+            check: ctx.costs.verify + ctx.costs.validate(block),
         }
     }
 
@@ -250,7 +249,7 @@ impl Engine for Turn {
 
     fn check_block(&self, block: BlockId, ctx: &Ctx<'_>) -> Span {
         let block = ctx.blocks.get(block);
-        ctx.costs.verify + block.exec + ctx.costs.hash(block.bytes)
+        ctx.costs.verify + ctx.costs.validate(block)
     }
 }
 
