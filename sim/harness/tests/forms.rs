@@ -628,3 +628,12 @@ fn another_seed_is_another_run() {
     assert_eq!(digest(1), digest(1));
     assert_ne!(digest(1), digest(2));
 }
+
+/// Drawn at length once: a decision that was told twice, votes that were told late, and a heavier
+/// chain beside what was final everywhere.
+#[test]
+fn configurations_that_once_failed() {
+    for number in [1_019, 1_815, 2_736, 2_901, 3_211, 3_613] {
+        check(number).unwrap_or_else(|why| panic!("{why}"));
+    }
+}

@@ -291,7 +291,7 @@ impl<E: Engine> Simulation<'_, E> {
         };
         state.built += 1;
         let id = self.blocks.push(block);
-        self.store.push(&marks, self.now);
+        self.store.push(&marks, self.now, Some(parent));
         self.hold(node, id);
         self.scratch = marks;
         self.count_block(&block, &sum, limits, left);

@@ -217,9 +217,8 @@ impl<E: Engine> Simulation<'_, E> {
     }
 
     /// Whether a block may still matter to anybody: it and what lies below it are kept.
-    fn is_live(&self, block: BlockId) -> bool {
-        let stored = self.blocks.find(block);
-        stored.is_some_and(|b| b.parent.is_none_or(|p| self.blocks.find(p).is_some()))
+    pub(crate) fn is_live(&self, block: BlockId) -> bool {
+        self.blocks.find(block).is_some() && !self.store.is_dead(block)
     }
 
     /// Only the first announcement asks. While nothing fails the answer comes; whatever fails makes

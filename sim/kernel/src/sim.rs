@@ -681,7 +681,7 @@ impl<'a, E: Engine> Simulation<'a, E> {
     /// A checked input reaches its engine.
     pub(crate) fn served(&mut self, node: NodeId, input: Input<E>) {
         if let Input::Body { block, .. } | Input::Header { block, .. } = input
-            && self.blocks.find(block).is_none()
+            && !self.is_live(block)
         {
             return;
         }

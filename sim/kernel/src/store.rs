@@ -20,6 +20,8 @@ pub(crate) enum Has {
 
 struct Holders {
     has: Vec<Has>,
+    /// Whether it stands on a block that was forgotten, beside what is final everywhere.
+    dead: bool,
     /// How many have checked it.
     held: u32,
     /// How many of [`Simulation::shares`](crate::Simulation) they have reached.
@@ -52,20 +54,22 @@ impl Store {
             built: VecDeque::new(),
             spare: Vec::new(),
         };
-        store.push(&vec![0; sites], Time::ZERO);
+        store.push(&vec![0; sites], Time::ZERO, None);
         store.holders[0].has.fill(Has::Body);
         store
     }
 
-    /// Adds a block with its watermarks, built at `now`; nobody has it yet.
-    pub(crate) fn push(&mut self, marks: &[u32], now: Time) {
+    /// Adds a block with its watermarks, built at `now` on a parent; nobody has it yet.
+    pub(crate) fn push(&mut self, marks: &[u32], now: Time, parent: Option<BlockId>) {
         let nobody = || Holders {
             has: vec![Has::Nothing; self.nodes],
+            dead: false,
             held: 0,
             reached: 0,
             announced: vec![Time::NEVER; self.nodes],
         };
-        let holders = self.spare.pop().unwrap_or_else(nobody);
+        let mut holders = self.spare.pop().unwrap_or_else(nobody);
+        holders.dead = parent.is_some_and(|p| self.is_dead(p));
         self.holders.push_back(holders);
         self.marks.extend(marks);
         self.built.push_back(now);
@@ -168,6 +172,19 @@ impl Store {
         marks.extend(self.marks.range(start..start + self.sites));
     }
 
+    /// Whether a block stands beside what is final everywhere. Nobody hears of it any more.
+    pub(crate) fn is_dead(&self, block: BlockId) -> bool {
+        block.get() < self.first || self.holders[self.place(block)].dead
+    }
+
+    /// Finds out anew which of the blocks above the first stand beside it.
+    pub(crate) fn bury(&mut self, parent: impl Fn(BlockId) -> Option<BlockId>) {
+        for place in 1..self.holders.len() {
+            let block = BlockId::new(self.first + place as u32);
+            self.holders[place].dead = parent(block).is_some_and(|p| self.is_dead(p));
+        }
+    }
+
     /// Forgets every block before `first`.
     pub(crate) fn retire_before(&mut self, first: BlockId) {
         while self.first < first.get() && self.holders.len() > 1 {
@@ -192,7 +209,7 @@ mod tests {
         let mut store = Store::new(5, 0);
         let shares = [3, 4, 4]; // one of five is down
         for round in 0..2 {
-            store.push(&[], Time::ZERO);
+            store.push(&[], Time::ZERO, None);
             let block = BlockId::new(1 + round);
             let mut hold = |node| store.hold(NodeId::new(node), block, &shares);
             assert_eq!((hold(0), hold(0), hold(4)), (0..0, 0..0, 0..0));

@@ -610,7 +610,9 @@ impl Tally {
         if let Some(due) = due {
             record.due[voter] = due;
             let entry = (due, node, voter as u32);
-            let place = record.queue.partition_point(|known| *known < entry);
+            // Behind those who were told, though one of them may be told at the same instant.
+            let open = &record.queue[record.told..];
+            let place = record.told + open.partition_point(|known| *known < entry);
             record.queue.insert(place, entry);
         }
     }

@@ -447,6 +447,7 @@ impl<E: Engine> Simulation<'_, E> {
         self.retire_transactions(floor);
         self.blocks.retire_before(floor);
         self.store.retire_before(floor);
+        self.store.bury(|block| self.blocks.get(block).parent);
         self.tally.retire(height.saturating_sub(EVERY));
         self.out.certs.retire(height);
         while self.committed_from < height && self.committed.len() > 1 {
