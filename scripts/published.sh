@@ -11,4 +11,4 @@ if [ $# -gt 0 ]; then
     PUBLISHED_OUT=$(realpath "$1")
     export PUBLISHED_OUT
 fi
-cargo test --release --locked --quiet -p quorate --test published -- --ignored --nocapture --exact table
+cargo test --locked --quiet -p quorate --test published -- --ignored --nocapture --exact table

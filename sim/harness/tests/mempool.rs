@@ -269,7 +269,7 @@ fn a_full_pool_turns_away_what_theory_says() {
     });
     let c = report.conservation;
     let share = c.dropped as f64 / c.submitted as f64;
-    let want = (10.0_f64 / 11.0).powi(10);
+    let want = quorate_core::math::pow(10.0 / 11.0, 10.0);
     // Over 20,000 blocks the standard error of what is dropped between two is 0.057 of 10.
     within("a^C", share, want, 4.0 * 0.0057);
     assert_eq!(c.submitted, c.valid + c.dropped + c.pending);
@@ -312,7 +312,7 @@ fn what_waits_too_long_is_evicted_as_theory_says() {
     within(
         "e^(-E/T)",
         share,
-        (-0.5_f64).exp(),
+        quorate_core::math::exp(-0.5),
         4.0 * 1.2 / 20_000_f64.sqrt(),
     );
     let included = &report.probe.classes[0].latency[Level::Included as usize];
@@ -374,7 +374,8 @@ fn a_renewed_template_lies_between_models_a_and_b() {
     let (a, b) = (wait(Refresh::AtFind), wait(Refresh::Never));
     within("model A", a, 10.0, 0.8);
     within("model B", b, 20.0, 1.6);
-    let renewed = |r: f64| 10.0 + 10.0 * (1.0 - 10.0 / r * (1.0 - (-r / 10.0).exp()));
+    let renewed =
+        |r: f64| 10.0 + 10.0 * (1.0 - 10.0 / r * (1.0 - quorate_core::math::exp(-r / 10.0)));
     within("every 2 s", every(2), renewed(2.0), 0.9);
     let waits = [a, every(2), every(8), every(30), b];
     assert!(waits.is_sorted_by(|x, y| x + 0.3 < *y), "{waits:?}");

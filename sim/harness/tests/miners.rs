@@ -46,9 +46,12 @@ fn draw(master: u64) -> Case {
     let scale_ms = [0, 1, 30, 300, 1_000, 2_000][draws.below(6) as usize];
     let places: Vec<u64> = (0..miners).map(|_| draws.below(1 + scale_ms)).collect();
     let line = draws.below(2) == 0;
-    let between = |a: usize, b: usize| match line {
-        true => Span::from_ms(places[a].abs_diff(places[b])),
-        false => Span::from_ms(scale_ms),
+    let between = |a: usize, b: usize| {
+        if line {
+            Span::from_ms(places[a].abs_diff(places[b]))
+        } else {
+            Span::from_ms(scale_ms)
+        }
     };
     let delays = |a| (0..miners).map(|b| between(a, b)).collect();
     let share = |draws: &mut Draws| 1.0 + draws.below(9) as f64;
