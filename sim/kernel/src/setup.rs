@@ -31,11 +31,11 @@ pub struct Setup {
     pub horizon: Time,
     /// How long after the horizon the run waits for them to become final.
     pub drain: Span,
-    /// Whether a warm-up may be cut off later, see [`Probe::cut`].
+    /// Whether a warm-up may be cut off later, see [`crate::probe::Probe::cut`].
     pub may_cut: bool,
     /// Which view readers are served from.
     pub read_level: Level,
-    /// The run ends with [`Status::Limit`] beyond this.
+    /// The run ends with [`crate::Status::Limit`] beyond this.
     pub limits: RunLimits,
     /// Which shortcuts the kernel may take; the results are the same.
     pub forms: Forms,
