@@ -126,7 +126,7 @@ fn read(file: &Path) -> Result<toml::Table, String> {
 
 fn write(file: &Path, all: &toml::Table) -> ExitCode {
     let mut text = String::from(
-        "# Instructions of fixed jobs by compiler and architecture, see `scripts/budget.sh`.\n",
+        "# Instructions of fixed jobs by compiler, architecture and processor, see `scripts/budget.sh`.\n",
     );
     let _ = write!(
         text,
