@@ -86,6 +86,15 @@ const JOBS: &[Job] = &[
         Goal::Rate(36.0),
         || engines::qbft_events(64, 500),
     ),
+    job("miners only, 16 miners", "block", Goal::Rate(85.0), || {
+        engines::miners_only(16, 10_000_000)
+    }),
+    job(
+        "a year of Bitcoin, 9 miners",
+        "block",
+        Goal::Seconds(0.005, None),
+        || engines::miners_only(9, 365 * 24 * 6),
+    ),
     job("hospital generator", "arrival", Goal::Shown, || {
         workload::hospital(10_000_000)
     }),
