@@ -8,11 +8,11 @@
 //! Instructions a message from end to end, as callgrind counts them (before the votes of a cast were
 //! sent as one row): `qbft` 2,031 (2,050) at n = 4, 447 (661) at 16, 179 (503) at 64, 154 (582) at 100,
 //! 126 (964) at 256; `tendermint` 352 (1,242) at 100; `qbft_events` 769 (1,644) at 64; `miners_only`
-//! about 400 a block. Measured on two cores at a load of 7 to 12, so about three times too slow:
-//! `qbft` 23 ns (64), 21 ns (100), 19 ns (256), 3.8 times as fast as before in the same minutes at
-//! n = 100; `tendermint` 46 ns (100); `qbft_cursor` 135 ns (64); `miners_only` 106 ns a block, a year
-//! of Bitcoin 7 ms. **Missed** as measured: all of them. Of the 154 instructions at n = 100 about
-//! 50 make the row, 60 look for the order statistic, and the rest is engine and event loop.
+//! about 400 a block. Measured on a quiet machine by `scripts/perf.sh`: `qbft` 11 ns (64), 9.7 ns (100:
+//! the 2·10^8 messages in 1.9 s), 8.3 ns (256), before 37, 42 and 90; `qbft_events` 51 ns (64);
+//! `miners_only` 55 ns a block, a year of Bitcoin 2 to 4 ms. **Missed**: 5 ns, 28 ns as events, 85 M blocks/s.
+//! Of the 154 instructions at n = 100 about 50 make the row, 60 look for the order statistic, and the
+//! rest is engine and event loop.
 //!
 //! Non-goals: faults, round changes, and load; [`crate::end_to_end`] has the load.
 

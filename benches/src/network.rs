@@ -4,13 +4,11 @@
 //!
 //! Goals: at least 8 / 7 / 2.8 M node-blocks/s at 10^3 / 10^4 / 10^5 nodes for the kernel, and
 //! 4 M from end to end at 10^4; as events at least 15 M messages/s at 10^4. Measured is the form from
-//! end to end, engine and metrics included: 4,660 instructions a node-block at 10^4 nodes (callgrind,
-//! the difference of 20 and 60 blocks), where the kernel before took 8,940. The CPU time of both, in
-//! turn on a machine at a load of 10 to 18, which says nothing about a machine at rest: 0.41 and 0.82
-//! µs a node-block at 10^3 (200 blocks), 1.1 and 2.1 µs at 10^4 (50), 4.6 and 5.7 µs at 10^5 (10, most
-//! of it setting up); as events 78 and 122 ns a message at 10^3. **All missed**, the flood by a factor of
-//! 3 to 10 there. No function stands out in the instructions; in the time those do that first touch a
-//! queued message, an engine or a link: what is left are cache misses, about a dozen a node-block.
+//! end to end, engine, metrics and setting up included, on a quiet machine by `scripts/perf.sh`: 2.8 / 1.7
+//! / 0.56 M node-blocks/s, and 15 / 11 / 3.4 M messages/s as events; 4,660 instructions a node-block at
+//! 10^4 nodes (callgrind, the difference of 20 and 60 blocks). **All missed**, the flood by a factor of 2.8 to
+//! 5. No function stands out in the instructions; in the time those do that first touch a queued message,
+//! an engine or a link: what is left are cache misses, about a dozen a node-block.
 //!
 //! Non-goals: other relays than inv, faults, and chains that fork often.
 
