@@ -60,8 +60,8 @@ use crate::Presets;
 use crate::config::unless_zero;
 use quorate_core::{
     Adversary, Agreement, BlockId, Blocks, Committee, Content, Context, Draws, Effect, Electorate,
-    Engine, Execution, Facts, Family, Finality, Input, Invalid, Limits, NodeId, Outbox, Promises,
-    Span, Standing, Time, To, Wire, hash, majority,
+    Engine, Execution, Facts, Family, Finality, Guarantee, Input, Invalid, Limits, NodeId, Outbox,
+    Promises, Span, Standing, Time, To, Wire, hash, majority,
 };
 use std::collections::BTreeSet;
 
@@ -370,6 +370,13 @@ impl Engine for Central {
         agreement: Agreement::Primary,
         standing: Standing::Deployable,
         final_holds_if: "the operator is honest",
+        guarantee: Guarantee::Commit,
+        bound: "none may lie; the primary or its standby may fail",
+        quorum: "primary and standby",
+        messages: "2 a group, and n − 2 to replicas",
+        latency: "2d, and its writing",
+        finality: "on the standby's acknowledgement",
+        source: "PostgreSQL synchronous replication under Patroni",
     };
     const KINDS: &'static [&'static str] = &[
         "append",

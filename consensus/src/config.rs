@@ -1,5 +1,7 @@
 //! Configurations that start from a named preset and are then overridden key by key.
 
+use quorate_core::Standing;
+
 /// Named starting points of a configuration.
 ///
 /// The table of an engine in a plan may say `preset = "name"`; every other key in it overrides the
@@ -10,6 +12,13 @@ pub trait Presets: Sized {
 
     /// The preset with this name.
     fn preset(name: &str) -> Option<Self>;
+
+    /// Whether a system with this preset can be deployed today, where that differs from what the
+    /// engine's facts say.
+    fn standing(name: &str) -> Option<Standing> {
+        let _ = name;
+        None
+    }
 
     /// Derives the defaults that follow from other keys; `given` says which keys were explicit.
     fn settle(&mut self, given: impl Fn(&str) -> bool) {

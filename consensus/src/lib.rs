@@ -10,6 +10,7 @@ mod config;
 pub mod central;
 pub mod miners;
 pub mod nakamoto;
+mod orphans;
 pub mod praos;
 pub mod qbft;
 pub mod raft;

@@ -59,10 +59,11 @@
 
 use crate::Presets;
 use crate::config::unless_zero;
+use crate::orphans::{Orphans, Place};
 use quorate_core::{
     Adversary, Agreement, Background, BlockId, Blocks, Committee, Compact, Content, Context, Draws,
-    Effect, Electorate, Engine, Execution, Facts, Family, Finality, Input, Invalid, Limits, NodeId,
-    Outbox, Promises, Relay, Span, Standing, Time, To, Wait, Weight, Wire, dist,
+    Effect, Electorate, Engine, Execution, Facts, Family, Finality, Guarantee, Input, Invalid,
+    Limits, NodeId, Outbox, Promises, Relay, Span, Standing, Time, To, Wait, Weight, Wire, dist,
 };
 use serde::de::{Error as _, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -84,9 +85,6 @@ const GERVAIS: (Span, u64) = (Span::from_ms(174), 458_263);
 /// source: arthurgervais/Bitcoin-Simulator@248fe9e `bitcoin-node.cc`: 90 bytes of message header, 81
 /// of block header, 2 for the index of a transaction.
 const FAST_BYTES: (u64, u64) = (90 + 81, 2);
-/// Blocks kept whose ancestors are missing.
-/// assumption: Bitcoin Core 0.9 kept 750 orphans; later versions fetch headers first.
-const ORPHANS: usize = 750;
 /// A gap longer than this asks for the chain, not only for one ancestor.
 /// source: bitcoin/bitcoin `net_processing.cpp` `MAX_BLOCKS_TO_ANNOUNCE` (BIP 130).
 const LONG_GAP: u32 = 8;
@@ -426,8 +424,7 @@ pub struct Nakamoto {
     generation: u32,
     /// When the running search succeeds.
     due: Time,
-    /// Blocks with a missing ancestor, in the order of arrival.
-    orphans: Vec<BlockId>,
+    orphans: Orphans,
 }
 
 impl Engine for Nakamoto {
@@ -443,6 +440,13 @@ impl Engine for Nakamoto {
         standing: Standing::Deployable,
         final_holds_if: "the adversary has less work than assumed and blocks spread within the \
                          assumed delay",
+        guarantee: Guarantee::Risk,
+        bound: "less than 1/2 of the work, less what delay costs",
+        quorum: "none: the most work",
+        messages: "a flood: a block a node, an announcement an edge",
+        latency: "depth",
+        finality: "under the depth of the exact race at the risk asked for",
+        source: "bitcoin/bitcoin@0083e01; Rosenfeld 2014",
     };
     const KINDS: &'static [&'static str] = &["relay-network"];
     const PHASES: &'static [&'static str] = &[];
@@ -538,7 +542,7 @@ impl Engine for Nakamoto {
             difficulty: GENESIS_DIFFICULTY,
             generation: 0,
             due: Time::NEVER,
-            orphans: Vec::new(),
+            orphans: Orphans::default(),
         }
     }
 
@@ -754,19 +758,11 @@ fn retarget(old: u64, actual: Span, target: Span) -> u64 {
 /// The chain.
 impl Nakamoto {
     fn on_body(&mut self, block: BlockId, from: NodeId, ctx: &Ctx<'_>, out: &mut Out) {
-        // An orphan that nobody ever completed may have been retired.
-        self.orphans
-            .retain(|orphan| ctx.blocks.find(*orphan).is_some());
-        if self.orphans.contains(&block) {
-            return;
-        }
-        let Some(missing) = self.missing_ancestor(block, ctx) else {
-            return self.on_connected(block, ctx, out);
+        let missing = match self.orphans.admit(block, ctx) {
+            Place::Connected => return self.on_connected(block, ctx, out),
+            Place::Kept => return,
+            Place::Above(missing) => missing,
         };
-        if self.orphans.len() == ORPHANS {
-            self.orphans.remove(0); // The oldest; it is fetched again when it is needed.
-        }
-        self.orphans.push(block);
         let gap = ctx
             .blocks
             .get(block)
@@ -781,46 +777,15 @@ impl Nakamoto {
         });
     }
 
-    /// The nearest ancestor that is not here. Only below orphans can one be missing.
-    fn missing_ancestor(&self, block: BlockId, ctx: &Ctx<'_>) -> Option<BlockId> {
-        let mut at = ctx.blocks.get(block).parent?;
-        loop {
-            if !ctx.holds(at) {
-                return Some(at);
-            }
-            if !self.orphans.contains(&at) {
-                return None;
-            }
-            at = ctx.blocks.get(at).parent?;
-        }
-    }
-
     /// Upon a block whose ancestors are all here: it and the orphans above it compete for the head.
     fn on_connected(&mut self, block: BlockId, ctx: &Ctx<'_>, out: &mut Out) {
         let before = self.head;
         self.compete(block, ctx, out);
-        if !self.orphans.is_empty() {
-            self.connect_orphans(block, ctx, out);
-        }
+        let mut orphans = core::mem::take(&mut self.orphans);
+        orphans.connect(block, ctx.blocks, |orphan| self.compete(orphan, ctx, out));
+        self.orphans = orphans;
         if self.head != before {
             self.on_new_head(ctx, out);
-        }
-    }
-
-    fn connect_orphans(&mut self, block: BlockId, ctx: &Ctx<'_>, out: &mut Out) {
-        let mut connected = vec![block];
-        while let Some(block) = connected.pop() {
-            let above = |orphan: &BlockId| {
-                ctx.blocks
-                    .find(*orphan)
-                    .is_some_and(|o| o.parent == Some(block))
-            };
-            let (ready, waiting) = self.orphans.iter().partition(|&orphan| above(orphan));
-            self.orphans = waiting;
-            for &orphan in &ready {
-                self.compete(orphan, ctx, out);
-            }
-            connected.extend::<Vec<BlockId>>(ready);
         }
     }
 

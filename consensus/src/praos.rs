@@ -43,11 +43,12 @@
 
 use crate::Presets;
 use crate::config::unless_zero;
+use crate::orphans::{Orphans, Place};
 use quorate_core::settlement::{Symbols, settlement_depth, settlement_risk_after};
 use quorate_core::{
     Adversary, Agreement, BlockId, Blocks, Committee, Content, Context, Draws, Effect, Electorate,
-    Engine, Facts, Family, Finality, Input, Invalid, Limits, NodeId, Outbox, Promises, Relay, Span,
-    Standing, Time, Wait, Weight, Wire, math,
+    Engine, Facts, Family, Finality, Guarantee, Input, Invalid, Limits, NodeId, Outbox, Promises,
+    Relay, Span, Standing, Time, Wait, Weight, Wire, math,
 };
 
 type Ctx<'a> = Context<'a, Header>;
@@ -73,9 +74,6 @@ const SKEW: Span = Span::from_s(5);
 /// How long an answer is waited for.
 /// source: ouroboros-network, block fetch protocol: the server may be busy for 60 s.
 const PATIENCE: Span = Span::from_s(60);
-/// Blocks kept whose ancestors are missing; they are fetched again when they are needed.
-/// assumption: as many as the most-work chain keeps.
-const ORPHANS: usize = 750;
 /// Crossings of a link before a block is everywhere: header, request, body.
 const CROSSINGS: u64 = 3;
 /// Committee weight of a pool with all the stake.
@@ -244,8 +242,7 @@ pub struct Praos {
     wanted: Vec<(BlockId, Time)>,
     /// Until when the answer of a node that was asked for its chain is waited for.
     chain_wanted: Time,
-    /// Blocks with a missing ancestor, in the order of arrival.
-    orphans: Vec<BlockId>,
+    orphans: Orphans,
 }
 
 impl Engine for Praos {
@@ -261,6 +258,13 @@ impl Engine for Praos {
         standing: Standing::Deployable,
         final_holds_if: "the adversary has less stake than assumed and blocks spread within the \
                          assumed delay",
+        guarantee: Guarantee::Risk,
+        bound: "less than 1/2 of the stake, less what delay costs",
+        quorum: "none: the longest chain",
+        messages: "a flood: a header an edge, a body a node",
+        latency: "depth",
+        finality: "under the depth of the settlement bound at the risk asked for",
+        source: "IntersectMBO/ouroboros-consensus@1356d3e; David, Gaži, Kiayias, Russell 2018",
     };
     const KINDS: &'static [&'static str] = &[];
     const PHASES: &'static [&'static str] = &[];
@@ -346,7 +350,7 @@ impl Engine for Praos {
             next_lead: u64::MAX,
             wanted: Vec::new(),
             chain_wanted: Time::ZERO,
-            orphans: Vec::new(),
+            orphans: Orphans::default(),
         }
     }
 
@@ -537,35 +541,13 @@ impl Praos {
             Some(place) => drop(self.wanted.swap_remove(place)),
             None => self.chain_wanted = Time::ZERO, // Only a chain brings what nobody named.
         }
-        // An orphan that nobody ever completed may have been retired.
-        self.orphans
-            .retain(|orphan| ctx.blocks.find(*orphan).is_some());
-        if self.orphans.contains(&block) {
-            return;
-        }
-        let Some(missing) = self.missing_ancestor(block, ctx) else {
-            return self.on_connected(block, ctx, out);
+        let missing = match self.orphans.admit(block, ctx) {
+            Place::Connected => return self.on_connected(block, ctx, out),
+            Place::Kept => return,
+            Place::Above(missing) => missing,
         };
-        if self.orphans.len() == ORPHANS {
-            self.orphans.remove(0);
-        }
-        self.orphans.push(block);
         if self.chain_wanted <= ctx.clock && !self.is_wanted(missing, ctx) {
             self.ask_chain(from, ctx, out);
-        }
-    }
-
-    /// The nearest ancestor that is not here. Only below orphans can one be missing.
-    fn missing_ancestor(&self, block: BlockId, ctx: &Ctx<'_>) -> Option<BlockId> {
-        let mut at = ctx.blocks.get(block).parent?;
-        loop {
-            if !ctx.holds(at) {
-                return Some(at);
-            }
-            if !self.orphans.contains(&at) {
-                return None;
-            }
-            at = ctx.blocks.get(at).parent?;
         }
     }
 
@@ -573,31 +555,14 @@ impl Praos {
     fn on_connected(&mut self, block: BlockId, ctx: &Ctx<'_>, out: &mut Out) {
         let before = self.head;
         self.compete(block, ctx, out);
-        if !self.orphans.is_empty() {
-            self.connect_orphans(block, ctx, out);
-        }
+        let mut orphans = core::mem::take(&mut self.orphans);
+        orphans.connect(block, ctx.blocks, |orphan| self.compete(orphan, ctx, out));
+        self.orphans = orphans;
         if self.head != before {
             out.push(Effect::Relay {
                 block: self.head,
                 rule: Relay::Header,
             });
-        }
-    }
-
-    fn connect_orphans(&mut self, block: BlockId, ctx: &Ctx<'_>, out: &mut Out) {
-        let mut connected = vec![block];
-        while let Some(block) = connected.pop() {
-            let above = |orphan: &BlockId| {
-                ctx.blocks
-                    .find(*orphan)
-                    .is_some_and(|o| o.parent == Some(block))
-            };
-            let (ready, waiting) = self.orphans.iter().partition(|&orphan| above(orphan));
-            self.orphans = waiting;
-            for &orphan in &ready {
-                self.compete(orphan, ctx, out);
-            }
-            connected.extend::<Vec<BlockId>>(ready);
         }
     }
 

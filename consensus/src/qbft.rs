@@ -55,9 +55,9 @@ use crate::config::unless_zero;
 use core::cmp::Ordering;
 use quorate_core::{
     Adversary, Agreement, Ballot, BlockId, Blocks, CertId, Committee, Content, Context, Draws,
-    Effect, Electorate, Engine, Execution, Facts, Family, Finality, Input, Invalid, Limits, NodeId,
-    Outbox, Promises, Span, Standing, Statement, Time, To, Weight, Wire, byzantine_bound, hash,
-    two_thirds,
+    Effect, Electorate, Engine, Execution, Facts, Family, Finality, Guarantee, Input, Invalid,
+    Limits, NodeId, Outbox, Promises, Span, Standing, Statement, Time, To, Weight, Wire,
+    byzantine_bound, hash, two_thirds,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -378,6 +378,13 @@ impl Engine for Qbft {
         agreement: Agreement::CommitteeVote,
         standing: Standing::Deployable,
         final_holds_if: "fewer than a third of the validators lie",
+        guarantee: Guarantee::Commit,
+        bound: "⌊(n−1)/3⌋ may lie; ⌊n/3⌋ may be down",
+        quorum: "⌈2n/3⌉",
+        messages: "(n−1)(2n+1)",
+        latency: "3d",
+        finality: "on commit",
+        source: "hyperledger/besu@3fd224e; ConsenSys/qbft-formal-spec-and-verification@3e2aeee",
     };
     const KINDS: &'static [&'static str] = &["proposal", "round-change", "block", "ask"];
     const PHASES: &'static [&'static str] = &["prepare", "commit"];

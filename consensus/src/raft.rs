@@ -58,8 +58,8 @@
 use crate::Presets;
 use quorate_core::{
     Adversary, Agreement, BlockId, Blocks, Committee, Content, Context, Draws, Effect, Electorate,
-    Engine, Facts, Family, Finality, Input, Invalid, Limits, NodeId, Outbox, Promises, Span,
-    Standing, Time, To, Wire, hash, majority,
+    Engine, Facts, Family, Finality, Guarantee, Input, Invalid, Limits, NodeId, Outbox, Promises,
+    Span, Standing, Time, To, Wire, hash, majority,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
@@ -638,6 +638,13 @@ impl Engine for Raft {
         agreement: Agreement::LeaderLog,
         standing: Standing::Deployable,
         final_holds_if: "no organisation lies",
+        guarantee: Guarantee::Commit,
+        bound: "none may lie; ⌊(n−1)/2⌋ may be down",
+        quorum: "⌊n/2⌋ + 1",
+        messages: "2(n−1), and the commit with what follows",
+        latency: "2d, and its writing",
+        finality: "on a majority's logs, in the leader's term",
+        source: "Ongaro and Ousterhout 2014; hyperledger/fabric@0c423ac; etcd-io/raft@cdfbeed",
     };
     const KINDS: &'static [&'static str] = &[
         "append",

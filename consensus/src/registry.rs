@@ -1,7 +1,7 @@
 //! Engines by name. A new engine is its file and one line here.
 
 use crate::Presets;
-use quorate_core::{Engine, Facts};
+use quorate_core::{Engine, Facts, Standing};
 use serde::{Deserialize, Deserializer};
 
 /// Receives the type that a name stands for, so that a caller's loop is compiled once per engine.
@@ -51,6 +51,14 @@ macro_rules! engines {
                 match self {
                     $(Self::$kind => <<$engine as Engine>::Config as Presets>::PRESETS,)+
                 }
+            }
+
+            /// Whether it can be deployed with this preset.
+            pub fn standing(self, preset: &str) -> Standing {
+                let own = match self {
+                    $(Self::$kind => <<$engine as Engine>::Config as Presets>::standing(preset),)+
+                };
+                own.unwrap_or(self.facts().standing)
             }
 
             /// Reads the engine's configuration and hands its type to the visitor.

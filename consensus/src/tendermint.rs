@@ -70,8 +70,8 @@ use crate::config::unless_zero;
 use core::cmp::Ordering;
 use quorate_core::{
     Adversary, Agreement, Ballot, BlockId, Blocks, Committee, Content, Context, Draws, Effect,
-    Electorate, Engine, Execution, Facts, Family, Finality, Input, Invalid, Limits, NodeId, Outbox,
-    Promises, Span, Standing, To, Weight, Wire, byzantine_bound, hash,
+    Electorate, Engine, Execution, Facts, Family, Finality, Guarantee, Input, Invalid, Limits,
+    NodeId, Outbox, Promises, Span, Standing, To, Weight, Wire, byzantine_bound, hash,
 };
 use serde::{Deserialize, Serialize};
 
@@ -585,6 +585,13 @@ impl Engine for Tendermint {
         agreement: Agreement::CommitteeVote,
         standing: Standing::Deployable,
         final_holds_if: "less than a third of the voting power lies",
+        guarantee: Guarantee::Commit,
+        bound: "less than 1/3 of the power lies; 1/3 at most is down",
+        quorum: "more than 2/3 of the power",
+        messages: "(n−1)(2n+1)",
+        latency: "3d",
+        finality: "on commit",
+        source: "cometbft/cometbft@5bba72c; Buchman, Kwon, Milosevic 2018 (arXiv 1807.04938)",
     };
     const KINDS: &'static [&'static str] = &["proposal", "votes", "quorum", "block", "ask"];
     const PHASES: &'static [&'static str] = &[

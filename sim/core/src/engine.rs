@@ -194,6 +194,42 @@ pub struct Facts {
     pub standing: Standing,
     /// When finality holds, in one clause.
     pub final_holds_if: &'static str,
+    /// What "final" rests on.
+    pub guarantee: Guarantee,
+    /// How many members may lie or fail, as a formula of `n` members.
+    pub bound: &'static str,
+    /// How many must agree, as a formula of `n`.
+    pub quorum: &'static str,
+    /// Messages a block without faults, as a formula of `n`.
+    pub messages: &'static str,
+    /// Best case from proposal to final, in one-way delays `d` and settings.
+    pub latency: &'static str,
+    /// The rule by which a block becomes final.
+    pub finality: &'static str,
+    /// Where the rules are from.
+    pub source: &'static str,
+}
+
+/// What "final" rests on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Guarantee {
+    /// The protocol commits, within its bound whatever the network does.
+    Commit,
+    /// A probability, which a depth makes as small as one likes.
+    Risk,
+    /// The protocol's rule holds only as long as messages arrive in time: no probability is given.
+    Synchrony,
+}
+
+impl Guarantee {
+    /// The name in tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Commit => "commit",
+            Self::Risk => "risk",
+            Self::Synchrony => "conditional on synchrony",
+        }
+    }
 }
 
 /// The family of a protocol.

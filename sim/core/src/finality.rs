@@ -8,6 +8,10 @@ use crate::math::{exp, ln, ln_gamma, pow, sqrt};
 pub enum Finality {
     /// The protocol itself commits; see `Effect::Commit`.
     Commit,
+    /// The same, but only as long as messages arrive in time: two nodes may commit different blocks.
+    /// Such a conflict is a result of the protocol, counted as reversed after final, and no violation
+    /// of what it promised.
+    Conditional,
     /// Never, strictly: a block counts as safe and as final under that many blocks, itself
     /// included. Derived from the adopted heads.
     Depth {

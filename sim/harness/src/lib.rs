@@ -29,6 +29,7 @@ pub mod stats;
 pub mod study;
 pub mod summary;
 pub mod unit;
+pub mod validate;
 pub mod verdict;
 mod words;
 pub mod workload;

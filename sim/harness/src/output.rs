@@ -883,6 +883,12 @@ const MEASURES: &[Measure] = &[
         |u| u.report.chain.reversed_blocks.into(),
     ),
     count(
+        "conflicting_finals",
+        "blocks",
+        "called final by a node where another had been at that height",
+        |u| u.report.chain.conflicting_finals.into(),
+    ),
+    count(
         "reversed_txs",
         "transactions",
         "called final by a node and then left by it",

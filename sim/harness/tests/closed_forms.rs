@@ -4,10 +4,8 @@
 //! samples, and where the law is itself a first-order model, the stated share of the value on top.
 //! Draws are fixed: a row that fails, fails always, and then something is wrong.
 
-mod kernel_world;
-
-use kernel_world::logged::{self, All, Note, Reader, What};
-use kernel_world::{World, mean_latency, moments, quantile, within};
+use quorate::validate::logged::{self, All, Note, Reader, What};
+use quorate::validate::world::{World, mean_latency, moments, quantile, within};
 use quorate_consensus::Presets;
 use quorate_consensus::nakamoto::{self, Nakamoto, Refresh, RelayRule};
 use quorate_consensus::qbft::{self, Qbft};

@@ -3,10 +3,8 @@
 //! A statistical row allows four standard errors for its number of samples. Draws are fixed: a row
 //! that fails, fails always, and then something is wrong.
 
-mod kernel_world;
-
-use kernel_world::logged::{self, Reader, What};
-use kernel_world::{World, moments, quantile, within};
+use quorate::validate::logged::{self, Reader, What};
+use quorate::validate::world::{World, moments, quantile, within};
 use quorate_consensus::praos::{self, Praos};
 use quorate_core::math::{pow, sqrt};
 use quorate_core::{

@@ -3,10 +3,8 @@
 //! Exact rows must match exactly; a statistical row allows four standard errors for its number of
 //! samples, or the stated band where the law is itself approximate. Draws are fixed.
 
-mod kernel_world;
-
-use kernel_world::logged::{self, Note, Reader, What};
-use kernel_world::{World, within};
+use quorate::validate::logged::{self, Note, Reader, What};
+use quorate::validate::world::{World, within};
 use quorate_consensus::Presets;
 use quorate_consensus::raft::{Config, Header, Raft};
 use quorate_core::math::sqrt;

@@ -1,10 +1,8 @@
 //! Tendermint in the kernel against laws that are known in closed form. Every row is exact, but for
 //! the latency of random transactions, which allows four standard errors.
 
-mod kernel_world;
-
-use kernel_world::logged::{self, All, Note, What};
-use kernel_world::{World, mean_latency, within};
+use quorate::validate::logged::{self, All, Note, What};
+use quorate::validate::world::{World, mean_latency, within};
 use quorate_consensus::tendermint::{Config, RoundSkip, Tendermint};
 use quorate_core::math::sqrt;
 use quorate_core::{Block, Span, Time};

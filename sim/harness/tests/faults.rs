@@ -1,10 +1,8 @@
 //! The fault schedule with real engines: what each kind does, that everybody catches up after it,
 //! and that what never happens changes nothing.
 
-mod kernel_world;
-
-use kernel_world::logged::{self, All, Note, What};
-use kernel_world::{Offered, World};
+use quorate::validate::logged::{self, All, Note, What};
+use quorate::validate::world::{Offered, World};
 use quorate_consensus::central::{self, Central};
 use quorate_consensus::nakamoto::{self, Nakamoto, Validation};
 use quorate_consensus::praos::{self, Praos};
@@ -31,13 +29,6 @@ fn window(from: u64, until: u64, what: FaultKind) -> Fault {
         from: t(from),
         until: t(until),
         what,
-    }
-}
-
-impl World {
-    fn fault(mut self, fault: Fault) -> Self {
-        self.setup.faults.push(fault);
-        self
     }
 }
 

@@ -1,8 +1,6 @@
 //! Every shortcut of the kernel against its naive form, over random configurations.
 
-mod kernel_world;
-
-use kernel_world::{Offered, World};
+use quorate::validate::world::{Offered, World};
 use quorate_consensus::central::{self, Central};
 use quorate_consensus::nakamoto::{self, Nakamoto, Refresh, RelayRule};
 use quorate_consensus::praos::{self, Praos};
@@ -10,7 +8,7 @@ use quorate_consensus::qbft::{self, Qbft, RoundTimer};
 use quorate_consensus::raft::{self, Raft, Timeouts};
 use quorate_consensus::tendermint::{self, RoundSkip, Tendermint};
 use quorate_core::{
-    Costs, Draws, Engine, Fault, FaultKind, Finality, Level, NodeId, Seed, Span, Time,
+    Adversary, Costs, Draws, Engine, Fault, FaultKind, Finality, Level, NodeId, Seed, Span, Time,
 };
 use quorate_kernel::{
     Fees, Forms, GossipForm, Jitter, MempoolConfig, NetworkConfig, OverlayConfig, Report,
@@ -19,7 +17,7 @@ use quorate_kernel::{
 use std::fmt::Debug;
 
 /// Which engine, with what.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum Chosen {
     Qbft(qbft::Config),
     Nakamoto(nakamoto::Config),
@@ -27,7 +25,53 @@ enum Chosen {
     Tendermint(tendermint::Config),
     Praos(praos::Config),
     Raft(raft::Config),
+    /// An engine of [`DRAWN`].
+    Other(Box<dyn Candidate>),
 }
+
+/// A drawn configuration of an engine.
+trait Candidate: Debug {
+    fn run(&self, world: &World) -> Report;
+    fn validate(&self, nodes: u32);
+    fn finality(&self) -> Finality;
+}
+
+struct Of<E: Engine>(E::Config);
+
+impl<E: Engine> Debug for Of<E> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<E: Engine> Candidate for Of<E> {
+    fn run(&self, world: &World) -> Report {
+        world.run::<E>(&self.0)
+    }
+
+    fn validate(&self, nodes: u32) {
+        assert_eq!(E::validate(&self.0, nodes), Ok(()), "{self:?}");
+    }
+
+    fn finality(&self) -> Finality {
+        let adversary = Adversary {
+            share: 0.1,
+            risk: 1e-2,
+            safe_risk: 1e-1,
+            delay: Span::ZERO,
+        };
+        E::finality(&self.0, &adversary).expect("a weak adversary")
+    }
+}
+
+/// The first number whose configuration is of an engine in [`DRAWN`]; those below keep theirs.
+const DRAWN_FROM: u64 = 10_000;
+
+type Drawn = fn(&mut Draws, u32) -> (Box<dyn Candidate>, Span);
+
+/// How configurations of further engines are drawn: for so many nodes, with the length of the run. A new
+/// engine is a function and an entry at the end.
+const DRAWN: &[Drawn] = &[drawn_raft];
 
 impl Chosen {
     fn run(&self, world: &World) -> Report {
@@ -38,6 +82,7 @@ impl Chosen {
             Self::Tendermint(config) => world.run::<Tendermint>(config),
             Self::Praos(config) => world.run::<Praos>(config),
             Self::Raft(config) => world.run::<Raft>(config),
+            Self::Other(candidate) => candidate.run(world),
         }
     }
 
@@ -49,6 +94,7 @@ impl Chosen {
             Self::Tendermint(config) => Tendermint::validate(config, nodes),
             Self::Praos(config) => Praos::validate(config, nodes),
             Self::Raft(config) => Raft::validate(config, nodes),
+            Self::Other(candidate) => return candidate.validate(nodes),
         };
         assert_eq!(checked, Ok(()), "{self:?}");
     }
@@ -63,6 +109,11 @@ fn configuration(number: u64) -> (World, Chosen) {
     let d = &mut Seed::new(number, 0).stream("swarm", 0);
     let n = pick(d, &[1, 2, 3, 4, 4, 5, 6, 7, 7, 9, 13]);
     let (mut chosen, horizon) = match d.below(10) {
+        _ if number >= DRAWN_FROM => {
+            let draw = DRAWN[(number % DRAWN.len() as u64) as usize];
+            let (candidate, horizon) = draw(d, n);
+            (Chosen::Other(candidate), horizon)
+        }
         0 | 1 => draw_qbft(d, n),
         2 | 3 => draw_nakamoto(d, n),
         4..=6 => draw_tendermint(d, n),
@@ -112,7 +163,8 @@ fn configuration(number: u64) -> (World, Chosen) {
     );
     setup.limits.pending = pick(d, &[usize::MAX, usize::MAX, 100]);
     let fin = pick(d, &[1, 3, 6]);
-    setup.finality = match chosen {
+    setup.finality = match &chosen {
+        Chosen::Other(candidate) => candidate.finality(),
         Chosen::Nakamoto(_) | Chosen::Praos(_) => Finality::Depth {
             safe: 1 + d.below(u64::from(fin)) as u32,
             fin,
@@ -285,6 +337,13 @@ fn draw_raft(d: &mut Draws, n: u32) -> (Chosen, Span) {
         ..raft::Config::default()
     };
     (Chosen::Raft(config), Span::from_s(10 + d.below(30)))
+}
+
+fn drawn_raft(d: &mut Draws, n: u32) -> (Box<dyn Candidate>, Span) {
+    match draw_raft(d, n) {
+        (Chosen::Raft(config), horizon) => (Box::new(Of::<Raft>(config)), horizon),
+        (other, _) => unreachable!("{other:?}"),
+    }
 }
 
 fn draw_network(d: &mut Draws, n: u32, world: &mut World) {
@@ -594,6 +653,11 @@ fn check_all(numbers: std::ops::Range<u64>) {
 #[test]
 fn shortcuts_change_nothing_1() {
     check_all(0..100);
+}
+
+#[test]
+fn shortcuts_change_nothing_with_further_engines() {
+    check_all(DRAWN_FROM..DRAWN_FROM + 20 * DRAWN.len() as u64);
 }
 
 #[test]

@@ -1,9 +1,7 @@
 //! Rules of the kernel, each held by a small engine that plays one scene.
 
-mod kernel_world;
-
-use kernel_world::logged::{self, All, What};
-use kernel_world::{Accept, Poisson, World};
+use quorate::validate::logged::{self, All, What};
+use quorate::validate::world::{Accept, Poisson, World};
 use quorate_consensus::nakamoto::{self, Nakamoto, RelayRule};
 use quorate_consensus::qbft::{self, Qbft};
 use quorate_core::{
@@ -67,6 +65,13 @@ impl Engine for Player {
         agreement: Agreement::CommitteeVote,
         standing: Standing::Research,
         final_holds_if: "it is a test",
+        guarantee: quorate_core::Guarantee::Commit,
+        bound: "",
+        quorum: "",
+        messages: "",
+        latency: "",
+        finality: "",
+        source: "",
     };
     const KINDS: &'static [&'static str] = &["word"];
     const PHASES: &'static [&'static str] = &["small", "large", "any"];

@@ -1,9 +1,7 @@
 //! The pool of pending transactions: both forms of gossip, its limits, the order of blocks, and the
 //! closed forms that they must meet.
 
-mod kernel_world;
-
-use kernel_world::{World, within};
+use quorate::validate::world::{World, within};
 use quorate_consensus::nakamoto::{self, Nakamoto, Refresh, RelayRule};
 use quorate_consensus::qbft::{self, Qbft};
 use quorate_consensus::raft::{self, Raft};
@@ -438,8 +436,8 @@ fn who_pays_more_does_not_wait() {
 
 fn lengths<E: Engine>(world: &World, config: &E::Config) -> quorate_kernel::Kept {
     use quorate_kernel::Simulation;
-    let load = kernel_world::Poisson::new(world.offered, world.setup.seed);
-    let ledger = kernel_world::Register;
+    let load = quorate::validate::world::Poisson::new(world.offered, world.setup.seed);
+    let ledger = quorate::validate::world::Register;
     let mut sim = Simulation::<E>::new(config, world.setup.clone(), Box::new(load), &ledger);
     sim.run();
     sim.kept()

@@ -1,9 +1,7 @@
 //! What must follow when a plan is changed in a known way, for every engine: slower clocks change
 //! nothing, worse machines do not help, ideal ones recover the closed forms, and names mean nothing.
 
-mod kernel_world;
-
-use kernel_world::{Offered, World, mean_latency, moments, within};
+use quorate::validate::world::{Offered, World, mean_latency, moments, within};
 use quorate_consensus::central::{self, Central};
 use quorate_consensus::nakamoto::{self, Nakamoto, Refresh, RelayRule};
 use quorate_consensus::praos::{self, Praos};

@@ -1,10 +1,8 @@
 //! The shortcut for miners without a network of nodes against the kernel: the same streams, and the
 //! same chain to the block.
 
-mod kernel_world;
-
-use kernel_world::World;
-use kernel_world::logged::{All, Note, What, run};
+use quorate::validate::logged::{All, Note, What, run};
+use quorate::validate::world::World;
 use quorate_consensus::miners::{Forks, MinersOnly};
 use quorate_consensus::nakamoto::{Config, Nakamoto, RelayRule, Validation};
 use quorate_core::{Draws, Seed, Span, Time};

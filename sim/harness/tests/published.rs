@@ -5,13 +5,11 @@
 //! the band it should be in. Nothing is fitted: a figure outside its band has its cause in the last
 //! column, and where the cause can be varied, a test here varies it. `scripts/published.sh` runs all.
 
-mod kernel_world;
-
-use kernel_world::logged::{self, All, Note, What};
-use kernel_world::{Offered, World, moments};
 use quorate::plan::{Plan, Source};
 use quorate::study::Study;
 use quorate::unit::{self, Key, Tweak};
+use quorate::validate::logged::{self, All, Note, What};
+use quorate::validate::world::{Offered, World, moments};
 use quorate_consensus::Presets as _;
 use quorate_consensus::nakamoto::{Config, Nakamoto};
 use quorate_core::math::sqrt;

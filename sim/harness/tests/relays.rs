@@ -1,8 +1,6 @@
 //! How blocks travel: messages by kind, and how long until everybody has one.
 
-mod kernel_world;
-
-use kernel_world::World;
+use quorate::validate::world::World;
 use quorate_consensus::nakamoto::{Config, Nakamoto, RelayRule};
 use quorate_core::Span;
 use quorate_kernel::Report;

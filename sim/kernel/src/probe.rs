@@ -353,6 +353,9 @@ pub struct ChainCounts {
     pub reversed_blocks: u64,
     /// Transactions that a node had called final and then left.
     pub reversed_txs: u64,
+    /// Blocks that a node committed where another was committed at that height, each time: only where
+    /// commits are conditional.
+    pub conflicting_finals: u64,
     /// Proofs that a node lied.
     pub evidence: u64,
 }

@@ -228,7 +228,7 @@ pub struct Simulation<'a, E: Engine> {
 const fn is_sound(finality: Finality) -> bool {
     match finality {
         Finality::Depth { safe, fin } => safe <= fin,
-        Finality::Commit => true,
+        Finality::Commit | Finality::Conditional => true,
     }
 }
 

@@ -24,6 +24,7 @@ impl<E: Engine> Simulation<'_, E> {
                 self.derive_finality(node, block, safe, fin);
             }
         }
+        self.leave_final(node, block);
         self.settle();
         if !self.awaiting.is_empty() {
             self.look_again(node);
@@ -67,7 +68,15 @@ impl<E: Engine> Simulation<'_, E> {
         }
     }
 
-    /// What depth had called final was left: a result of the protocol, not a fault of the run.
+    /// A head beside what the node had committed, where commits are conditional.
+    fn leave_final(&mut self, node: NodeId, head: BlockId) {
+        let fin = self.nodes[node.index()].fin;
+        if self.setup.finality == Finality::Conditional && !self.blocks.extends(head, fin) {
+            self.note_reversal(node, fin, head);
+        }
+    }
+
+    /// What had been called final was left: a result of the protocol, not a fault of the run.
     fn note_reversal(&mut self, node: NodeId, old: BlockId, head: BlockId) {
         let fork = self
             .blocks
@@ -85,6 +94,10 @@ impl<E: Engine> Simulation<'_, E> {
 
     /// The protocol's own finality, held against what it promises.
     pub(crate) fn commit(&mut self, node: NodeId, block: BlockId) {
+        let conditional = self.setup.finality == Finality::Conditional;
+        if conditional {
+            self.leave_final(node, block);
+        }
         let old = self.nodes[node.index()].fin;
         if !self.blocks.extends(block, old) {
             return self.violated(&format!(
@@ -100,6 +113,10 @@ impl<E: Engine> Simulation<'_, E> {
                 self.committed.push_back((committed, 0));
             }
             let (other, members) = &mut self.committed[place];
+            if *other != committed && conditional {
+                self.chain.conflicting_finals += 1;
+                continue;
+            }
             if *other != committed {
                 let evidence = format!(
                     "{node} committed {committed} at height {height}, where {other} was committed"
@@ -468,7 +485,7 @@ impl<E: Engine> Simulation<'_, E> {
 
     /// The highest block below which nobody who may come back will ever ask again.
     fn floor(&self) -> Option<BlockId> {
-        let commits = self.setup.finality == Finality::Commit;
+        let commits = !matches!(self.setup.finality, Finality::Depth { .. });
         let mut floor: Option<BlockId> = None;
         for (i, node) in self.nodes.iter().enumerate() {
             if !node.up && self.faults.dead(NodeId::new(i as u32), self.now()) {

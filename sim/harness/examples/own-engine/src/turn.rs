@@ -23,7 +23,7 @@
 
 use quorate_core::{
     Adversary, Agreement, BlockId, Blocks, Committee, Content, Context, Draws, Effect, Electorate,
-    Engine, Execution, Facts, Family, Finality, Input, Invalid, Limits, NodeId, Outbox, Promises,
+    Engine, Execution, Facts, Family, Finality, Guarantee, Input, Invalid, Limits, NodeId, Outbox, Promises,
     Span, Standing, To, Wire, hash, majority,
 };
 use serde::{Deserialize, Serialize};
@@ -128,6 +128,13 @@ impl Engine for Turn {
         agreement: Agreement::LongestChain,
         standing: Standing::Research,
         final_holds_if: "blocks spread within the patience, and fewer than half of the members lie",
+        guarantee: Guarantee::Synchrony,
+        bound: "fewer than half may lie",
+        quorum: "⌊n/2⌋ + 1 builders on top",
+        messages: "n − 1",
+        latency: "⌊n/2⌋ turns",
+        finality: "under blocks of more than half of the members",
+        source: "an example, made up",
     };
     const KINDS: &'static [&'static str] = &["block"];
     const PHASES: &'static [&'static str] = &[];
@@ -182,7 +189,7 @@ impl Engine for Turn {
                 "an adversary with {percent:.1} % of the members is half or more"
             ));
         }
-        Ok(Finality::Commit)
+        Ok(Finality::Conditional)
     }
 
     fn promises(config: &Config, nodes: u32) -> Promises {

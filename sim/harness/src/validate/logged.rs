@@ -8,38 +8,49 @@ use quorate_core::{
 use std::cell::RefCell;
 use std::marker::PhantomData;
 
-use super::World;
+use super::world::World;
 use quorate_kernel::Report;
 
 /// What happened to a block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum What {
+pub enum What {
+    /// Made by the node itself.
     Built,
+    /// The node's head now.
     Adopted,
+    /// Final at the node.
     Committed,
 }
 
 /// One line of the log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Note {
-    pub(crate) at: Time,
-    pub(crate) node: NodeId,
-    pub(crate) what: What,
-    pub(crate) block: BlockId,
-    pub(crate) height: u32,
-    pub(crate) creator: NodeId,
-    pub(crate) parent: Option<BlockId>,
+pub struct Note {
+    /// On the node's clock.
+    pub at: Time,
+    /// Where.
+    pub node: NodeId,
+    /// What happened.
+    pub what: What,
+    /// To which block.
+    pub block: BlockId,
+    /// Its height.
+    pub height: u32,
+    /// Who made it.
+    pub creator: NodeId,
+    /// The block below.
+    pub parent: Option<BlockId>,
     /// What the reader took from the header.
-    pub(crate) word: u64,
+    pub word: u64,
 }
 
 /// Which blocks are written down, and a number from the header.
-pub(crate) trait Reader<E: Engine> {
+pub trait Reader<E: Engine> {
+    /// The number, or `None` for a block that is left out.
     fn word(block: &Block<E::Header>) -> Option<u64>;
 }
 
 /// All of them.
-pub(crate) struct All;
+pub struct All;
 
 impl<E: Engine> Reader<E> for All {
     fn word(_: &Block<E::Header>) -> Option<u64> {
@@ -52,16 +63,14 @@ thread_local! {
 }
 
 /// Runs an engine in a world; its report and its log.
-pub(crate) fn run<E: Engine, R: Reader<E>>(
-    world: &World,
-    config: &E::Config,
-) -> (Report, Vec<Note>) {
+pub fn run<E: Engine, R: Reader<E>>(world: &World, config: &E::Config) -> (Report, Vec<Note>) {
     LOG.take();
     let report = world.run::<Logged<E, R>>(config);
     (report, LOG.take())
 }
 
-pub(crate) struct Logged<E: Engine, R> {
+/// A replica and what is written down about it.
+pub struct Logged<E: Engine, R> {
     engine: E,
     out: Outbox<E>,
     reader: PhantomData<R>,

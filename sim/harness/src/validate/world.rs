@@ -1,10 +1,6 @@
 //! A small world for tests of the kernel with real engines: constant delay, free CPU, unlimited
 //! bandwidth, Poisson arrivals and a ledger that accepts.
 
-#![allow(dead_code, reason = "each test file uses its own part of it")]
-
-pub(crate) mod logged;
-
 use quorate_core::{
     Arrival, Cell, Class, ClassId, Costs, Draws, Engine, EntityId, Finality, Kind, Ledger, Level,
     Load, NodeId, Seed, Span, State, Time, Verdict, dist, math,
@@ -16,27 +12,30 @@ use quorate_kernel::{
 
 /// Arrivals of a run.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Offered {
+pub struct Offered {
     /// All arrivals per second; 0 for none.
-    pub(crate) rate: f64,
+    pub rate: f64,
     /// Sites, which submit at random.
-    pub(crate) sites: u32,
-    /// Of 1,000 arrivals, how many are watched writes, and how many are reads.
-    pub(crate) watched: u64,
-    pub(crate) reads: u64,
+    pub sites: u32,
+    /// Of 1,000 arrivals, how many are watched writes.
+    pub watched: u64,
+    /// Of 1,000 arrivals, how many are reads.
+    pub reads: u64,
     /// How many entities are written and read.
-    pub(crate) keys: u64,
-    /// Bytes of one transaction, and microseconds of its execution.
-    pub(crate) bytes: u16,
-    pub(crate) exec_us: u16,
+    pub keys: u64,
+    /// Bytes of one transaction.
+    pub bytes: u16,
+    /// Microseconds of its execution.
+    pub exec_us: u16,
     /// When a transaction is too old.
-    pub(crate) expiry: Option<Span>,
+    pub expiry: Option<Span>,
     /// Whether every transaction that is accepted has a consequence.
-    pub(crate) reacts: bool,
+    pub reacts: bool,
 }
 
 impl Offered {
-    pub(crate) const NOTHING: Self = Self {
+    /// No arrivals.
+    pub const NOTHING: Self = Self {
         rate: 0.0,
         sites: 1,
         watched: 0,
@@ -50,7 +49,7 @@ impl Offered {
 }
 
 /// Poisson arrivals at random sites.
-pub(crate) struct Poisson {
+pub struct Poisson {
     offered: Offered,
     classes: [Class; 3],
     draws: Draws,
@@ -58,7 +57,8 @@ pub(crate) struct Poisson {
 }
 
 impl Poisson {
-    pub(crate) fn new(offered: Offered, seed: Seed) -> Self {
+    /// The arrivals under a seed.
+    pub fn new(offered: Offered, seed: Seed) -> Self {
         let class = |name, kind| Class {
             name,
             kind,
@@ -129,7 +129,7 @@ impl Load for Poisson {
 }
 
 /// Accepts everything and keeps nothing.
-pub(crate) struct Accept;
+pub struct Accept;
 
 impl Ledger for Accept {
     fn reasons(&self) -> &[&'static str] {
@@ -150,7 +150,7 @@ impl Ledger for Accept {
 }
 
 /// One record for each entity, whose content depends on the order of all writes; refuses some.
-pub(crate) struct Register;
+pub struct Register;
 
 impl Ledger for Register {
     fn reasons(&self) -> &[&'static str] {
@@ -182,15 +182,18 @@ impl Ledger for Register {
 
 /// What a test varies.
 #[derive(Clone, Debug)]
-pub(crate) struct World {
-    pub(crate) setup: Setup,
-    pub(crate) offered: Offered,
-    pub(crate) register: bool,
+pub struct World {
+    /// Everything the kernel is told.
+    pub setup: Setup,
+    /// What arrives.
+    pub offered: Offered,
+    /// Whether the ledger keeps a record for each entity and refuses some writes.
+    pub register: bool,
 }
 
 impl World {
     /// `n` nodes that are `delay` apart, one site at node 0, nothing submitted.
-    pub(crate) fn new(n: u32, delay: Span, horizon: Span) -> Self {
+    pub fn new(n: u32, delay: Span, horizon: Span) -> Self {
         let network = NetworkConfig::alike(vec![0; n as usize], vec![vec![delay]], 0, 0);
         let setup = Setup {
             network,
@@ -222,13 +225,13 @@ impl World {
     }
 
     /// Blocks are final under so many blocks.
-    pub(crate) fn depth(mut self, safe: u32, fin: u32) -> Self {
+    pub fn depth(mut self, safe: u32, fin: u32) -> Self {
         self.setup.finality = Finality::Depth { safe, fin };
         self
     }
 
     /// One site at each of the first `sites` nodes, together `rate` transactions per second.
-    pub(crate) fn offered(mut self, rate: f64, sites: u32) -> Self {
+    pub fn offered(mut self, rate: f64, sites: u32) -> Self {
         self.offered = Offered {
             rate,
             sites,
@@ -238,12 +241,20 @@ impl World {
         self
     }
 
-    pub(crate) fn seed(mut self, master: u64) -> Self {
+    /// Under another seed.
+    pub fn seed(mut self, master: u64) -> Self {
         self.setup.seed = Seed::new(master, 0);
         self
     }
 
-    pub(crate) fn crash(mut self, nodes: &[u32], from: Span, until: Option<Span>) -> Self {
+    /// Something is wrong for a while.
+    pub fn fault(mut self, fault: quorate_core::Fault) -> Self {
+        self.setup.faults.push(fault);
+        self
+    }
+
+    /// Nodes are down from one instant to another, or for good.
+    pub fn crash(mut self, nodes: &[u32], from: Span, until: Option<Span>) -> Self {
         self.setup.faults.push(quorate_core::Fault {
             from: Time::ZERO + from,
             until: until.map_or(Time::NEVER, |u| Time::ZERO + u),
@@ -252,7 +263,8 @@ impl World {
         self
     }
 
-    pub(crate) fn partition(mut self, nodes: &[u32], from: Span, until: Span) -> Self {
+    /// Nodes are cut off from the others for a while.
+    pub fn partition(mut self, nodes: &[u32], from: Span, until: Span) -> Self {
         self.setup.faults.push(quorate_core::Fault {
             from: Time::ZERO + from,
             until: Time::ZERO + until,
@@ -262,7 +274,7 @@ impl World {
     }
 
     /// Runs an engine in it.
-    pub(crate) fn run<E: Engine>(&self, config: &E::Config) -> Report {
+    pub fn run<E: Engine>(&self, config: &E::Config) -> Report {
         let load = Poisson::new(self.offered, self.setup.seed);
         let ledger: &dyn Ledger = if self.register { &Register } else { &Accept };
         let mut sim = Simulation::<E>::new(config, self.setup.clone(), Box::new(load), ledger);
@@ -273,7 +285,7 @@ impl World {
 
 /// Mean final latency in seconds over all arrivals but the first tenth, and its standard error by
 /// the means of 18 batches.
-pub(crate) fn mean_latency(probe: &Probe) -> (f64, f64) {
+pub fn mean_latency(probe: &Probe) -> (f64, f64) {
     let series = probe.latency_series_us();
     let weigh = |slices: &[usize]| {
         let n: u64 = slices.iter().map(|&i| probe.offered[i]).sum();
@@ -290,7 +302,7 @@ pub(crate) fn mean_latency(probe: &Probe) -> (f64, f64) {
 }
 
 /// Mean and standard deviation.
-pub(crate) fn moments(samples: &[f64]) -> (f64, f64) {
+pub fn moments(samples: &[f64]) -> (f64, f64) {
     let n = samples.len() as f64;
     let mean = samples.iter().sum::<f64>() / n;
     let var = samples.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / (n - 1.0);
@@ -298,7 +310,7 @@ pub(crate) fn moments(samples: &[f64]) -> (f64, f64) {
 }
 
 /// The value at a quantile of sorted samples.
-pub(crate) fn quantile(sorted: &[f64], p: f64) -> f64 {
+pub fn quantile(sorted: &[f64], p: f64) -> f64 {
     sorted[(p * sorted.len() as f64) as usize]
 }
 
@@ -308,7 +320,7 @@ pub(crate) fn quantile(sorted: &[f64], p: f64) -> f64 {
     clippy::print_stderr,
     reason = "the figures are what such a test is read for"
 )]
-pub(crate) fn within(id: &str, got: f64, want: f64, band: f64) {
+pub fn within(id: &str, got: f64, want: f64, band: f64) {
     eprintln!(
         "{id:<14} got {got:<14.7} want {want:<14.7} ± {band:<12.6} {:+.2} σ",
         4.0 * (got - want) / band.max(f64::MIN_POSITIVE)
