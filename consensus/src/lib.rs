@@ -7,8 +7,18 @@
 #[macro_use]
 mod config;
 
+pub mod attacks;
+pub mod aura;
+pub mod bft;
 pub mod central;
+pub mod clique;
+pub mod ethash;
+pub mod gasper;
+pub mod hotstuff;
+pub mod ibft2;
+pub mod ksi;
 pub mod miners;
+mod mining;
 pub mod nakamoto;
 mod orphans;
 pub mod praos;

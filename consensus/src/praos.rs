@@ -438,6 +438,11 @@ impl Praos {
         at.ns() / self.rules.slot.ns()
     }
 
+    /// The probability that this pool leads a slot: `φ(σ) = 1 − (1 − f)^σ`.
+    pub fn leads(&self) -> f64 {
+        1.0 - math::exp(self.stake * self.rules.ln_silent)
+    }
+
     /// Draws the first slot after `slot` that this pool leads: `1 − φ(σ) = (1 − f)^σ`.
     fn draw_lead(&mut self, slot: u64, draws: &mut Draws) {
         let silent = math::ln(draws.open01()) / (self.stake * self.rules.ln_silent);

@@ -3,7 +3,8 @@
 //!
 //! source: Ongaro and Ousterhout, "In Search of an Understandable Consensus Algorithm", 2014 (the
 //! rules); etcd-io/raft `raft.go` (pre-vote, check-quorum, progress of a follower, probing);
-//! hyperledger/fabric `orderer/consensus/etcdraft/{chain,node,storage}.go` and `blockcutter.go`.
+//! hyperledger/fabric `orderer/consensus/etcdraft/{chain,node,storage}.go` and `blockcutter.go`;
+//! Consensys/quorum `raft/{handler,minter,constants}.go`.
 //!
 //! Electing:
 //! - Upon no word from a leader for a drawn time: ask all orderers for a pre-vote in the next term;
@@ -32,6 +33,8 @@
 //! - Upon the first pending transaction: start the timer. Upon `block_txs` pending, more than
 //!   `preferred_bytes`, or the timer: cut. With `max_inflight_blocks` uncommitted, only what was
 //!   accepted before is cut. After a cut by bytes the timer runs on, for what is left.
+//! - With `mint_interval_ms` no block follows another within that time: whatever would be cut before
+//!   waits until then (GoQuorum, which has no batch timeout).
 //! - A transaction larger than `preferred_bytes` is cut alone. Blocks are filled first-in, first-out
 //!   and stop before what does not fit, so that all cuts are Fabric's.
 //!
@@ -120,6 +123,8 @@ config! {
         fsync_ms: f64,
         /// Time from the first pending transaction to the cut, ms; 0 cuts at once.
         batch_timeout_ms: u64,
+        /// Least time between two blocks with transactions, ms.
+        mint_interval_ms: u64,
         /// Transactions in a block, at most.
         block_txs: u32,
         /// Bytes of transactions in a block, unless one alone has more.
@@ -130,7 +135,13 @@ config! {
 }
 
 impl Presets for Config {
-    const PRESETS: &'static [&'static str] = &["fabric", "paper"];
+    const PRESETS: &'static [&'static str] = &["fabric-raft", "goquorum-raft", "paper", "fabric"];
+
+    fn standing(name: &str) -> Option<Standing> {
+        // source: Consensys/quorum and Consensys-Incorporated/doc.goquorum: archived, "no longer
+        // actively maintained".
+        (name == "goquorum-raft").then_some(Standing::Historical)
+    }
 
     fn preset(name: &str) -> Option<Self> {
         let fabric = Self {
@@ -153,12 +164,35 @@ impl Presets for Config {
             fsync_ms: 2.0,
             // source: Fabric, sampleconfig/configtx.yaml, Orderer.BatchTimeout and BatchSize.
             batch_timeout_ms: 2_000,
+            mint_interval_ms: 0,
             block_txs: 500,
             preferred_bytes: 2 * 1_024 * 1_024,
             block_bytes: 10 * 1_024 * 1_024,
         };
         match name {
-            "fabric" => Some(fabric),
+            "fabric-raft" | "fabric" => Some(fabric),
+            "goquorum-raft" => Some(Self {
+                // source: Consensys/quorum `raft/constants.go` `tickerMS`.
+                tick_ms: 100,
+                // source: Consensys/quorum `raft/handler.go` `startRaft`: `CheckQuorum` is the opposite
+                // of a constant that is true, and `PreVote` is commented out.
+                pre_vote: false,
+                check_quorum: false,
+                campaign_at_start: false,
+                // source: as above, `MaxInflightMsgs`. Minting has no limit of its own.
+                max_inflight_blocks: 256,
+                batch_timeout_ms: 0,
+                // source: GoQuorum documentation, "Configuring Raft consensus", minting frequency;
+                // `--raftblocktime`.
+                mint_interval_ms: 50,
+                // assumption: the gas limit of its examples, 700,000,000, in transfers of 21,000.
+                block_txs: 33_333,
+                // assumption: gas bounds a block, not bytes.
+                preferred_bytes: 10 * 1_024 * 1_024,
+                // assumption: it snapshots every 250 messages; as often as Fabric here, which only
+                // whoever was away for long sees.
+                ..fabric
+            }),
             "paper" => Some(Self {
                 // source: the Raft paper, section 9.3: election timeouts of 150 to 300 ms;
                 // Ongaro's dissertation, chapter 9: heartbeats in half the minimal timeout.
@@ -415,6 +449,7 @@ struct Rules {
     snapshot_bytes: u64,
     fsync: Span,
     batch_timeout: Span,
+    mint_interval: Span,
     limits: Limits,
     /// For a transaction that is cut alone.
     alone: Limits,
@@ -562,6 +597,8 @@ struct Office {
     /// The batch whose timer runs, and how many there were.
     batch: Option<u32>,
     batches: u32,
+    /// Before this no block with transactions follows the last one.
+    mints_from: Time,
     /// Since when nothing is accepted.
     paused_at: Option<Time>,
 }
@@ -697,6 +734,7 @@ impl Engine for Raft {
             snapshot_bytes: config.snapshot_bytes,
             fsync: Span::from_ms_f64(config.fsync_ms),
             batch_timeout: Span::from_ms(config.batch_timeout_ms),
+            mint_interval: Span::from_ms(config.mint_interval_ms),
             limits,
             alone: Limits {
                 bytes: config.block_bytes,
@@ -747,7 +785,7 @@ impl Engine for Raft {
             byzantine: 0,
             crashed: (n - 1) / 2,
             quorum: majority(n),
-            interval: Span::from_ms(config.batch_timeout_ms)
+            interval: Span::from_ms(config.batch_timeout_ms.max(config.mint_interval_ms))
                 .max(Span::from_ms_f64(config.fsync_ms) * 2),
         }
     }
@@ -757,9 +795,11 @@ impl Engine for Raft {
         nodes - 1
     }
 
-    /// A full block is cut at once, while others are still on their way.
-    fn least_interval(_: &Config, _: u32) -> Option<Span> {
-        None
+    /// A full block is cut at once, while others are still on their way; or no sooner than the interval
+    /// of minting allows.
+    fn least_interval(config: &Config, _: u32) -> Option<Span> {
+        let interval = Span::from_ms(config.mint_interval_ms);
+        (!interval.is_zero()).then_some(interval)
     }
 
     fn handle(
@@ -1136,6 +1176,7 @@ impl Raft {
             stage: Stage::Opening,
             batch: None,
             batches: 0,
+            mints_from: Time::ZERO,
             paused_at: None,
         });
         let (now, term) = (s.ctx.clock, self.term);
@@ -1509,6 +1550,15 @@ impl Raft {
         if peer.paused || matches!(peer.flow, Flow::Snapshot(_)) {
             return false;
         }
+        // What the arena has forgotten is final wherever it may be asked for again: the follower has it,
+        // though its answer may be lost.
+        let forgotten = |height| {
+            let entry: Option<Entry> = self.log.get(height);
+            entry.is_some_and(|e| s.ctx.blocks.find(e.block).is_none())
+        };
+        while peer.next <= written && forgotten(peer.next) {
+            peer.next += 1;
+        }
         let Some(below) = self.log.place(peer.next - 1) else {
             return self.send_snapshot(i, s);
         };
@@ -1519,10 +1569,8 @@ impl Raft {
         } else {
             self.log.get(peer.next).map(|entry| entry.block)
         };
-        if block.is_none() && empty == Empty::No
-            || block.is_some_and(|b| s.ctx.blocks.find(b).is_none())
-        {
-            return false; // Nothing to send; or it is forgotten, because the follower never returns.
+        if block.is_none() && empty == Empty::No {
+            return false; // Nothing to send.
         }
         let anchor = self.log.place(peer.matched).filter(|_| replicates);
         let prev = match (block, empty) {
@@ -1766,23 +1814,31 @@ impl Raft {
     }
 
     fn on_pending(&mut self, s: &mut Step<'_, '_>) {
-        let timeout = self.rules.batch_timeout;
-        let (term, flying) = (self.term, self.in_flight());
+        let (now, term, flying) = (s.ctx.clock, self.term, self.in_flight());
         let Role::Leader(office) = &mut self.role else {
             return;
         };
         if office.stage != Stage::Open || flying >= self.rules.max_inflight {
             return;
         }
-        if office.batch.is_some() || timeout.is_zero() {
+        // The timer runs, and the batch is full; or there is no timer.
+        let full = office.batch.is_some() || self.rules.batch_timeout.is_zero();
+        let timeout = if full {
+            Span::ZERO
+        } else {
+            self.rules.batch_timeout
+        };
+        let at = (now + timeout).max(office.mints_from);
+        if full && at == now {
             return self.cut(s);
         }
         office.batches += 1;
         let number = office.batches;
         office.batch = Some(number);
-        s.out
-            .timer(s.ctx.clock + timeout, Timer::Batch { term, number });
-        self.accept(s);
+        s.out.timer(at, Timer::Batch { term, number });
+        if !full {
+            self.accept(s);
+        }
     }
 
     fn on_batch(&mut self, number: u32, s: &mut Step<'_, '_>) {
@@ -1837,6 +1893,9 @@ impl Raft {
             (stage, txs) => {
                 if stage == Stage::Alone || txs >= self.rules.limits.txs {
                     office.batch = None; // Nothing is left over.
+                }
+                if txs > 0 {
+                    office.mints_from = s.ctx.clock + self.rules.mint_interval;
                 }
                 if stage != Stage::Opening {
                     office.stage = Stage::Open;

@@ -53,12 +53,11 @@ macro_rules! engines {
                 }
             }
 
-            /// Whether it can be deployed with this preset.
-            pub fn standing(self, preset: &str) -> Standing {
-                let own = match self {
-                    $(Self::$kind => <<$engine as Engine>::Config as Presets>::standing(preset),)+
-                };
-                own.unwrap_or(self.facts().standing)
+            /// Whether it can be deployed with a preset, where that differs from its facts.
+            pub const fn standings(self) -> fn(&str) -> Option<Standing> {
+                match self {
+                    $(Self::$kind => <<$engine as Engine>::Config as Presets>::standing,)+
+                }
             }
 
             /// Reads the engine's configuration and hands its type to the visitor.
@@ -99,6 +98,20 @@ engines! {
     Tendermint = "tendermint" => crate::tendermint::Tendermint;
     /// Crash faults only: an elected leader's log of blocks on a majority, as Fabric orders them.
     Raft = "raft" => crate::raft::Raft;
+    /// Ethereum under proof of work: difficulty by block, uncles, total difficulty or subtrees.
+    Ethash = "ethash" => crate::ethash::Ethash;
+    /// QBFT's predecessor in Besu: its proposers send no Prepare, its rounds start with the last block.
+    Ibft2 = "ibft2" => crate::ibft2::Ibft2;
+    /// Proof of authority by turns: difficulty 2 in turn, random waits else, votes in blocks.
+    Clique = "clique" => crate::clique::Clique;
+    /// Linear agreement by certificates: HotStuff chained or basic, and Jolteon.
+    Hotstuff = "hotstuff" => crate::hotstuff::HotStuff;
+    /// Keyless signatures: a tree of hashes, one calendar entry a second, proofs and no state.
+    Ksi = "ksi" => crate::ksi::Ksi;
+    /// Proof of stake by committees: votes choose the head, two thirds of the stake make it final.
+    Gasper = "gasper" => crate::gasper::Gasper;
+    /// Proof of authority by steps of the clock: a primary each, rolling finality by signers above.
+    Aura = "aura" => crate::aura::Aura;
 }
 
 impl EngineKind {

@@ -4,7 +4,8 @@
 //!
 //! source: Buchman, Kwon and Milosevic, "The latest gossip on BFT consensus", arXiv 1807.04938
 //! (rules); cometbft/cometbft@5bba72c `consensus/state.go`, `config/config.go`,
-//! `spec/consensus/proposer-selection.md` (what the paper leaves open, defaults).
+//! `spec/consensus/proposer-selection.md` (what the paper leaves open, defaults); cometbft@00c35fd
+//! `types/validator_set.go` `UpdateWithChangeSet` and `state/execution.go` (changes of power).
 //!
 //! A quorum is strictly more than two thirds of the voting power. At height `h` and round `r`, with
 //! a step of propose, prevote or precommit, after each input until none applies, in this order:
@@ -38,6 +39,11 @@
 //! own power, the highest (the lower address in a tie) proposes and pays the total; round `r` takes
 //! `r` more turns on a copy.
 //!
+//! The application may change powers in a block (`power_changes`): they hold two heights above it, for
+//! quorums, turns and who votes at all. A new validator begins with a priority of −1.125 times the
+//! total, before who leaves has left; then priorities are scaled into a window of two totals and
+//! centred.
+//!
 //! Deviations:
 //! - Proposal and block travel as one message, straight to everybody, with the overhead of their
 //!   64 KiB parts; votes too. CometBFT passes both on from peer to peer, every 100 ms.
@@ -58,7 +64,10 @@
 //! - With `empty_blocks = false`, any transaction is taken to change the application's hash, so that
 //!   an empty block follows each block with some.
 //! - Nodes that are not validators get each committed block from the proposer of the round that
-//!   committed it, not by gossip. The validator set is fixed for the run.
+//!   committed it, not by gossip; so does who joins at the next height.
+//! - Changes of power are settings of the run, not transactions. Who is behind knows from others'
+//!   messages who may vote at later heights.
+//! - The size of a commit that is checked on catching up is that of the own height's quorum.
 //!
 //! Finality: on commit, against less than a third of the voting power.
 //!
@@ -114,6 +123,12 @@ const COMMIT_BYTES_PER_SIGNATURE: u64 = 110;
 const MAX_POWER: u64 = i64::MAX as u64 / 8;
 /// How far apart priorities may be, in total powers. source: as above, `PriorityWindowSizeFactor`.
 const PRIORITY_WINDOW: i64 = 2;
+/// From the block that changes a power to the first height where it holds. source: cometbft/cometbft
+/// `state/execution.go`: a change takes effect at the height after the next.
+const CHANGE_AFTER: u32 = 2;
+/// How often a peer looks what its neighbour lacks, ms. source: cometbft/cometbft@5bba72c
+/// `config/config.go` `PeerGossipSleepDuration`.
+const GOSSIP_MS: u64 = 100;
 /// Heights and rounds ahead of the own of which something is kept. assumption: CometBFT keeps
 /// nothing, because peers repeat it.
 const FUTURE_HEIGHTS: u32 = 10;
@@ -146,6 +161,8 @@ config! {
         validators: u32,
         /// Their voting power, in order; empty means one each.
         voting_power: Vec<u64>,
+        /// What the application changes about it.
+        power_changes: Vec<PowerChange>,
         /// Whether a block is made when nothing is pending.
         empty_blocks: bool,
         /// Bytes of transactions in a block.
@@ -155,6 +172,18 @@ config! {
         /// Execution time of a block on the reference core, ms; 0 means no limit.
         block_exec_ms: u64,
     }
+}
+
+/// A change of a validator's power, decided in a block.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PowerChange {
+    /// The height of the block; it holds two heights later.
+    pub height: u32,
+    /// The node.
+    pub validator: u32,
+    /// Its power from then on; with none it leaves.
+    pub power: u64,
 }
 
 /// How much voting power must have voted in a later round to join it.
@@ -168,10 +197,10 @@ pub enum RoundSkip {
 }
 
 impl Presets for Config {
-    const PRESETS: &'static [&'static str] = &["cometbft"];
+    const PRESETS: &'static [&'static str] = &["cometbft", "cosmos"];
 
     fn preset(name: &str) -> Option<Self> {
-        (name == "cometbft").then_some(Self {
+        let cometbft = Self {
             // source: cometbft/cometbft@5bba72c `config/config.go` `DefaultConsensusConfig`.
             timeout_propose_ms: 3_000,
             timeout_propose_delta_ms: 500,
@@ -186,6 +215,7 @@ impl Presets for Config {
             round_skip: RoundSkip::TwoThirds,
             validators: 0,
             voting_power: Vec::new(),
+            power_changes: Vec::new(),
             // source: `create_empty_blocks` is true by default.
             empty_blocks: true,
             // source: cometbft/cometbft `types/params.go` `DefaultBlockParams`: 21 MiB, no limit of
@@ -193,7 +223,17 @@ impl Presets for Config {
             block_bytes: 22_020_096,
             block_txs: 0,
             block_exec_ms: 0,
-        })
+        };
+        match name {
+            "cometbft" => Some(cometbft),
+            "cosmos" => Some(Self {
+                // source: cosmos/cosmos-sdk@001c967 `server/util.go` `interceptConfigs`: the only
+                // default of consensus that chains built with it change.
+                timeout_commit_ms: 5_000,
+                ..cometbft
+            }),
+            _ => None,
+        }
     }
 }
 
@@ -390,9 +430,10 @@ struct Rules {
     limits: Limits,
 }
 
-/// Whose turn it is to propose.
+/// Whose turn it is to propose. All but the total is by place in the committee.
 #[derive(Clone, Debug)]
 struct Rotation {
+    members: Vec<NodeId>,
     powers: Vec<i64>,
     total: i64,
     /// Priorities after the turn of this height's round 0, and who had it.
@@ -410,6 +451,7 @@ impl Rotation {
         let power = |m| committee.weight(m) as i64;
         let n = committee.len() as usize;
         let mut rotation = Self {
+            members: committee.members().collect(),
             powers: committee.members().map(power).collect(),
             total: committee.total() as i64,
             height: vec![0; n],
@@ -420,6 +462,51 @@ impl Rotation {
         };
         rotation.next_height();
         rotation
+    }
+
+    fn place(&self, node: NodeId) -> Option<usize> {
+        self.members.iter().position(|m| *m == node)
+    }
+
+    /// Changes powers between two heights, in the order of [`Committee::elect`].
+    /// source: cometbft/cometbft `types/validator_set.go` `updateWithChangeSet`.
+    fn change(&mut self, changes: &[PowerChange]) {
+        let node = |change: &PowerChange| NodeId::new(change.validator);
+        let (stay, leave) = (
+            |c: &&PowerChange| c.power > 0,
+            |c: &&PowerChange| c.power == 0,
+        );
+        for change in changes.iter().filter(stay) {
+            let before = self
+                .place(node(change))
+                .map_or(0, |place| self.powers[place]);
+            self.total += change.power as i64 - before;
+        }
+        let entry = -(self.total + self.total / 8);
+        for change in changes.iter().filter(stay) {
+            if let Some(place) = self.place(node(change)) {
+                self.powers[place] = change.power as i64;
+                continue;
+            }
+            let after = self.members.iter().position(|m| *m > node(change));
+            let place = after.unwrap_or(self.members.len());
+            self.members.insert(place, node(change));
+            self.powers.insert(place, change.power as i64);
+            self.height.insert(place, entry);
+        }
+        for change in changes.iter().filter(leave) {
+            let Some(place) = self.place(node(change)) else {
+                continue;
+            };
+            self.members.remove(place);
+            self.total -= self.powers.remove(place);
+            self.height.remove(place);
+        }
+        let mean = scale(&mut self.height, self.total);
+        self.height
+            .iter_mut()
+            .for_each(|priority| *priority -= mean);
+        self.round.clone_from(&self.height);
     }
 
     fn next_height(&mut self) {
@@ -433,8 +520,8 @@ impl Rotation {
         self.proposer = self.first;
     }
 
-    /// The place of a round's proposer.
-    fn proposer(&mut self, round: u32) -> u32 {
+    /// A round's proposer.
+    fn proposer(&mut self, round: u32) -> NodeId {
         if round < self.at {
             self.rewind();
         }
@@ -442,13 +529,13 @@ impl Rotation {
             self.proposer = turn(&mut self.round, &self.powers, self.total);
             self.at += 1;
         }
-        self.proposer
+        self.members[self.proposer as usize]
     }
 }
 
-/// One turn; the place of who has it. source: cometbft/cometbft `types/validator_set.go`
-/// `IncrementProposerPriority`. Priorities start equal, which centring makes 0.
-fn turn(priorities: &mut [i64], powers: &[i64], total: i64) -> u32 {
+/// Scales priorities into their window; their mean then. source: cometbft/cometbft
+/// `types/validator_set.go` `RescalePriorities`, `computeAvgProposerPriority`.
+fn scale(priorities: &mut [i64], total: i64) -> i64 {
     let low = priorities.iter().min().expect("a committee has members");
     let high = priorities.iter().max().expect("a committee has members");
     let (spread, window) = (high - low, PRIORITY_WINDOW * total);
@@ -462,7 +549,13 @@ fn turn(priorities: &mut [i64], powers: &[i64], total: i64) -> u32 {
         *priority /= shrink;
         sum += i128::from(*priority);
     }
-    let mean = sum.div_euclid(priorities.len() as i128) as i64;
+    sum.div_euclid(priorities.len() as i128) as i64
+}
+
+/// One turn; the place of who has it. source: cometbft/cometbft `types/validator_set.go`
+/// `IncrementProposerPriority`. Priorities start equal, which centring makes 0.
+fn turn(priorities: &mut [i64], powers: &[i64], total: i64) -> u32 {
+    let mean = scale(priorities, total);
     let mut best = 0;
     for place in 0..priorities.len() {
         priorities[place] += powers[place] - mean;
@@ -517,14 +610,35 @@ struct Once {
     asked: bool,
 }
 
+/// How many members a commit has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Sizes {
+    /// Those of the smallest quorum.
+    quorum: u32,
+    /// All.
+    members: u32,
+}
+
+impl Sizes {
+    fn of(rotation: &Rotation) -> Self {
+        let powers = rotation.powers.iter().map(|&p| p as Weight).collect();
+        Self {
+            quorum: heaviest(powers, |sum, total| 3 * sum <= 2 * total) + 1,
+            members: rotation.members.len() as u32,
+        }
+    }
+}
+
 /// Catching up with the chain.
 #[derive(Clone, Copy, Debug)]
 struct CatchUp {
     /// The height that some peer is known to work at.
     target: u32,
+    /// Who said so last.
+    ahead: Option<NodeId>,
     /// The number of the last question; also says whom to ask next.
     question: u32,
-    /// Whether a question is open.
+    /// Whether one who is ahead was asked, and has not answered.
     open: bool,
     /// Whether the current height was heard of since the last question.
     heard: bool,
@@ -539,11 +653,14 @@ struct CatchUp {
 pub struct Tendermint {
     me: NodeId,
     rules: Rules,
+    /// Whether it votes at this height.
     validator: bool,
-    /// Members of the smallest quorum, and of the whole committee.
-    quorum: u32,
-    members: u32,
+    /// The commits of this height, and of the one below.
+    sizes: Sizes,
+    below: Sizes,
     rotation: Rotation,
+    /// By height.
+    changes: Vec<PowerChange>,
     /// The last committed block.
     head: BlockId,
     /// All precommits of the round that committed it, if that round is known, and whether they are
@@ -631,11 +748,15 @@ impl Engine for Tendermint {
             let why = format!("a total of {total} is more than {MAX_POWER}");
             return refuse("voting_power", why, "scale all of them down");
         }
+        if let Some((why, hint)) = unsound_change(config, nodes) {
+            return refuse("power_changes", why, hint);
+        }
         if config.timeout_propose_ms == 0 {
             let why = "no Proposal arrives within no time".to_owned();
             return refuse("timeout_propose_ms", why, "set at least 1");
         }
-        if n == 1 && (config.timeout_commit_ms == 0 || config.skip_timeout_commit) {
+        let alone = n == 1 || committees(config, nodes).iter().any(|c| c.len() == 1);
+        if alone && (config.timeout_commit_ms == 0 || config.skip_timeout_commit) {
             let why = "a single validator would make blocks without end in no time".to_owned();
             let hint = "set at least 1, and skip_timeout_commit to false";
             return refuse("timeout_commit_ms", why, hint);
@@ -652,6 +773,7 @@ impl Engine for Tendermint {
     }
 
     fn new(config: &Config, me: NodeId, committee: &Committee) -> Self {
+        let rotation = Rotation::new(committee);
         let growing = |first, more| Growing {
             first: Span::from_ms(first),
             more: Span::from_ms(more),
@@ -680,9 +802,10 @@ impl Engine for Tendermint {
                 },
             },
             validator: committee.position(me).is_some(),
-            quorum: heaviest(committee, |sum, total| 3 * sum <= 2 * total) + 1,
-            members: committee.len(),
-            rotation: Rotation::new(committee),
+            sizes: Sizes::of(&rotation),
+            below: Sizes::of(&rotation),
+            rotation,
+            changes: changes(config),
             head: Blocks::<Header>::GENESIS,
             last_commit: None,
             complete: false,
@@ -701,6 +824,7 @@ impl Engine for Tendermint {
             future: Vec::new(),
             catch_up: CatchUp {
                 target: 1,
+                ahead: None,
                 question: 0,
                 open: false,
                 heard: true,
@@ -727,13 +851,21 @@ impl Engine for Tendermint {
         Ok(Finality::Commit)
     }
 
-    /// For unequal powers, how many members may fail whichever they are: the heaviest first.
+    /// For unequal powers, how many members may fail whichever they are: the heaviest first. Where
+    /// powers change, those that hold at all heights.
     fn promises(config: &Config, nodes: u32) -> Promises {
-        let committee = Self::committee(config, nodes);
+        let committees = committees(config, nodes);
+        let count = |fits: fn(u128, u128) -> bool| {
+            let powers = |c: &Committee| c.members().map(|m| c.weight(m)).collect();
+            let counts = committees.iter().map(move |c| heaviest(powers(c), fits));
+            counts.collect::<Vec<u32>>()
+        };
+        let least = |counts: Vec<u32>| counts.into_iter().min().unwrap_or(0);
+        let quorums = count(|sum, total| 3 * sum <= 2 * total);
         Promises {
-            byzantine: heaviest(&committee, |sum, total| 3 * sum < total),
-            crashed: heaviest(&committee, |sum, total| 3 * (total - sum) > 2 * total),
-            quorum: heaviest(&committee, |sum, total| 3 * sum <= 2 * total) + 1,
+            byzantine: least(count(|sum, total| 3 * sum < total)),
+            crashed: least(count(|sum, total| 3 * (total - sum) > 2 * total)),
+            quorum: quorums.into_iter().max().unwrap_or(0) + 1,
             // Three message delays come on top; their length is not known here.
             interval: Span::from_ms(config.timeout_commit_ms),
         }
@@ -801,7 +933,7 @@ impl Engine for Tendermint {
                 wire(1, STATUS_BYTES + votes * VOTE_BYTES, votes)
             }
             Message::Quorum(_) => {
-                let votes = u64::from(self.quorum);
+                let votes = u64::from(self.sizes.quorum);
                 Wire {
                     check: costs.certificate(votes),
                     ..wire(2, votes * VOTE_BYTES, 0)
@@ -809,7 +941,7 @@ impl Engine for Tendermint {
             }
             Message::Sealed(block) => Wire {
                 kind: 3,
-                bytes: ctx.blocks.get(block).bytes + commit_bytes(self.quorum),
+                bytes: ctx.blocks.get(block).bytes + commit_bytes(self.below.quorum),
                 sign: Span::ZERO,
                 check: self.check_block(block, ctx),
             },
@@ -867,7 +999,7 @@ impl Engine for Tendermint {
     /// A body that was asked for is a committed one: its commit is checked, and it is executed.
     fn check_block(&self, block: BlockId, ctx: &Ctx<'_>) -> Span {
         let block = ctx.blocks.get(block);
-        ctx.costs.certificate(u64::from(self.quorum)) + ctx.costs.validate(block)
+        ctx.costs.certificate(u64::from(self.sizes.quorum)) + ctx.costs.validate(block)
     }
 }
 
@@ -891,7 +1023,7 @@ impl Tendermint {
         if let Some(valid) = p.valid_round {
             let prevotes = self.ballot(valid, PREVOTE, Some(p.block));
             if !self.has(prevotes) {
-                self.ask_for_prevotes(prevotes, ctx, out);
+                self.ask_for_prevotes(prevotes, out);
                 return false;
             }
         }
@@ -907,10 +1039,8 @@ impl Tendermint {
         true
     }
 
-    fn ask_for_prevotes(&mut self, prevotes: Ballot, ctx: &Ctx<'_>, out: &mut Out) {
-        let from = ctx
-            .committee
-            .at(u64::from(self.rotation.proposer(self.round)));
+    fn ask_for_prevotes(&mut self, prevotes: Ballot, out: &mut Out) {
+        let from = self.rotation.proposer(self.round);
         if from != self.me && !core::mem::replace(&mut self.once.asked, true) {
             out.send(To::One(from), Message::AskPrevotes(prevotes));
         }
@@ -1100,7 +1230,7 @@ impl Tendermint {
         for i in 0..self.future.len() {
             let (from, p) = self.future[i];
             if p.height == height {
-                self.take_proposal(from, p, ctx);
+                self.take_proposal(from, p);
             }
         }
         self.future.retain(|(_, p)| p.height > height);
@@ -1143,7 +1273,7 @@ impl Tendermint {
         }
         self.set_timer(Patience::Propose, ctx, out);
         self.set_timer(Patience::Stall, ctx, out);
-        self.propose_if_due(ctx, out);
+        self.propose_if_due(out);
     }
 
     fn set_timer(&self, wait: Patience, ctx: &Ctx<'_>, out: &mut Out) {
@@ -1220,30 +1350,56 @@ impl Tendermint {
         if ctx.blocks.get(block).parent != Some(self.head) {
             return false;
         }
-        let announces = self.proposer(round, ctx) == self.me;
-        out.push(Effect::Adopt(block));
-        out.push(Effect::Commit(block));
-        if announces && ctx.nodes > ctx.committee.len() {
-            out.send(To::Observers, Message::Sealed(block));
-        }
+        let announces = self.rotation.proposer(round) == self.me;
         let all = self.ballot(round, ALL_PRECOMMIT, None);
         self.last_commit = Some(all);
         self.complete = self.has(all);
+        out.push(Effect::Adopt(block));
+        out.push(Effect::Commit(block));
+        let joined = self.conclude(self.height, out);
+        if announces {
+            for node in joined.into_iter().filter(|node| *node != self.me) {
+                out.send(To::One(node), Message::Sealed(block));
+            }
+            if ctx.nodes as usize > self.rotation.members.len() {
+                out.send(To::Observers, Message::Sealed(block));
+            }
+        }
         self.head = block;
-        self.rotation.next_height();
         self.start_height(ctx, out);
         true
+    }
+
+    /// What a committed block changes: powers two heights above it, and now those that were changed
+    /// in the block below. Who joins at the next height.
+    fn conclude(&mut self, height: u32, out: &mut Out) -> Vec<NodeId> {
+        for change in changed_at(&self.changes, height) {
+            out.push(Effect::Elect {
+                height: change.height + CHANGE_AFTER,
+                member: NodeId::new(change.validator),
+                weight: change.power,
+            });
+        }
+        self.below = self.sizes;
+        let due = changed_at(&self.changes, (height + 1).saturating_sub(CHANGE_AFTER));
+        let mut joined = Vec::new();
+        if !due.is_empty() {
+            let nodes = due.iter().filter(|c| c.power > 0);
+            joined.extend(nodes.map(|c| NodeId::new(c.validator)));
+            joined.retain(|node| self.rotation.place(*node).is_none());
+            self.rotation.change(due);
+            self.sizes = Sizes::of(&self.rotation);
+            self.validator = self.rotation.place(self.me).is_some();
+        }
+        self.rotation.next_height();
+        joined
     }
 }
 
 /// Proposing.
 impl Tendermint {
-    fn proposer(&mut self, round: u32, ctx: &Ctx<'_>) -> NodeId {
-        ctx.committee.at(u64::from(self.rotation.proposer(round)))
-    }
-
-    fn propose_if_due(&mut self, ctx: &Ctx<'_>, out: &mut Out) {
-        if self.proposer(self.round, ctx) != self.me {
+    fn propose_if_due(&mut self, out: &mut Out) {
+        if self.rotation.proposer(self.round) != self.me {
             return;
         }
         if let Some(valid) = self.valid {
@@ -1252,8 +1408,8 @@ impl Tendermint {
         self.lead = Lead::Building;
         let signatures = match self.last_commit {
             _ if self.height == 1 => 0,
-            Some(_) if self.complete => self.members,
-            _ => self.quorum,
+            Some(_) if self.complete => self.below.members,
+            _ => self.below.quorum,
         };
         out.push(Effect::BuildBlock {
             parent: self.head,
@@ -1304,7 +1460,12 @@ impl Tendermint {
             Message::Votes(v) => v.height,
             Message::Quorum(b) | Message::AskPrevotes(b) => b.height,
         };
-        if !self.validator || ctx.committee.position(from).is_none() {
+        // Of a later height, those of its validators to its validators.
+        let committee = ctx.committee_at(height);
+        if [self.me, from]
+            .iter()
+            .any(|node| committee.position(*node).is_none())
+        {
             return;
         }
         self.catch_up.heard |= height == self.height;
@@ -1315,7 +1476,7 @@ impl Tendermint {
                 }
                 self.fall_behind(from, height, ctx, out);
             }
-            (Ordering::Equal, Message::Proposal(p)) => self.take_proposal(from, p, ctx),
+            (Ordering::Equal, Message::Proposal(p)) => self.take_proposal(from, p),
             (Ordering::Equal, Message::Votes(v)) if v.round < self.round => {
                 if let Some(by) = self.entered_by.filter(|_| self.helps(from, &v, ctx)) {
                     out.send(To::One(from), Message::Quorum(by));
@@ -1336,11 +1497,11 @@ impl Tendermint {
     }
 
     /// Takes the first Proposal of a round's proposer.
-    fn take_proposal(&mut self, from: NodeId, p: Proposal, ctx: &Ctx<'_>) {
+    fn take_proposal(&mut self, from: NodeId, p: Proposal) {
         let near = p.round >= self.round && p.round <= self.round + FUTURE_ROUNDS;
         let backward = p.valid_round.is_none_or(|valid| valid < p.round);
         let first = self.proposals.iter().all(|q| q.round != p.round);
-        if near && backward && first && from == self.proposer(p.round, ctx) {
+        if near && backward && first && from == self.rotation.proposer(p.round) {
             self.proposals.push(p);
         }
     }
@@ -1369,6 +1530,7 @@ impl Tendermint {
     fn count_repeated(&mut self, from: NodeId, votes: Votes, ctx: &Ctx<'_>) {
         self.repeated.retain(|(voter, _)| *voter != from);
         self.repeated.push((from, votes));
+        let committee = ctx.committee_at(self.height);
         for phase in [PREVOTE, PRECOMMIT] {
             let cast = |v: &Votes| {
                 if phase == PREVOTE {
@@ -1384,7 +1546,7 @@ impl Tendermint {
             let (mut same, mut any) = (0, 0);
             for (voter, v) in self.repeated.iter().chain([&(self.me, self.mine)]) {
                 if v.round == votes.round && cast(v) != Cast::No {
-                    let weight = ctx.committee.weight(*voter);
+                    let weight = committee.weight(*voter);
                     any += weight;
                     same += if cast(v) == this { weight } else { 0 };
                 }
@@ -1392,7 +1554,7 @@ impl Tendermint {
             let ballot = self.ballot(votes.round, phase, this.choice());
             let [a, b] = Self::also_counts(ballot);
             for (ballot, weight) in [(Some(ballot), same), (a, any), (b, any)] {
-                let decided = |b: &Ballot| weight >= Self::threshold(b.phase, ctx.committee);
+                let decided = |b: &Ballot| weight >= Self::threshold(b.phase, committee);
                 if let Some(ballot) = ballot.filter(decided) {
                     self.note(ballot);
                 }
@@ -1402,8 +1564,9 @@ impl Tendermint {
 
     /// Whether to help one who repeats old votes: as many validators do as may lie, and one more.
     fn helps(&self, from: NodeId, votes: &Votes, ctx: &Ctx<'_>) -> bool {
-        let n = ctx.committee.len();
-        let place = |node| ctx.committee.position(node).unwrap_or(0);
+        let committee = ctx.committee_at(votes.height);
+        let n = committee.len();
+        let place = |node| committee.position(node).unwrap_or(0);
         let distance = (place(self.me) + 2 * n - place(from) - 1 - votes.attempt % n) % n;
         distance <= byzantine_bound(n)
     }
@@ -1424,41 +1587,46 @@ impl Tendermint {
     /// Upon evidence that `from` works at a later height.
     fn fall_behind(&mut self, from: NodeId, height: u32, ctx: &Ctx<'_>, out: &mut Out) {
         self.catch_up.target = self.catch_up.target.max(height);
+        self.catch_up.ahead = Some(from);
         if self.catch_up.open || from == self.me {
             return;
         }
         // With the block in hand, its last precommits are probably on their way: wait before asking.
         let near = height == self.height + 1 && self.proposal().is_some();
-        if !near {
-            out.push(Effect::Sync { from });
+        if near {
+            return self.open_question(Span::from_ms(GOSSIP_MS), ctx, out);
         }
-        self.open_question(ctx, out);
+        out.push(Effect::Sync { from });
+        self.open_question(self.rules.propose.first, ctx, out);
     }
 
     /// assumption: blocks that were asked for are here within the first propose timeout.
-    fn open_question(&mut self, ctx: &Ctx<'_>, out: &mut Out) {
-        self.catch_up.open = true;
+    fn open_question(&mut self, wait: Span, ctx: &Ctx<'_>, out: &mut Out) {
+        // Who asks without knowing of anybody ahead takes the first who is.
+        self.catch_up.open = self.height < self.catch_up.target;
         self.catch_up.question += 1;
         let question = self.catch_up.question;
-        let at = ctx.clock + self.rules.propose.first;
-        out.timer(at, Timer::Sync { question });
+        out.timer(ctx.clock + wait, Timer::Sync { question });
     }
 
-    /// Asks the next peer. Observers ask validators, who have the blocks first.
+    /// Asks whoever was ahead last, or else the next peer. Observers ask validators, who have the blocks
+    /// first.
     fn ask_next_peer(&mut self, ctx: &Ctx<'_>, out: &mut Out) {
-        let place = ctx.committee.position(self.me).unwrap_or(self.me.get());
+        let committee = ctx.committee_at(self.height);
+        let place = committee.position(self.me).unwrap_or(self.me.get());
         let step = 1 + u64::from(self.catch_up.question);
-        let mut from = ctx.committee.at(u64::from(place) + step);
+        let mut from = committee.at(u64::from(place) + step);
         if from == self.me {
-            from = ctx.committee.at(u64::from(place) + step + 1);
+            from = committee.at(u64::from(place) + step + 1);
         }
+        from = self.catch_up.ahead.take().unwrap_or(from);
         if from != self.me {
             self.catch_up.heard = false;
             // The head's commit, in case its body is here, and the bodies that are not.
             let height = self.height;
             out.send(To::One(from), Message::Ask { height });
             out.push(Effect::Sync { from });
-            self.open_question(ctx, out);
+            self.open_question(self.rules.propose.first, ctx, out);
         }
     }
 
@@ -1487,6 +1655,7 @@ impl Tendermint {
             }
         }
         self.catch_up.hole = None;
+        (self.catch_up.target, self.catch_up.ahead) = (self.height, None);
         self.ask_next_peer(ctx, out);
     }
 
@@ -1510,7 +1679,7 @@ impl Tendermint {
             Step::Propose => {
                 self.set_timer(Patience::Propose, ctx, out);
                 if self.lead == Lead::Building {
-                    self.propose_if_due(ctx, out);
+                    self.propose_if_due(out);
                 }
             }
             Step::Prevote if self.once.prevote_wait => self.set_timer(Patience::Prevote, ctx, out),
@@ -1545,9 +1714,11 @@ impl Tendermint {
             let block = ctx.blocks.ancestor(tip, height).expect("above the head");
             out.push(Effect::Adopt(block));
             out.push(Effect::Commit(block));
-            self.rotation.next_height();
+            self.conclude(height, out);
         }
         self.head = tip;
+        // The answer is here: whoever is ahead now may be asked anew.
+        self.catch_up.open = false;
         (self.last_commit, self.complete) = (None, false);
         self.start_height(ctx, out);
         if let Some(tip) = self.catch_up.tip.take() {
@@ -1578,19 +1749,97 @@ const fn parts(bytes: u64) -> u64 {
 }
 
 /// How many members fit, the heaviest first, while `fits` holds of their sum and the total.
-fn heaviest(committee: &Committee, fits: impl Fn(u128, u128) -> bool) -> u32 {
-    let mut weights: Vec<Weight> = committee.members().map(|m| committee.weight(m)).collect();
-    weights.sort_unstable_by(|a, b| b.cmp(a));
+fn heaviest(mut powers: Vec<Weight>, fits: impl Fn(u128, u128) -> bool) -> u32 {
+    powers.sort_unstable_by(|a, b| b.cmp(a));
+    let total: u128 = powers.iter().map(|&p| u128::from(p)).sum();
     let mut sum = 0;
-    let mut fit = 0;
-    for weight in weights {
-        sum += u128::from(weight);
-        if !fits(sum, u128::from(committee.total())) {
-            break;
+    let fitting = powers.iter().take_while(|&&power| {
+        sum += u128::from(power);
+        fits(sum, total)
+    });
+    fitting.count() as u32
+}
+
+/// The changes of power, by height.
+fn changes(config: &Config) -> Vec<PowerChange> {
+    let mut changes = config.power_changes.clone();
+    changes.sort_by_key(|c| (c.height, c.validator));
+    changes
+}
+
+/// Those that a block makes.
+fn changed_at(changes: &[PowerChange], height: u32) -> &[PowerChange] {
+    let from = changes.partition_point(|c| c.height < height);
+    let to = changes.partition_point(|c| c.height <= height);
+    &changes[from..to]
+}
+
+/// The committees of a run, in order.
+fn committees(config: &Config, nodes: u32) -> Vec<Committee> {
+    let mut committees = vec![Tendermint::committee(config, nodes)];
+    let changes = changes(config);
+    for block in changes.chunk_by(|a, b| a.height == b.height) {
+        let mut committee = committees[committees.len() - 1].clone();
+        for change in block {
+            committee = committee.elect(NodeId::new(change.validator), change.power);
         }
-        fit += 1;
+        committees.push(committee);
     }
-    fit
+    committees
+}
+
+/// Why a change of power cannot work, and what to do. source: what CometBFT refuses,
+/// `types/validator_set.go` `updateWithChangeSet`.
+fn unsound_change(config: &Config, nodes: u32) -> Option<(String, &'static str)> {
+    let mut committees = committees(config, nodes).into_iter();
+    let mut before = committees.next()?;
+    let changes = changes(config);
+    for (block, after) in changes
+        .chunk_by(|a, b| a.height == b.height)
+        .zip(committees)
+    {
+        let height = block[0].height;
+        for change in block {
+            let validator = change.validator;
+            if height == 0 {
+                let why = format!("the genesis block changes the power of node {validator}");
+                return Some((
+                    why,
+                    "say its power in `voting_power`, or a height of at least 1",
+                ));
+            }
+            if validator >= nodes {
+                let why = format!("node {validator} of {nodes} at height {height}");
+                return Some((why, "nodes are counted from 0"));
+            }
+            if change.power == 0 && before.position(NodeId::new(validator)).is_none() {
+                let why = format!("node {validator} leaves at height {height} and was not there");
+                return Some((why, "only a validator can leave"));
+            }
+        }
+        if let Some(pair) = block.windows(2).find(|p| p[0].validator == p[1].validator) {
+            let why = format!(
+                "node {} changes twice at height {height}",
+                pair[0].validator
+            );
+            return Some((why, "keep one of them"));
+        }
+        if after.is_empty() {
+            return Some((
+                format!("nobody is left at height {height}"),
+                "keep a validator",
+            ));
+        }
+        if after.total() > MAX_POWER {
+            let why = format!(
+                "{} at height {height} is more than {MAX_POWER}",
+                after.total()
+            );
+            return Some((why, "scale all powers down"));
+        }
+        before = after;
+    }
+    None
 }
 
 fn validators(config: &Config, nodes: u32) -> u32 {

@@ -53,6 +53,9 @@ struct Due<E: Engine> {
 struct Kept {
     reached: BTreeSet<(NodeId, Ballot)>,
     holds: BTreeSet<(NodeId, BlockId)>,
+    /// By the first height; the last one applies.
+    eras: BTreeMap<u32, Committee>,
+    elected: BTreeMap<(u32, NodeId), u64>,
 }
 
 impl Services for Kept {
@@ -63,6 +66,25 @@ impl Services for Kept {
     fn holds(&self, node: NodeId, block: BlockId) -> bool {
         self.holds.contains(&(node, block))
     }
+
+    fn committee_at(&self, height: u32) -> Option<&Committee> {
+        self.eras.range(..=height).next_back().map(|era| era.1)
+    }
+}
+
+impl Kept {
+    /// As in the kernel: all who elect say the same, and before the height.
+    fn elect(&mut self, height: u32, member: NodeId, weight: u64) {
+        if let Some(known) = self.elected.insert((height, member), weight) {
+            assert_eq!(known, weight, "{member} is elected twice for {height}");
+            return;
+        }
+        let before = self.committee_at(height).expect("the first").clone();
+        self.eras.entry(height).or_insert(before);
+        for (_, committee) in self.eras.range_mut(height..) {
+            *committee = committee.elect(member, weight);
+        }
+    }
 }
 
 /// Something an engine did, with its time.
@@ -72,6 +94,7 @@ pub(crate) enum Note {
     Commit(BlockId),
     RoundChange(u32),
     Evidence(NodeId),
+    Elect(u32, NodeId, u64),
     Sync(NodeId),
     Fetch(BlockId),
     Relay(BlockId),
@@ -123,6 +146,7 @@ impl<E: Engine> World<E> {
         let genesis = Blocks::<E::Header>::GENESIS;
         let mut kept = Kept::default();
         kept.holds.extend((0..nodes).map(|i| (node(i), genesis)));
+        kept.eras.insert(0, committee.clone());
         let n = nodes as usize;
         Self {
             now: Time::ZERO,
@@ -294,7 +318,9 @@ impl<E: Engine> World<E> {
             Effect::Vote(ballot) => {
                 let wire = self.with_context(me, |e, c| e.vote_wire(ballot.phase, c));
                 self.vote(me, me, ballot);
-                for to in self.recipients(me, To::Committee) {
+                let committee = self.kept.committee_at(ballot.height);
+                let members: Vec<NodeId> = committee.expect("the first").members().collect();
+                for to in members.into_iter().filter(|to| *to != me) {
                     self.count(E::PHASES[wire.kind as usize], wire.bytes);
                     self.send(me, to, Load::Vote(ballot));
                 }
@@ -333,6 +359,20 @@ impl<E: Engine> World<E> {
                 self.kept.holds.insert((me, block));
                 self.queue(self.now, me, me, Load::Built(block));
             }
+            Effect::Seal {
+                parent,
+                header,
+                roots,
+                ..
+            } => {
+                // Transactions have no site here: what the latest of the gateways took in.
+                let covered = self.out.roots.get(roots).iter().map(|c| c.1).max();
+                let as_of = Some(covered.unwrap_or(Time::ZERO));
+                self.note(me, Note::Build(parent, as_of));
+                let block = self.make(me, parent, header, as_of);
+                self.kept.holds.insert((me, block));
+                self.queue(self.now, me, me, Load::Built(block));
+            }
             Effect::AwaitPending { .. } => {
                 self.awaiting[me.index()] = true;
                 self.wake(me);
@@ -347,7 +387,15 @@ impl<E: Engine> World<E> {
             Effect::Commit(block) => self.note(me, Note::Commit(block)),
             Effect::RoundChange { round } => self.note(me, Note::RoundChange(round)),
             Effect::Evidence { against } => self.note(me, Note::Evidence(against)),
-            Effect::Safe(_) => {}
+            Effect::Elect {
+                height,
+                member,
+                weight,
+            } => {
+                self.kept.elect(height, member, weight);
+                self.note(me, Note::Elect(height, member, weight));
+            }
+            Effect::Safe(_) | Effect::Tell(_) => {}
         }
     }
 
@@ -454,11 +502,11 @@ impl<E: Engine> World<E> {
     }
 
     fn count_vote(&mut self, at: NodeId, voter: NodeId, ballot: Ballot) {
+        let committee = self.kept.committee_at(ballot.height).expect("the first");
         let voters = self.votes.entry((at, ballot)).or_default();
         voters.insert(voter);
-        let weight: u64 = voters.iter().map(|v| self.committee.weight(*v)).sum();
-        if weight >= E::threshold(ballot.phase, &self.committee)
-            && self.kept.reached.insert((at, ballot))
+        let weight: u64 = voters.iter().map(|v| committee.weight(*v)).sum();
+        if weight >= E::threshold(ballot.phase, committee) && self.kept.reached.insert((at, ballot))
         {
             self.queue(self.now, at, at, Load::Threshold(ballot));
         }
@@ -503,7 +551,9 @@ impl<E: Engine> World<E> {
     }
 
     fn recipients(&self, me: NodeId, to: To) -> Vec<NodeId> {
-        let member = |i: &NodeId| self.committee.position(*i).is_some();
+        let above = self.blocks.get(self.heads[me.index()]).height + 1;
+        let committee = self.kept.committee_at(above).expect("the first");
+        let member = |i: &NodeId| committee.position(*i).is_some();
         let all = self.nodes();
         match to {
             To::All => all.filter(|i| *i != me).collect(),

@@ -16,9 +16,11 @@ enum Scene {
     Calm,
     /// Crashes, partitions, loss and delays that differ.
     Rough,
+    /// The same, of which only the number of messages and their bytes are looked at.
+    Weight,
 }
 
-use Scene::{Calm, Rough};
+use Scene::{Calm, Rough, Weight};
 
 /// For each key another value, and where it matters. Keys marked `Rough` change nothing in a run
 /// without faults, which is tested too.
@@ -35,9 +37,12 @@ impl EngineVisitor for Run {
         net.trace = Some(Vec::new());
         match self.0 {
             Calm => calm(&mut net),
-            Rough => rough(&mut net),
+            Rough | Weight => rough(&mut net),
         }
-        net.trace.take().expect("it was asked for")
+        match self.0 {
+            Weight => vec![format!("{:?}", net.messages)],
+            Calm | Rough => net.trace.take().expect("it was asked for"),
+        }
     }
 }
 
@@ -125,7 +130,9 @@ fn assert_alive(kind: EngineKind, base: Value, keys: &Keys) {
             "{}.{key} in a calm run",
             kind.name()
         );
-        let matters = matters || run(kind, &changed, Rough) != rough;
+        let weighs = || run(kind, &changed, Weight) != before(Weight);
+        let matters =
+            matters || run(kind, &changed, Rough) != rough || *scene == Weight && weighs();
         assert!(matters, "{}.{key} does nothing", kind.name());
     }
 }
@@ -143,10 +150,39 @@ fn no_key_of_qbft_is_dead() {
         ("block_bytes", json!(1), Calm),
         ("block_txs", json!(1), Calm),
         ("block_exec_ms", json!(1), Calm),
+        ("gossip", json!("besu-flood"), Calm),
+        ("votes", json!([]), Calm),
+        ("epoch_blocks", json!(2), Calm),
     ];
     assert_alive(
         EngineKind::Qbft,
-        json!({ "request_timeout_ms": 4_000 }),
+        json!({ "request_timeout_ms": 4_000, "votes": votes() }),
+        &keys,
+    );
+}
+
+/// Three validators who wish the last one gone.
+fn votes() -> Value {
+    json!([{ "from_s": 20.0, "validators": [0, 1, 2], "candidate": 4, "add": false }])
+}
+
+#[test]
+fn no_key_of_ibft2_is_dead() {
+    let keys = [
+        ("period_ms", json!(2_000), Calm),
+        ("request_timeout_ms", json!(5_000), Rough),
+        ("validators", json!(4), Calm),
+        ("whole_second_timestamps", json!(false), Calm),
+        ("block_bytes", json!(1), Calm),
+        ("block_txs", json!(1), Calm),
+        ("block_exec_ms", json!(1), Calm),
+        ("gossip", json!("flood"), Calm),
+        ("votes", json!([]), Calm),
+        ("epoch_blocks", json!(2), Calm),
+    ];
+    assert_alive(
+        EngineKind::Ibft2,
+        json!({ "request_timeout_ms": 4_000, "votes": votes() }),
         &keys,
     );
 }
@@ -155,11 +191,13 @@ fn no_key_of_qbft_is_dead() {
 fn no_key_of_nakamoto_is_dead() {
     let base = json!({
         "block_interval_s": 10.0,
-        "retarget_blocks": 0,
+        "retarget_blocks": 4,
+        "template_refresh_s": 5,
     });
     let keys = [
         ("block_interval_s", json!(20.0), Calm),
-        ("retarget_blocks", json!(4), Calm),
+        ("retarget_blocks", json!(3), Calm),
+        ("retarget_rule", json!("litecoin"), Calm),
         ("miners", json!(2), Calm),
         ("hash_shares", json!([2.0, 1.0]), Calm),
         ("relay", json!("direct"), Calm),
@@ -220,6 +258,11 @@ fn no_key_of_tendermint_is_dead() {
         ("round_skip", json!("third"), Rough),
         ("validators", json!(4), Calm),
         ("voting_power", json!([1, 1, 2, 1, 1]), Calm),
+        (
+            "power_changes",
+            json!([{ "height": 2, "validator": 1, "power": 5 }]),
+            Calm,
+        ),
         ("empty_blocks", json!(false), Calm),
         ("block_bytes", json!(1), Calm),
         ("block_txs", json!(1), Calm),
@@ -243,6 +286,7 @@ fn no_key_of_raft_is_dead() {
         ("snapshot_bytes", json!(1), Rough),
         ("fsync_ms", json!(9.0), Calm),
         ("batch_timeout_ms", json!(1_000), Calm),
+        ("mint_interval_ms", json!(9_000), Calm),
         ("block_txs", json!(1), Calm),
         ("preferred_bytes", json!(70_000), Calm),
         ("block_bytes", json!(5_000_000), Calm),
@@ -250,4 +294,126 @@ fn no_key_of_raft_is_dead() {
     // After a pre-vote nobody asks a follower whose leader lives, which `check_quorum` is about.
     let base = json!({ "pre_vote": false });
     assert_alive(EngineKind::Raft, base, &keys);
+}
+
+#[test]
+fn no_key_of_ethash_is_dead() {
+    let keys = [
+        ("block_interval_s", json!(3.0), Calm),
+        ("difficulty", json!("homestead"), Calm),
+        ("whole_second_timestamps", json!(false), Calm),
+        ("fork_choice", json!("ghost"), Calm),
+        ("uncles", json!(1), Calm),
+        ("miners", json!(2), Calm),
+        ("hash_shares", json!([2.0, 1.0]), Calm),
+        ("relay", json!("direct"), Calm),
+        ("template_refresh_s", json!("never"), Calm),
+        ("gas_limit", json!(30_000), Calm),
+        ("tx_gas", json!(42_000), Calm),
+        ("block_bytes", json!(1), Calm),
+        ("block_exec_ms", json!(1), Calm),
+    ];
+    // Often enough that blocks meet, and some are named by two and more.
+    let base = json!({ "block_interval_s": 1.0 });
+    assert_alive(EngineKind::Ethash, base, &keys);
+}
+
+#[test]
+fn no_key_of_clique_is_dead() {
+    let keys = [
+        ("period_s", json!(3), Calm),
+        ("epoch_blocks", json!(2), Calm),
+        ("signers", json!(4), Calm),
+        ("wiggle", json!("eip"), Calm),
+        ("tie", json!("geth"), Calm),
+        ("relay", json!("push"), Calm),
+        ("template_refresh_s", json!(1), Calm),
+        ("safe_depth", json!(1), Calm),
+        ("votes", json!([]), Calm),
+        ("block_bytes", json!(1), Calm),
+        ("block_txs", json!(1), Calm),
+        ("block_exec_ms", json!(1), Calm),
+    ];
+    // Once somebody is dropped, turns fall on who signed lately: others tie.
+    let wish = json!({ "from_s": 20.0, "signers": [0, 1, 2], "candidate": 4, "add": false });
+    let base = json!({ "period_s": 2, "relay": "direct", "votes": [wish] });
+    assert_alive(EngineKind::Clique, base, &keys);
+}
+
+#[test]
+fn no_key_of_hotstuff_is_dead() {
+    let keys = [
+        ("variant", json!("basic"), Calm),
+        ("commit_rule", json!("two-chain"), Calm),
+        ("rotation", json!("every-view"), Calm),
+        ("view_timeout_ms", json!(5_000), Rough),
+        ("timeout_growth", json!(1.0), Rough),
+        ("validators", json!(4), Calm),
+        ("qc_bytes", json!(96), Weight),
+        ("batch_bytes", json!(1_000), Weight),
+        ("batch_delay_ms", json!(300), Calm),
+        ("empty_blocks", json!(true), Calm),
+        ("block_bytes", json!(1), Calm),
+        ("block_txs", json!(1), Calm),
+        ("block_exec_ms", json!(1), Calm),
+    ];
+    // A view takes a second or so.
+    let base = json!({ "view_timeout_ms": 4_000 });
+    assert_alive(EngineKind::Hotstuff, base, &keys);
+}
+
+#[test]
+fn no_key_of_ksi_is_dead() {
+    let keys = [
+        ("core", json!(3), Calm),
+        ("levels", json!(1), Calm),
+        ("fan_out", json!(2), Calm),
+        ("round_ms", json!(2_000), Calm),
+        ("offset_ms", json!(300), Calm),
+        ("signature_bytes", json!(1), Weight),
+    ];
+    assert_alive(EngineKind::Ksi, json!({}), &keys);
+}
+
+#[test]
+fn no_key_of_gasper_is_dead() {
+    let keys = [
+        ("slot_ms", json!(3_000), Calm),
+        ("slots_per_epoch", json!(6), Calm),
+        ("attest_bps", json!(5_000), Calm),
+        ("aggregate_bps", json!(8_000), Calm),
+        ("boost_percent", json!(0), Rough),
+        ("reorg_head_percent", json!(0), Rough),
+        ("reorg_parent_percent", json!(250), Rough),
+        ("reorg_max_epochs", json!(100), Rough),
+        ("target_committee", json!(128), Calm),
+        ("max_committees", json!(1), Calm),
+        ("target_aggregators", json!(4), Calm),
+        ("max_attestations", json!(1), Rough),
+        ("validators", json!(90), Calm),
+        ("stakes", json!([100, 100, 100, 100, 101]), Calm),
+        ("all_subnets", json!(true), Calm),
+        ("relay", json!("direct"), Calm),
+        ("block_bytes", json!(1), Calm),
+        ("block_txs", json!(1), Calm),
+        ("block_exec_ms", json!(1), Calm),
+    ];
+    let base = json!({ "slot_ms": 1_500, "slots_per_epoch": 4, "target_committee": 20 });
+    assert_alive(EngineKind::Gasper, base, &keys);
+}
+
+#[test]
+fn no_key_of_aura_is_dead() {
+    let keys = [
+        ("step_s", json!(3), Calm),
+        ("validators", json!(4), Calm),
+        ("finality", json!("two-thirds"), Calm),
+        ("maximum_empty_steps", json!(1), Calm),
+        ("relay", json!("push"), Calm),
+        ("block_bytes", json!(1), Calm),
+        ("block_txs", json!(1), Calm),
+        ("block_exec_ms", json!(1), Calm),
+    ];
+    let base = json!({ "step_s": 1, "relay": "direct", "maximum_empty_steps": 3 });
+    assert_alive(EngineKind::Aura, base, &keys);
 }

@@ -1,7 +1,8 @@
 //! The most-work chain, rule by rule, and the laws of its intervals.
 
 use crate::driver::{Load, Note, World, at_ms, node};
-use quorate_consensus::nakamoto::{Config, Header, Nakamoto, Refresh, RelayRule};
+use quorate_consensus::Presets;
+use quorate_consensus::nakamoto::{Config, Header, Nakamoto, Refresh, RelayRule, RetargetRule};
 use quorate_core::{
     Adversary, Ballot, Block, BlockId, BlockKey, Blocks, Committee, Context, Costs, Effect, Engine,
     Finality, Input, NodeId, Outbox, Seed, Services, Span, Time,
@@ -504,4 +505,58 @@ fn finality_is_a_depth_and_promises_count_work() {
         ..config()
     };
     assert_eq!(promises(&pools, 20), (1, 8, 1));
+}
+
+// Other families of the chain.
+
+/// source: litecoin-project/litecoin `pow.cpp`: the full period, but for the first change.
+#[test]
+fn litecoin_counts_the_gap_before_the_period() {
+    let config = Config {
+        retarget_blocks: 4,
+        retarget_rule: RetargetRule::Litecoin,
+        ..config()
+    };
+    let mut solo = Solo::new(&config, 3);
+    let blocks: Vec<Block<Header>> = (0..400).map(|_| solo.mine()).collect();
+    let at = |height: usize| match height {
+        0 => Time::ZERO,
+        h => blocks[h - 1].timestamp,
+    };
+    let target = Span::from_s(4 * 600);
+    for h in (4..400).step_by(4) {
+        // The first change has no block before the genesis block.
+        let actual = at(h - 1).since(at(if h == 4 { 0 } else { h - 5 }));
+        let counted = actual.clamp(target.scale(1, 4), target * 4);
+        let old = blocks[h - 2].header.difficulty;
+        let want = u128::from(old) * u128::from(target.ns()) / u128::from(counted.ns());
+        assert_eq!(u128::from(blocks[h - 1].header.difficulty), want, "{h}");
+    }
+}
+
+/// source: dogecoin/dogecoin `dogecoin.cpp`: every block, an eighth of what is too much or too little, at
+/// most half as slow again.
+#[test]
+fn digishield_follows_every_block() {
+    let config = Config {
+        template_refresh_s: Refresh::AtFind,
+        ..Config::preset("dogecoin").expect("a preset")
+    };
+    let mut solo = Solo::new(&config, 3);
+    let blocks: Vec<Block<Header>> = (0..50_000).map(|_| solo.mine()).collect();
+    let (mut slow, mut last) = (0, Time::ZERO);
+    for (block, next) in blocks.iter().zip(&blocks[1..]) {
+        let gap = block.timestamp.since(last).as_s();
+        let counted = (60.0 + (gap - 60.0) / 8.0).clamp(45.0, 90.0);
+        slow += u32::from(gap > 300.0);
+        let want = block.header.difficulty as f64 * 60.0 / counted;
+        let got = next.header.difficulty as f64;
+        assert!((got / want - 1.0).abs() < 1e-6, "{got} is not {want}");
+        last = block.timestamp;
+    }
+    assert!(slow > 50, "the clamp is at work {slow} times");
+    // source: own Monte Carlo of the rule, 2·10^6 blocks: 64.865 s. What settles is the logarithm of what
+    // counts, so that blocks come slower than one a minute. Four standard errors.
+    let mean = last.as_s() / 49_999.0;
+    assert!((mean - 64.865).abs() < 1.2, "{mean}");
 }

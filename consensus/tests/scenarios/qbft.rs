@@ -2,11 +2,12 @@
 
 use crate::driver::{Load, Note, World, at_ms, node};
 use quorate_consensus::qbft::{
-    COMMIT, Config, Header, Justification, Message, PREPARE, Prepared, Proposal, Qbft, RoundChange,
-    RoundTimer,
+    COMMIT, Config, Gossip, Header, Justification, MemberVote, Message, PREPARE, Prepared,
+    Proposal, Qbft, RoundChange, RoundTimer, Said, Wish,
 };
 use quorate_core::{
-    BlockId, Blocks, Engine, Input, Seed, Span, Statement, Time, byzantine_bound, two_thirds,
+    Ballot, BlockId, Blocks, Engine, Input, Seed, Span, Statement, Time, byzantine_bound,
+    two_thirds,
 };
 
 type Net = World<Qbft>;
@@ -34,6 +35,7 @@ fn header(round: u32, ms: u64) -> Header {
     Header {
         round,
         timestamp: at_ms(ms),
+        vote: None,
     }
 }
 
@@ -365,19 +367,42 @@ fn round_changes_count_once_per_sender() {
     assert_eq!(sent(&net, "proposal"), 3);
 }
 
+/// Node 3 leads round 3 of four. Three blocks were prepared, in rounds 0, 1 and 2; which one is proposed
+/// follows from the certificates of those whose round changes come first, whatever their order.
 #[test]
 fn the_block_prepared_at_the_highest_round_is_proposed() {
-    let mut net = started(4, &Config::default());
-    net.run_until(at_ms(900));
-    let a = net.forge(0, GENESIS, header(0, 1_000));
-    let b = net.forge(1, GENESIS, header(1, 1_000));
-    let at_0 = prepares(&mut net, &[0, 1, 2], 0, a);
-    let at_1 = prepares(&mut net, &[1, 2, 3], 1, b);
-    net.deliver(0, 2, round_change(2, Some(at_0)));
-    net.deliver(1, 2, round_change(2, Some(at_1)));
-    net.deliver(3, 2, round_change(2, None));
-    net.run_until(at_ms(1_100));
-    assert_eq!(net.commits(0), [(at_ms(1_050), b)]);
+    const NONE: Option<usize> = None;
+    let table = [
+        ([NONE, NONE, NONE], None),
+        ([Some(0), NONE, NONE], Some(0)),
+        ([NONE, NONE, Some(0)], Some(0)),
+        ([Some(0), Some(1), NONE], Some(1)),
+        ([Some(1), Some(0), NONE], Some(1)),
+        ([Some(2), NONE, Some(1)], Some(2)),
+        ([Some(0), Some(1), Some(2)], Some(2)),
+        ([Some(2), Some(1), Some(0)], Some(2)),
+        ([Some(1), Some(1), Some(0)], Some(1)),
+        ([Some(2), Some(2), Some(2)], Some(2)),
+    ];
+    for (held, expected) in table {
+        let mut net = started(4, &Config::default());
+        net.run_until(at_ms(1_000));
+        let blocks = [0, 1, 2].map(|r| net.forge(r, GENESIS, header(r, 1_000)));
+        let certificates = [[0, 1, 2], [1, 2, 3], [0, 2, 3]];
+        let at = [0, 1, 2].map(|r| prepares(&mut net, &certificates[r], r as u32, blocks[r]));
+        for (from, which) in (0..).zip(held) {
+            net.deliver(from, 3, round_change(3, which.map(|r| at[r])));
+        }
+        net.run_until(at_ms(1_200));
+        // Everybody takes the justification for good.
+        let commits: Vec<_> = (0..4).map(|i| net.commits(i)[0].1).collect();
+        let first = net.blocks.get(commits[0]);
+        assert!(commits.iter().all(|c| *c == commits[0]), "{held:?}");
+        match expected {
+            Some(r) => assert_eq!(commits[0], blocks[r], "{held:?}"),
+            None => assert_eq!((first.key.creator, first.header.round), (node(3), 3)),
+        }
+    }
 }
 
 #[test]
@@ -783,6 +808,292 @@ fn a_minority_side_stops_and_rejoins() {
     net.assert_agreement(0);
 }
 
+// Flooding.
+
+fn flooding(gossip: Gossip) -> Config {
+    Config {
+        gossip,
+        ..Config::default()
+    }
+}
+
+/// Each of the `2n + 1` messages of a block is sent by everybody but once to everybody. Besu leaves out the
+/// Commits that come after the block is imported: all but `Q − 1` at each validator.
+/// source: hyperledger/besu `QbftGossip`, `BaseBftController::consumeMessage`.
+#[test]
+fn flooded_messages_match_the_count() {
+    for n in [1_u64, 2, 4, 7, 10] {
+        let sends = |gossip| {
+            let mut net = started(n as u32, &flooding(gossip));
+            net.run_until(at_ms(1_500));
+            assert_eq!(net.commits(0).len(), 1);
+            net.messages.values().map(|m| m.0).sum::<u64>()
+        };
+        let q = (2 * n).div_ceil(3);
+        let most = (2 * n + 1) * (n - 1) * (n - 1);
+        let late = n * (n - q) * n.saturating_sub(2);
+        assert_eq!(sends(Gossip::Flood), most, "n = {n}");
+        assert_eq!(sends(Gossip::BesuFlood), most - late, "n = {n}");
+    }
+}
+
+fn ballot(phase: u8, round: u32, block: BlockId) -> Ballot {
+    Ballot {
+        height: 1,
+        round,
+        phase,
+        choice: Some(block),
+    }
+}
+
+/// Node 3 sends on what is new to it, to nobody who has it; and counts a voter once.
+#[test]
+fn a_message_is_sent_on_once_and_not_to_its_author_or_sender() {
+    let mut net = net(4, &flooding(Gossip::BesuFlood));
+    net.give(node(3), Input::Start);
+    net.run_until(at_ms(500));
+    let block = net.forge(0, GENESIS, header(0, 1_000));
+    let flooded = |author: u32, said| Message::Flooded {
+        author: node(author),
+        said,
+    };
+    let p = Said::Proposal(Proposal {
+        height: 1,
+        round: 0,
+        block,
+        justification: None,
+    });
+    // From its author: on to two; then it is known.
+    net.deliver(0, 3, flooded(0, p));
+    assert_eq!(sent(&net, "proposal"), 2);
+    net.deliver(1, 3, flooded(0, p));
+    assert_eq!(sent(&net, "proposal"), 2);
+    // From another: on to the one that is left. Its own Prepare went to three.
+    let vote = |author, phase| flooded(author, Said::Vote(ballot(phase, 0, block)));
+    net.deliver(1, 3, vote(0, PREPARE));
+    assert_eq!(sent(&net, "flooded-prepare"), 3 + 1);
+    assert_eq!(sent(&net, "flooded-commit"), 0);
+    net.deliver(0, 3, vote(0, PREPARE));
+    assert_eq!(
+        (sent(&net, "flooded-prepare"), sent(&net, "flooded-commit")),
+        (4, 0)
+    );
+    // Nobody believes who is no validator.
+    net.deliver(0, 3, vote(9, PREPARE));
+    assert_eq!(
+        (sent(&net, "flooded-prepare"), sent(&net, "flooded-commit")),
+        (4, 0)
+    );
+    net.deliver(1, 3, vote(1, PREPARE));
+    assert_eq!(
+        (sent(&net, "flooded-prepare"), sent(&net, "flooded-commit")),
+        (6, 3)
+    );
+    net.deliver(0, 3, vote(0, COMMIT));
+    assert_eq!(net.commits(3), []);
+    net.deliver(1, 3, vote(1, COMMIT));
+    assert_eq!(net.commits(3), [(at_ms(500), block)]);
+    // What is about an imported block goes no further.
+    let before = sent(&net, "flooded-commit");
+    net.deliver(2, 3, vote(2, COMMIT));
+    assert_eq!(sent(&net, "flooded-commit"), before);
+}
+
+/// Certificates of flooded votes name who prepared, and are taken for good.
+#[test]
+fn a_flooded_block_prepared_in_round_0_commits_in_round_1() {
+    let mut net = net(4, &flooding(Gossip::BesuFlood));
+    net.lose(|p| match p.load {
+        Load::Message(Message::Flooded {
+            said: Said::Vote(b),
+            ..
+        }) => b.phase == COMMIT && b.round == 0 && b.height == 1,
+        _ => false,
+    });
+    net.start();
+    net.run_until(at_ms(3_300));
+    for i in 0..4 {
+        let (time, block) = net.commits(i)[0];
+        let built = net.blocks.get(block);
+        assert_eq!(
+            (time, built.key.creator, built.header.round),
+            (at_ms(3_200), node(0), 0)
+        );
+    }
+}
+
+// Who is a validator.
+
+fn wish(from_s: f64, validators: &[u32], candidate: u32, add: bool) -> Wish {
+    Wish {
+        from_s,
+        validators: validators.to_vec(),
+        candidate,
+        add,
+    }
+}
+
+fn voting(validators: u32, votes: Vec<Wish>) -> Config {
+    Config {
+        validators,
+        votes,
+        ..Config::default()
+    }
+}
+
+fn builders(net: &Net, i: u32) -> Vec<u32> {
+    let creator = |c: &(Time, BlockId)| net.blocks.get(c.1).key.creator.get();
+    net.commits(i).iter().map(creator).collect()
+}
+
+fn elections(net: &Net, i: u32) -> Vec<Note> {
+    let of =
+        |n: &&(Time, quorate_core::NodeId, Note)| n.1 == node(i) && matches!(n.2, Note::Elect(..));
+    net.notes.iter().filter(of).map(|n| n.2).collect()
+}
+
+/// Three of four validators vote in the blocks that they build; with the third vote node 4 takes part from
+/// the next block on.
+#[test]
+fn more_than_half_of_the_validators_vote_a_node_in() {
+    let mut net = started(5, &voting(4, vec![wish(0.0, &[0, 1, 2], 4, true)]));
+    net.run_until(at_ms(9_400));
+    assert_eq!(builders(&net, 0), [0, 1, 2, 3, 4, 0, 1, 2, 3]);
+    for i in 0..5 {
+        assert_eq!(elections(&net, i), [Note::Elect(4, node(4), 1)], "{i}");
+        assert_eq!(net.height(i), 9);
+    }
+    let votes: Vec<_> = net
+        .commits(0)
+        .iter()
+        .map(|c| net.blocks.get(c.1).header.vote)
+        .collect();
+    let cast = Some(MemberVote {
+        candidate: node(4),
+        add: true,
+    });
+    assert_eq!(votes[..4], [cast, cast, cast, None]);
+    // Three blocks of four validators with an observer, six of five.
+    let of = |n: u64| (n - 1) * (2 * n + 1);
+    let total: u64 = net.messages.values().map(|m| m.0).sum();
+    assert_eq!(total, 3 * (of(4) + 1) + 6 * of(5));
+    net.assert_agreement(0);
+}
+
+#[test]
+fn half_of_the_validators_are_too_few() {
+    let mut net = started(5, &voting(4, vec![wish(0.0, &[0, 1], 4, true)]));
+    net.run_until(at_ms(9_400));
+    assert_eq!((builders(&net, 0).len(), elections(&net, 0)), (9, vec![]));
+}
+
+/// Node 3 leaves after block 3. The three others need two of them: they go on with one down, which four
+/// could not do with two down.
+#[test]
+fn a_validator_is_voted_out_and_the_quorum_follows() {
+    let mut net = started(4, &voting(0, vec![wish(0.0, &[0, 1, 2], 3, false)]));
+    net.run_until(at_ms(6_400));
+    assert_eq!(elections(&net, 3), [Note::Elect(4, node(3), 0)]);
+    assert_eq!(builders(&net, 0), [0, 1, 2, 0, 1, 2]);
+    // It hears of the blocks still.
+    assert_eq!(net.height(3), 6);
+    net.crash(&[3, 1]);
+    net.run_until(at_ms(40_000));
+    assert!(net.height(0) > 12, "{}", net.height(0));
+    net.assert_agreement(0);
+}
+
+/// The block that decides that node 1 leaves was built by node 1: the next one by number proposes.
+#[test]
+fn after_a_builder_that_left_comes_the_next_by_number() {
+    let mut net = started(4, &voting(0, vec![wish(3.5, &[3, 0, 1], 1, false)]));
+    net.run_until(at_ms(10_400));
+    assert_eq!(builders(&net, 0), [0, 1, 2, 3, 0, 1, 2, 3, 0, 2]);
+    assert_eq!(elections(&net, 2), [Note::Elect(7, node(1), 0)]);
+    // Node 3 is the last: after it comes the first.
+    let mut net = started(4, &voting(0, vec![wish(0.5, &[0, 1, 3], 3, false)]));
+    net.run_until(at_ms(7_400));
+    assert_eq!(builders(&net, 0), [0, 1, 2, 3, 0, 1, 2]);
+    assert_eq!(elections(&net, 2), [Note::Elect(5, node(3), 0)]);
+}
+
+/// Votes of the last block of an epoch and those before it are forgotten, and cast again.
+/// source: hyperledger/besu `VoteTallyUpdater::updateForBlock`.
+#[test]
+fn votes_do_not_outlive_their_epoch() {
+    for (epoch_blocks, elected) in [
+        // Blocks 1, 2 and 3 vote.
+        (30_000, Some(4)),
+        (5, Some(4)),
+        // Block 3 is the last of its epoch; 5, 6 and, as 7 is the last, 9, 10 and, as 11 is …
+        (4, None),
+        // Block 2 is the last of its epoch, block 5 too.
+        (3, None),
+        // Block 1 is; 2, 3 and 5 vote.
+        (2, None),
+    ] {
+        let config = Config {
+            epoch_blocks,
+            ..voting(4, vec![wish(0.0, &[0, 1, 2], 4, true)])
+        };
+        let mut net = started(5, &config);
+        net.run_until(at_ms(30_400));
+        let want: Vec<_> = elected
+            .map(|h| Note::Elect(h, node(4), 1))
+            .into_iter()
+            .collect();
+        assert_eq!(elections(&net, 0), want, "{epoch_blocks}");
+        assert_eq!(elections(&net, 4), want, "{epoch_blocks}");
+    }
+}
+
+/// A node that is voted in while it is down, and one that is voted out.
+#[test]
+fn changes_while_a_node_is_down_are_caught_up_with() {
+    for flooded in [Gossip::Direct, Gossip::BesuFlood] {
+        let votes = vec![
+            wish(5.0, &[0, 1, 2, 3], 5, true),
+            wish(5.0, &[0, 1, 2, 3], 4, false),
+        ];
+        let config = Config {
+            gossip: flooded,
+            ..voting(5, votes)
+        };
+        let mut net = started(6, &config);
+        net.run_until(at_ms(4_500));
+        net.crash(&[4, 5]);
+        net.run_until(at_ms(60_500));
+        net.restart(4);
+        net.restart(5);
+        net.run_until(at_ms(100_000));
+        assert_eq!(elections(&net, 0).len(), 2);
+        for i in 0..6 {
+            assert_eq!(elections(&net, i), elections(&net, 0), "{i}");
+            assert!(net.height(i) + 1 >= net.height(0), "{i}");
+        }
+        let late = &builders(&net, 0)[60..];
+        assert!(late.contains(&5) && !late.contains(&4), "{late:?}");
+        net.assert_agreement(0);
+    }
+}
+
+/// A validator that was cut off when it was voted out goes on asking for rounds of a past height, and is
+/// told that it left.
+#[test]
+fn who_missed_that_it_left_is_told() {
+    let mut net = started(4, &voting(0, vec![wish(4.5, &[0, 1, 2], 3, false)]));
+    net.run_until(at_ms(4_500));
+    net.partition(&[3]);
+    net.run_until(at_ms(30_500));
+    assert_eq!(elections(&net, 0).len(), 1);
+    assert_eq!(elections(&net, 3).len(), 0);
+    net.partition(&[]);
+    net.run_until(at_ms(100_000));
+    assert_eq!(elections(&net, 3), elections(&net, 0));
+    assert!(net.height(3) + 1 >= net.height(0));
+    net.assert_agreement(0);
+}
+
 // All at once.
 
 /// Delays that are random for every message, without loss, and up to longer than a period, so that
@@ -925,5 +1236,74 @@ fn promises_match_the_published_table() {
             "n = {n}"
         );
         assert_eq!(byzantine_bound(n), f);
+    }
+}
+
+/// As above, with flooded messages and validators voted in and out.
+#[test]
+fn swarm_of_floods_and_votes() {
+    for seed in 0..160 {
+        let mut draws = Seed::new(seed, 0).stream("floods", 0);
+        let n = 5 + draws.below(5) as u32;
+        let wishes = draws.below(4) as usize;
+        let config = Config {
+            validators: n - draws.below(2) as u32,
+            timer: if draws.chance(0.3) {
+                RoundTimer::Spec
+            } else {
+                RoundTimer::Besu
+            },
+            early_round_change: draws.chance(0.5),
+            request_timeout_ms: 1_100 + draws.below(1_000),
+            gossip: [Gossip::Direct, Gossip::Flood, Gossip::BesuFlood][draws.below(3) as usize],
+            votes: (0..wishes)
+                .map(|_| {
+                    let who: Vec<u32> = (0..n).filter(|_| draws.chance(0.9)).chain([0]).collect();
+                    let about = 1 + draws.below(u64::from(n) - 1) as u32;
+                    wish(draws.below(30) as f64, &who, about, draws.chance(0.5))
+                })
+                .collect(),
+            epoch_blocks: 5 + draws.below(30) as u32,
+            ..Config::default()
+        };
+        let mut net: Net = World::new(&config, n, Span::from_ms(1 + draws.below(120)), seed);
+        let loss = draws.open01() * 0.4;
+        let mut dice = Seed::new(seed, 0).stream("loss", 0);
+        net.lose(move |_| dice.chance(loss));
+        net.start();
+        for second in 1..=30 {
+            net.run_until(at_ms(1_000 * second));
+            let i = draws.below(u64::from(n)) as u32;
+            match draws.below(6) {
+                0 if net.down_count() == 0 => net.crash(&[i]),
+                1 if net.is_down(i) => net.restart(i),
+                2 => net.partition(&[i]),
+                3 => net.partition(&[]),
+                _ => {}
+            }
+        }
+        net.partition(&[]);
+        net.lose_nothing();
+        for i in 0..n {
+            if net.is_down(i) {
+                net.restart(i);
+            }
+        }
+        net.assert_agreement(seed);
+        let before = net.height(0);
+        net.run_until(at_ms(400_000));
+        net.assert_agreement(seed);
+        let low = (0..n).map(|i| net.height(i)).min().unwrap();
+        assert!(
+            low > before + 10,
+            "seed {seed}: stuck at {low} since {before}, n = {n}"
+        );
+        for i in 1..n {
+            // Some commit a moment later.
+            let (a, b) = (elections(&net, 0), elections(&net, i));
+            let both = a.len().min(b.len());
+            assert_eq!(a[..both], b[..both], "seed {seed}: {i}");
+            assert!(a.len().abs_diff(b.len()) <= 1, "seed {seed}: {i}");
+        }
     }
 }

@@ -725,6 +725,144 @@ fn swarm_agreement_and_recovery() {
     }
 }
 
+/// Election safety where elections are all that happens: nodes that come and go ten times a second,
+/// up to half of all messages lost, partitions, every variant of voting. Whoever leads builds a block
+/// at once, so that the blocks of a term tell its leaders.
+#[test]
+fn swarm_election_safety() {
+    let (mut contested, mut led) = (0, 0);
+    for seed in 0..400 {
+        let mut draws = Seed::new(seed, 0).stream("swarm", 5);
+        let n = 2 + draws.below(8) as u32;
+        let config = Config {
+            orderers: 0,
+            campaign_at_start: false,
+            ..drawn(&mut draws, n)
+        };
+        let config = if draws.chance(0.5) {
+            Config {
+                tick_ms: 100,
+                election_ticks: 2 + draws.below(9),
+                ..config
+            }
+        } else {
+            Config {
+                fsync_ms: config.fsync_ms,
+                pre_vote: config.pre_vote,
+                ..Config::preset("paper").expect("it is listed")
+            }
+        };
+        let mut net: Net = World::new(&config, n, Span::from_ms(1 + draws.below(60)), seed);
+        let longest = Span::from_ms(draws.below(100));
+        net.reorder(longest, Seed::new(seed, 0).stream("jitter", 5));
+        let loss = draws.open01() * 0.5;
+        let mut dice = Seed::new(seed, 0).stream("loss", 5);
+        net.lose(move |_| dice.chance(loss));
+        net.start();
+        for step in 1..=300 {
+            net.run_until(at_ms(100 * step));
+            let i = draws.below(u64::from(n)) as u32;
+            match draws.below(12) {
+                0 | 1 if !net.is_down(i) => net.crash(&[i]),
+                0..=3 if net.is_down(i) => net.restart(i),
+                4 => net.partition(&[i]),
+                5 => net.partition(&[i, (i + 1) % n]),
+                6 => net.partition(&[]),
+                _ => {}
+            }
+        }
+        assert_terms(&net, seed);
+        net.assert_agreement(seed);
+        let mut candidates: BTreeMap<u32, BTreeSet<NodeId>> = BTreeMap::new();
+        for (_, who, note) in &net.notes {
+            if let Note::RoundChange(term) = note {
+                candidates.entry(*term).or_default().insert(*who);
+            }
+        }
+        contested += candidates.values().filter(|c| c.len() > 1).count();
+        led += net.blocks.last().get();
+    }
+    assert!(contested > 1_000 && led > 1_000, "{contested}, {led}");
+}
+
+// ---- GoQuorum --------------------------------------------------------------------------------
+
+fn goquorum() -> Config {
+    Config {
+        fsync_ms: 0.0,
+        ..Config::preset("goquorum-raft").expect("it is listed")
+    }
+}
+
+/// With somebody elected, and nothing pending; who it is.
+fn elected(config: &Config) -> (Net, u32) {
+    let mut net = world(config, 3);
+    net.start();
+    net.run_until(at_ms(5_000));
+    let leader = net.blocks.get(net.head(0)).key.creator;
+    assert_eq!(net.commits(0).len(), 1);
+    (net, leader.get())
+}
+
+/// source: GoQuorum documentation, minting frequency: at once if the last block is 50 ms old, and
+/// otherwise 50 ms after it.
+#[test]
+fn blocks_are_minted_at_once_and_50_ms_apart() {
+    let (mut net, leader) = elected(&goquorum());
+    for ms in [5_000, 5_010, 5_049, 5_051, 5_300, 5_340] {
+        net.run_until(at_ms(ms));
+        net.submit();
+    }
+    net.run_until(at_ms(6_000));
+    let built: Vec<(Time, u32)> = net.commits(leader)[1..]
+        .iter()
+        .map(|c| (net.blocks.get(c.1).timestamp, net.txs(c.1)))
+        .collect();
+    let want = [(5_000, 1), (5_050, 2), (5_100, 1), (5_300, 1), (5_350, 1)];
+    assert_eq!(built, want.map(|(ms, txs)| (at_ms(ms), txs)));
+    // Blocks are in flight together: a commit takes 100 ms.
+    assert_eq!(net.commits(leader)[2].0, at_ms(5_150));
+}
+
+#[test]
+fn nothing_is_minted_while_nothing_is_pending() {
+    let (mut net, leader) = elected(&goquorum());
+    net.run_until(at_ms(60_000));
+    assert_eq!(net.commits(leader).len(), 1);
+}
+
+/// The driver calls every batch full at once, which ends the batch timeout, and not the interval.
+#[test]
+fn an_interval_of_minting_holds_full_batches_back() {
+    let config = Config {
+        batch_timeout_ms: 200,
+        mint_interval_ms: 300,
+        ..goquorum()
+    };
+    let (mut net, leader) = elected(&config);
+    net.submit();
+    net.run_until(at_ms(5_250));
+    net.submit();
+    net.run_until(at_ms(7_000));
+    net.submit();
+    net.run_until(at_ms(8_000));
+    let built: Vec<Time> = net.commits(leader)[1..]
+        .iter()
+        .map(|c| net.blocks.get(c.1).timestamp)
+        .collect();
+    assert_eq!(built, [5_000, 5_300, 7_000].map(at_ms));
+}
+
+#[test]
+fn presets_are_named_after_their_systems() {
+    assert_eq!(Config::default(), Config::preset("fabric-raft").unwrap());
+    assert_eq!(Config::default(), Config::preset("fabric").unwrap());
+    for name in Config::PRESETS {
+        let config = Config::preset(name).expect("it is listed");
+        assert_eq!(Raft::validate(&config, 4), Ok(()), "{name}");
+    }
+}
+
 /// source: etcd-io/raft and Fabric's sample configuration, own computation: the least of k uniform
 /// whole numbers of ticks from 10 to 19. Nodes tick out of step, so that the time itself is up to a
 /// tick shorter: its law is the least of k uniform times between 9 and 19 ticks.

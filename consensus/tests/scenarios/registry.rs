@@ -23,7 +23,21 @@ fn resolve(kind: EngineKind, toml: &str) -> Result<(serde_json::Value, bool), St
 #[test]
 fn every_engine_has_a_name_a_line_and_presets() {
     let names: Vec<_> = EngineKind::ALL.iter().map(|k| k.name()).collect();
-    let all = ["nakamoto", "qbft", "central", "praos", "tendermint", "raft"];
+    let all = [
+        "nakamoto",
+        "qbft",
+        "central",
+        "praos",
+        "tendermint",
+        "raft",
+        "ethash",
+        "ibft2",
+        "clique",
+        "hotstuff",
+        "ksi",
+        "gasper",
+        "aura",
+    ];
     assert_eq!(names, all);
     for &kind in EngineKind::ALL {
         assert_eq!(EngineKind::from_name(kind.name()), Some(kind));
@@ -78,9 +92,9 @@ fn mistakes_are_named() {
         unknown.contains("unknown field `perid_ms`, expected one of"),
         "{unknown}"
     );
-    let preset = error(EngineKind::Nakamoto, "preset = \"litecoin\"");
+    let preset = error(EngineKind::Nakamoto, "preset = \"likecoin\"");
     assert!(
-        preset.contains("unknown preset `litecoin`") && preset.contains("bitcoin"),
+        preset.contains("unknown preset `likecoin`") && preset.contains("bitcoin"),
         "{preset}"
     );
     let refresh = error(EngineKind::Nakamoto, "template_refresh_s = -1");

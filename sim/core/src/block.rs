@@ -41,6 +41,9 @@ pub struct Blocks<H> {
     entries: VecDeque<Block<H>>,
     /// Of the same blocks: they are asked for with every message.
     names: VecDeque<u64>,
+    /// Of the same blocks: the place of the first of a run of blocks in which each stands on the one
+    /// made before it. Without forks an ancestor is found at once, however deep.
+    runs: VecDeque<u32>,
 }
 
 fn name(key: BlockKey) -> u64 {
@@ -67,6 +70,7 @@ impl<H: Copy> Blocks<H> {
             first: 0,
             names: VecDeque::from([name(genesis.key)]),
             entries: VecDeque::from([genesis]),
+            runs: VecDeque::from([0]),
         }
     }
 
@@ -81,9 +85,15 @@ impl<H: Copy> Blocks<H> {
             self.get(parent).height + 1,
             "a block follows its parent"
         );
+        let last = self.last();
+        let run = match self.runs.back() {
+            Some(&run) if parent == last => run,
+            _ => last.get() + 1,
+        };
         self.entries.push_back(block);
         self.names.push_back(name(block.key));
-        BlockId::new(self.first + self.entries.len() as u32 - 1)
+        self.runs.push_back(run);
+        self.last()
     }
 
     /// The block; panics when it was retired, which is a bug in the caller.
@@ -118,7 +128,12 @@ impl<H: Copy> Blocks<H> {
             return None;
         }
         while block.height > height {
-            at = block.parent?;
+            let run = self.runs[(at.get() - self.first) as usize].max(self.first);
+            let back = (block.height - height).min(at.get() - run);
+            at = match back {
+                0 => block.parent?,
+                _ => BlockId::new(at.get() - back),
+            };
             block = self.find(at)?;
         }
         Some(at)
@@ -146,6 +161,7 @@ impl<H: Copy> Blocks<H> {
         while self.first < first.get() && self.entries.len() > 1 {
             self.entries.pop_front();
             self.names.pop_front();
+            self.runs.pop_front();
             self.first += 1;
         }
     }
@@ -195,6 +211,29 @@ mod tests {
         assert_eq!(blocks.ancestor(right, 3), Some(trunk));
         assert_eq!(blocks.ancestor(trunk, 9), None);
         assert_ne!(blocks.name(left), blocks.name(right));
+    }
+
+    /// Blocks of two chains made in turn, and in runs: the walk by runs finds what the walk by parents
+    /// finds, also after some are forgotten.
+    #[test]
+    fn an_ancestor_is_the_one_that_parents_lead_to() {
+        let mut blocks = Blocks::new(());
+        let (mut a, mut b) = (Blocks::<()>::GENESIS, Blocks::<()>::GENESIS);
+        for round in 0..40 {
+            a = chain(&mut blocks, a, 1, 1 + round % 3);
+            b = chain(&mut blocks, b, 2, round % 4);
+        }
+        for first in [0, 1, 7, 30, 61] {
+            blocks.retire_before(BlockId::new(first));
+            for head in [a, b] {
+                let mut at = Some(head);
+                for height in (0..=blocks.get(head).height).rev() {
+                    let kept = at.filter(|at| blocks.find(*at).is_some());
+                    assert_eq!(blocks.ancestor(head, height), kept, "{head} at {height}");
+                    at = kept.and_then(|at| blocks.get(at).parent);
+                }
+            }
+        }
     }
 
     #[test]

@@ -24,6 +24,25 @@ impl Committee {
         Self { members, total }
     }
 
+    /// The same with another weight of one node; with none it leaves. Who is new stands before the
+    /// first member with a higher number.
+    #[must_use]
+    pub fn elect(&self, node: NodeId, weight: Weight) -> Self {
+        let mut members = self.members.clone();
+        match (self.position(node), weight) {
+            (Some(place), 0) => {
+                members.remove(place as usize);
+            }
+            (Some(place), weight) => members[place as usize].1 = weight,
+            (None, 0) => {}
+            (None, weight) => {
+                let after = members.iter().position(|m| m.0 > node);
+                members.insert(after.unwrap_or(members.len()), (node, weight));
+            }
+        }
+        Self::weighted(members)
+    }
+
     /// How many members there are.
     pub fn len(&self) -> u32 {
         self.members.len() as u32
@@ -104,6 +123,23 @@ mod tests {
         {
             assert_eq!((byzantine_bound(n), two_thirds(n)), (f, q), "n = {n}");
         }
+    }
+
+    #[test]
+    fn members_come_and_go_in_the_order_of_their_numbers() {
+        let three = Committee::equal(3);
+        let with = three.elect(NodeId::new(4), 5);
+        assert_eq!(
+            with.elect(NodeId::new(3), 2).position(NodeId::new(4)),
+            Some(4)
+        );
+        assert_eq!((with.len(), with.total()), (4, 8));
+        let without = with.elect(NodeId::new(1), 0);
+        assert_eq!((without.len(), without.total()), (3, 7));
+        assert_eq!(without.position(NodeId::new(2)), Some(1));
+        assert_eq!(without.elect(NodeId::new(1), 1), with);
+        assert_eq!(three.elect(NodeId::new(0), 1), three);
+        assert_eq!(three.elect(NodeId::new(7), 0), three);
     }
 
     /// Any two quorums share an honest member, and a quorum exists when `f` are silent.

@@ -95,6 +95,13 @@ pub trait Engine: Sized {
     /// Size and cost of a message.
     fn wire(&self, message: &Self::Message, ctx: &Context<'_, Self::Header>) -> Wire;
 
+    /// The message by which the world outside this ledger tells a replica something, which comes as
+    /// if from the replica itself; `None` where nothing outside concerns it. See [`Effect::Tell`].
+    fn outside(word: u64) -> Option<Self::Message> {
+        let _ = word;
+        None
+    }
+
     /// The block whose body a message carries, if it does.
     fn carries(message: &Self::Message) -> Option<BlockId> {
         let _ = message;
@@ -245,6 +252,9 @@ pub enum Family {
     Reference,
     /// No ledger at all.
     Baseline,
+    /// Proofs that something existed at a time: no consent state and no protection against double
+    /// spending, so that figures about them do not apply.
+    Integrity,
 }
 
 /// Who may vote or lead: one side of the matrix of engines.
@@ -332,6 +342,17 @@ pub enum Standing {
     Research,
 }
 
+impl Standing {
+    /// The name in tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Deployable => "deployable",
+            Self::Historical => "historical",
+            Self::Research => "research",
+        }
+    }
+}
+
 /// How blocks are executed, as far as it bounds the throughput.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Execution {
@@ -381,7 +402,7 @@ pub struct Context<'a, H> {
     pub me: NodeId,
     /// How many nodes there are.
     pub nodes: u32,
-    /// Who may vote.
+    /// Who may vote at the first height.
     pub committee: &'a Committee,
     /// The block arena.
     pub blocks: &'a Blocks<H>,
@@ -395,6 +416,11 @@ impl<H> Context<'_, H> {
     /// Whether a ballot was decided at this node.
     pub fn reached(&self, ballot: Ballot) -> bool {
         self.services.reached(self.me, ballot)
+    }
+
+    /// Who may vote at a height, by what was elected so far ([`Effect::Elect`]).
+    pub fn committee_at(&self, height: u32) -> &Committee {
+        self.services.committee_at(height).unwrap_or(self.committee)
     }
 
     /// Whether this node holds a block's body.
@@ -421,6 +447,11 @@ pub trait Services {
     fn reached(&self, node: NodeId, ballot: Ballot) -> bool;
     /// Whether a node holds a block's body.
     fn holds(&self, node: NodeId, block: BlockId) -> bool;
+    /// Who may vote at a height; `None` where nobody was ever elected.
+    fn committee_at(&self, height: u32) -> Option<&Committee> {
+        let _ = height;
+        None
+    }
     /// The time of day that a node takes it for when its clock shows `clock`.
     fn wall(&self, node: NodeId, clock: Time) -> Time {
         let _ = node;
@@ -562,7 +593,8 @@ pub enum Effect<E: Engine> {
         /// What.
         message: E::Message,
     },
-    /// Casts this node's vote to the whole committee. The own vote counts at once.
+    /// Casts this node's vote to the whole committee of the ballot's height. The own vote counts at
+    /// once.
     Vote(Ballot),
     /// Announces a block to the overlay's neighbours.
     Relay {
@@ -593,6 +625,18 @@ pub enum Effect<E: Engine> {
         limits: Limits,
         /// Only transactions seen by this instant of the node's clock; `None` means now.
         as_of: Option<Time>,
+        /// CPU time to build, before [`Input::BlockBuilt`].
+        cost: Span,
+    },
+    /// Builds a block that covers what gateways had taken in, without carrying it: its bytes are those
+    /// of the header. [`Input::BlockBuilt`] follows as for any block.
+    Seal {
+        /// The block below.
+        parent: BlockId,
+        /// The protocol's header.
+        header: E::Header,
+        /// Up to when each gateway is covered, see [`Outbox::roots`].
+        roots: RootsId,
         /// CPU time to build, before [`Input::BlockBuilt`].
         cost: Span,
     },
@@ -627,6 +671,20 @@ pub enum Effect<E: Engine> {
         /// The liar.
         against: NodeId,
     },
+    /// From a height on, a node's weight in the committee is this one. Follows from the final chain
+    /// alone, so that every node says the same, and before any node votes at that height: the first
+    /// to say it makes the committee, and whoever contradicts it ends the run.
+    Elect {
+        /// The first height.
+        height: u32,
+        /// Who.
+        member: NodeId,
+        /// Its weight; with none it leaves.
+        weight: Weight,
+    },
+    /// Tells the world outside this ledger something, such as that a root is to be published: see the
+    /// coupling of a unit's ledgers in the kernel. The meaning belongs to the engine.
+    Tell(u64),
 }
 
 // By hand, because the derived ones would ask the engine itself to be `Copy` and `Debug`.
@@ -679,6 +737,12 @@ impl<E: Engine> Debug for Effect<E> {
                     "BuildBlock({parent}, {header:?}, {limits:?}, {as_of:?}, {cost})"
                 )
             }
+            Self::Seal {
+                parent,
+                header,
+                roots,
+                cost,
+            } => write!(f, "Seal({parent}, {header:?}, {roots:?}, {cost})"),
             Self::AwaitPending { count, bytes } => write!(f, "AwaitPending({count}, {bytes} B)"),
             Self::SetTimer { at, timer } => write!(f, "SetTimer({at}, {timer:?})"),
             Self::Adopt(block) => write!(f, "Adopt({block})"),
@@ -686,6 +750,12 @@ impl<E: Engine> Debug for Effect<E> {
             Self::Commit(block) => write!(f, "Commit({block})"),
             Self::RoundChange { round } => write!(f, "RoundChange({round})"),
             Self::Evidence { against } => write!(f, "Evidence({against})"),
+            Self::Elect {
+                height,
+                member,
+                weight,
+            } => write!(f, "Elect({height}, {member}, {weight})"),
+            Self::Tell(word) => write!(f, "Tell({word:#x})"),
         }
     }
 }
@@ -695,9 +765,9 @@ impl<E: Engine> Debug for Effect<E> {
 pub enum To {
     /// Every other node.
     All,
-    /// Every other member of the committee.
+    /// Every other member of the committee of the height above the sender's head.
     Committee,
-    /// Every node that is not in the committee.
+    /// Every node that is not in that committee.
     Observers,
     /// One node.
     One(NodeId),
@@ -805,12 +875,49 @@ impl Certs {
     }
 }
 
+/// A list in [`Roots`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RootsId(u32);
+
+/// Interned lists of what a hash over many submissions covers: gateways, each with the instant of
+/// its clock up to which it covers what was submitted there.
+#[derive(Clone, Debug, Default)]
+pub struct Roots {
+    /// How many were forgotten.
+    first: u32,
+    kept: VecDeque<Box<[(NodeId, Time)]>>,
+}
+
+impl Roots {
+    /// The oldest are forgotten beyond so many: what was on its way for longer covers nothing.
+    const MOST: usize = 1 << 16;
+
+    /// Interns a list.
+    pub fn intern(&mut self, covered: &[(NodeId, Time)]) -> RootsId {
+        if self.kept.len() == Self::MOST {
+            self.kept.pop_front();
+            self.first += 1;
+        }
+        self.kept.push_back(covered.into());
+        RootsId(self.first + self.kept.len() as u32 - 1)
+    }
+
+    /// A list; empty if it was forgotten.
+    pub fn get(&self, id: RootsId) -> &[(NodeId, Time)] {
+        let place = id.0.checked_sub(self.first);
+        let list = place.and_then(|p| self.kept.get(p as usize));
+        list.map_or(&[], |list| list)
+    }
+}
+
 /// Collects what a replica wants done while it handles one input.
 #[derive(Debug)]
 pub struct Outbox<E: Engine> {
     effects: Vec<Effect<E>>,
     /// Certificates, shared by all replicas of a run.
     pub certs: Certs,
+    /// What roots cover, shared by all replicas of a run.
+    pub roots: Roots,
 }
 
 impl<E: Engine> Outbox<E> {
@@ -819,6 +926,7 @@ impl<E: Engine> Outbox<E> {
         Self {
             effects: Vec::with_capacity(16),
             certs: Certs::default(),
+            roots: Roots::default(),
         }
     }
 

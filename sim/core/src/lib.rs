@@ -23,8 +23,8 @@ pub use block::{Block, BlockKey, Blocks};
 pub use committee::{Committee, Weight, byzantine_bound, majority, two_thirds};
 pub use engine::{
     Agreement, Background, Ballot, Compact, Content, Context, Costs, Effect, Electorate, Engine,
-    Execution, Facts, Family, Guarantee, Input, Invalid, Limits, Outbox, Promises, Relay, Services,
-    Standing, Statement, To, Wait, Wire,
+    Execution, Facts, Family, Guarantee, Input, Invalid, Limits, Outbox, Promises, Relay, Roots,
+    RootsId, Services, Standing, Statement, To, Wait, Wire,
 };
 pub use fault::{Fault, FaultKind};
 pub use finality::{Adversary, Finality, Level};

@@ -75,7 +75,10 @@ pub fn ceiling(part: &Part, engine: usize) -> Option<(&'static str, f64)> {
     let uplink = slowest.map_or(0.0, |bps| bps as f64 / 8.0);
     let copies = f64::from(sheet.copies);
     let bounds = [
-        ("block space", block_txs(sheet, bytes, exec_s) / interval_s),
+        (
+            "block space",
+            block_txs(local(sheet), bytes, exec_s) / interval_s,
+        ),
         ("execution", executed_per_s(&part.plan, sheet) / taken_s),
         ("the builder's uplink", uplink / (bytes * copies)),
     ];
@@ -83,10 +86,18 @@ pub fn ceiling(part: &Part, engine: usize) -> Option<(&'static str, f64)> {
     usable.min_by(|a, b| a.1.total_cmp(&b.1))
 }
 
-/// Transactions of this size that a block holds.
-fn block_txs(sheet: &EngineSheet, bytes: f64, exec_s: f64) -> f64 {
+/// The settings of the ledger that takes the workload: of an anchor, those of its local one.
+fn local(sheet: &EngineSheet) -> &toml::Table {
+    let local = sheet.resolved.get("local_config");
+    local
+        .and_then(toml::Value::as_table)
+        .unwrap_or(&sheet.resolved)
+}
+
+/// Transactions of this size that a block holds under an engine's settings.
+pub(crate) fn block_txs(resolved: &toml::Table, bytes: f64, exec_s: f64) -> f64 {
     let limit = |key: &str| {
-        let value = sheet.resolved.get(key)?;
+        let value = resolved.get(key)?;
         let number = value
             .as_float()
             .or_else(|| value.as_integer().map(|i| i as f64))?;
@@ -119,5 +130,6 @@ pub const fn family_name(family: Family) -> &'static str {
         Family::Authority => "proof of authority",
         Family::Reference => "crash-fault reference",
         Family::Baseline => "no ledger",
+        Family::Integrity => "proofs of integrity",
     }
 }

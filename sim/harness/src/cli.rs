@@ -1,11 +1,14 @@
 //! The command line.
 
+use crate::engines::AnyEngine;
 use crate::error::{Error, exit};
 use crate::output::Ran;
 use crate::plan::{BUILT_IN, Kind, Plan, Source};
 use crate::run::{self, Outcome, STOP};
 use crate::study::Study;
-use crate::{calibrate, engines, output, places, screen, verdict};
+use crate::validate::Tier;
+use crate::validate::run as validation;
+use crate::{analysis, calibrate, engines, fuzz, output, places, screen, verdict};
 use clap::{Parser, Subcommand};
 use quorate_core::Engine;
 use quorate_workloads::WorkloadKind;
@@ -25,7 +28,7 @@ struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 ok, 1 a bug, 2 usage, 20 a protocol broke its promise, \
-    65 corrupt input, 66 missing input, 74 results cannot be written, 78 wrong plan, 130 interrupted";
+    21 a law of validate does not hold, 22 a protocol did not recover, 65 corrupt input, 66 missing input, 74 results cannot be written, 78 wrong plan, 130 interrupted";
 
 #[derive(Subcommand)]
 enum Command {
@@ -57,6 +60,16 @@ enum Command {
         #[arg(long, default_value = "compare")]
         from: String,
     },
+    /// Draw engines, networks and faults by the seed, and look for a protocol that breaks its promise
+    Fuzz {
+        #[command(flatten)]
+        swarm: Swarm,
+    },
+    /// Hold the simulator against closed forms and published figures
+    Validate {
+        #[command(flatten)]
+        rows: Rows,
+    },
     /// Measure what signing, hashing and execution cost here: a file that plans can name
     Calibrate {
         /// The file to write
@@ -69,10 +82,74 @@ enum Command {
 }
 
 #[derive(clap::Args)]
+struct Rows {
+    /// Only rows of this tier (A laws, B published and modelled, C measured, D context); may be
+    /// repeated
+    #[arg(long, value_parser = tier, value_delimiter = ',')]
+    tier: Vec<Tier>,
+    /// Only rows whose id is like this, such as `CF-BTC-*`; also those that take long
+    #[arg(long, value_name = "GLOB")]
+    id: Option<String>,
+    /// Also rows of tiers C and D that take long
+    #[arg(long)]
+    full: bool,
+    /// Folder for the table, the page and the figures
+    #[arg(long, default_value = "results/reference/validation")]
+    out: PathBuf,
+    /// Rows of one's own instead, such as other parameters of the same laws
+    #[arg(long, value_name = "FILE")]
+    cases: Option<PathBuf>,
+    /// Threads; all cores when left out. The results are the same for any number
+    #[arg(long)]
+    threads: Option<usize>,
+}
+
+fn tier(text: &str) -> Result<Tier, String> {
+    match text {
+        "A" | "a" => Ok(Tier::A),
+        "B" | "b" => Ok(Tier::B),
+        "C" | "c" => Ok(Tier::C),
+        "D" | "d" => Ok(Tier::D),
+        _ => Err("A, B, C or D".to_owned()),
+    }
+}
+
+#[derive(clap::Args)]
+struct Swarm {
+    /// The seeds, such as 0..1000; the last is left out
+    #[arg(long, value_name = "A..B", default_value = "0..1000", value_parser = seeds)]
+    seeds: std::ops::Range<u64>,
+    /// Only this engine; the seeds then draw everything else
+    #[arg(long)]
+    engine: Option<String>,
+    /// Print the plan of the first seed instead of running it
+    #[arg(long)]
+    plan: bool,
+    /// Threads; all cores when left out
+    #[arg(long)]
+    threads: Option<usize>,
+}
+
+fn seeds(text: &str) -> Result<std::ops::Range<u64>, String> {
+    let wrong = || "two numbers with `..` between them, the smaller first".to_owned();
+    let (from, to) = text.split_once("..").ok_or_else(wrong)?;
+    let number = |part: &str| part.parse::<u64>().map_err(|_| wrong());
+    let range = number(from)?..number(to)?;
+    if range.is_empty() {
+        Err(wrong())
+    } else {
+        Ok(range)
+    }
+}
+
+#[derive(clap::Args)]
 struct Options {
     /// Override a key of the plan, such as `load.duration_s=60`; may be repeated
     #[arg(short = 's', long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Only these engines, by label or name with commas between them; `all` for every one there is
+    #[arg(long, value_name = "LIST")]
+    engines: Option<String>,
     /// The plan's smaller form, for a first look
     #[arg(long)]
     quick: bool,
@@ -155,6 +232,8 @@ fn dispatch(command: Command) -> Result<u8, Error> {
             Ok(exit::OK)
         }
         Command::Init { file, from } => init(&file, &from),
+        Command::Validate { rows } => validate(rows),
+        Command::Fuzz { swarm } => swarm_out(&swarm),
         Command::Calibrate { out, quick } => {
             print(&calibrate::run(&out, quick)?);
             Ok(exit::OK)
@@ -173,18 +252,13 @@ fn read(source: &Source, options: &Options) -> Result<Plan, Error> {
         }
     }
     set.extend(options.set.iter().cloned());
-    source.plan(&set)
+    source.plan_with(&set, options.engines.as_deref())
 }
 
 fn execute(source: &Source, plan: Plan, options: &Options) -> Result<u8, Error> {
     let study = Study::open(source, plan)?;
     output::probe(&options.out)?;
-    if let Some(threads) = options.threads {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build_global();
-        pool.map_err(|e| Error::config(format!("--threads {threads}: {e}"), "use 1 or more"))?;
-    }
+    use_threads(options.threads)?;
     stop_on_signal();
     let command: Vec<String> = std::env::args().collect();
     print(&screen::placements(&study));
@@ -210,6 +284,51 @@ fn execute(source: &Source, plan: Plan, options: &Options) -> Result<u8, Error> 
     let folder = output::write(&options.out, &study, &ran)?;
     print(&screen::report(&study, &ran, &folder));
     Ok(safety(&outcomes))
+}
+
+fn use_threads(threads: Option<usize>) -> Result<(), Error> {
+    let Some(threads) = threads else {
+        return Ok(());
+    };
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global();
+    pool.map_err(|e| Error::config(format!("--threads {threads}: {e}"), "use 1 or more"))
+}
+
+fn swarm_out(swarm: &Swarm) -> Result<u8, Error> {
+    let only = swarm.engine.as_deref();
+    if swarm.plan {
+        let draw = fuzz::draw(swarm.seeds.start, only)?;
+        print(&toml::to_string(&draw.plan).expect("a plan is a table"));
+        return Ok(exit::OK);
+    }
+    use_threads(swarm.threads)?;
+    stop_on_signal();
+    let (text, code) = fuzz::run(swarm.seeds.clone(), only)?;
+    print(&text);
+    Ok(code)
+}
+
+fn validate(rows: Rows) -> Result<u8, Error> {
+    let wanted = validation::Wanted {
+        tiers: rows.tier,
+        id: rows.id,
+        full: rows.full,
+        cases: rows.cases,
+    };
+    let (jobs, left) = validation::jobs(&wanted)?;
+    if jobs.is_empty() {
+        let hint = "`quorate validate --tier C --full` has all that was measured on real systems";
+        return Err(Error::config("no row is of that tier and id", hint));
+    }
+    validation::probe(&rows.out)?;
+    use_threads(rows.threads)?;
+    stop_on_signal();
+    let rows_run = validation::run(jobs)?;
+    let folder = validation::write(&rows.out, &rows_run)?;
+    print(&validation::report(&rows_run, left, &folder));
+    Ok(validation::code(&rows_run))
 }
 
 fn safety(outcomes: &[Outcome]) -> u8 {
@@ -256,12 +375,11 @@ fn list(what: Option<What>) -> String {
         text.push('\n');
     };
     if wanted(What::Engines) {
-        let lines = engines::all().into_iter().map(|k| {
-            let presets = presets(k.presets());
-            let about = format!("{}{presets}{}", k.doc(), settings(&k.defaults()));
-            (k.name().to_owned(), about)
-        });
-        section("engines", lines.collect());
+        let lines = engines::all().into_iter();
+        section(
+            "engines",
+            lines.map(|e| (e.name().to_owned(), engine(e))).collect(),
+        );
     }
     if wanted(What::Workloads) {
         let lines = WorkloadKind::ALL.iter().map(|k| {
@@ -292,6 +410,43 @@ fn list(what: Option<What>) -> String {
         section("regions", places::TABLES.iter().map(line).collect());
     }
     text
+}
+
+/// What an engine is: its facts, its presets with their standing, and its settings.
+fn engine(engine: &dyn AnyEngine) -> String {
+    let facts = engine.facts();
+    let mut text = engine.doc().to_owned();
+    let family = format!(
+        "{}; {} by {}",
+        analysis::family_name(facts.family),
+        facts.electorate.name(),
+        facts.agreement.name()
+    );
+    let final_if = format!(
+        "{} ({}), if {}",
+        facts.finality,
+        facts.guarantee.name(),
+        facts.final_holds_if
+    );
+    for (what, value) in [
+        ("family", family.as_str()),
+        ("fault bound", facts.bound),
+        ("quorum", facts.quorum),
+        ("messages a block", facts.messages),
+        ("best-case latency", facts.latency),
+        ("final", &final_if),
+        ("source", facts.source),
+    ] {
+        let _ = write!(text, "\n      {what}: {value}");
+    }
+    for preset in engine.presets() {
+        let _ = write!(
+            text,
+            "\n      preset {preset}: {}",
+            engine.standing(preset).name()
+        );
+    }
+    text + &settings(&engine.defaults())
 }
 
 fn presets(names: &[&str]) -> String {

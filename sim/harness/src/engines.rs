@@ -1,10 +1,15 @@
 //! The engines that a plan may name: those of the registry, and any that a program brings along.
 
+use crate::anchor::tier::{Anchored, Rules, Settings};
+use crate::anchor::{self, Anchor};
 use crate::plan::Plan;
-use crate::unit::{self, EngineSheet};
+use crate::unit::{self, EngineSheet, Tweak};
+use crate::validate::world::Accept;
 use quorate_consensus::registry::{EngineKind, EngineVisitor};
-use quorate_core::{Engine, Facts, Invalid, Ledger, Load, Wait};
-use quorate_kernel::{Report, Setup, Simulation};
+use quorate_core::{
+    Adversary, Committee, Engine, Facts, Finality, Invalid, Ledger, Load, Promises, Standing, Wait,
+};
+use quorate_kernel::{Report, Run, Setup, Simulation};
 use serde::Deserialize as _;
 use std::marker::PhantomData;
 use std::sync::{Mutex, PoisonError};
@@ -19,6 +24,11 @@ pub trait AnyEngine: Sync {
     fn facts(&self) -> Facts;
     /// The names that its `preset` key takes, the default first; none for a program's own.
     fn presets(&self) -> &'static [&'static str];
+    /// Whether it can be deployed with one of its presets.
+    fn standing(&self, preset: &str) -> Standing {
+        let _ = preset;
+        self.facts().standing
+    }
     /// A checked table of settings with every default spelled out.
     fn resolved(&self, config: &toml::Table) -> toml::Table;
     /// Its settings with their defaults.
@@ -34,20 +44,56 @@ pub trait AnyEngine: Sync {
     fn sheet(&self, plan: &Plan, config: &toml::Table) -> EngineSheet;
     /// The probability of a reversal after a wait, see [`Engine::reversal_risk`].
     fn reversal_risk(&self, config: &toml::Table, nodes: u32, corrupt: u32, wait: &Wait) -> f64;
-    /// Runs one unit.
+    /// See [`Engine::promises`].
+    fn promises(&self, config: &toml::Table, nodes: u32) -> Promises;
+    /// See [`Engine::committee`].
+    fn committee(&self, config: &toml::Table, nodes: u32) -> Committee;
+    /// How its blocks become final, see [`Engine::finality`].
+    ///
+    /// # Errors
+    /// Why they never do.
+    fn finality(&self, config: &toml::Table, adversary: &Adversary) -> Result<Finality, String>;
+    /// A checked table with a counterfactual applied.
+    fn tweaked(&self, config: &toml::Table, tweak: Tweak) -> toml::Table;
+    /// Runs one unit, against the adversary of the engine's sheet.
     fn run(
         &self,
         config: &toml::Table,
+        adversary: &Adversary,
         setup: Setup,
         load: Box<dyn Load>,
         ledger: &dyn Ledger,
     ) -> Report;
+    /// A run as the local ledger of an anchor.
+    fn lower<'a>(&self, config: &toml::Table, tier: Lower<'a>) -> Box<dyn Run + 'a>;
+    /// A run as the public chain of an anchor, on a ledger that accepts everything: it tells when
+    /// transactions of the `followed` sites are final.
+    fn upper(
+        &self,
+        config: &toml::Table,
+        setup: Setup,
+        load: Box<dyn Load>,
+        followed: &[u32],
+    ) -> Box<dyn Run>;
+}
+
+/// A run as the local ledger of an anchor.
+pub struct Lower<'a> {
+    /// How it is anchored.
+    pub rules: Rules,
+    /// Its own finality is that of the anchor's sheet.
+    pub setup: Setup,
+    /// What arrives.
+    pub load: Box<dyn Load + 'a>,
+    /// Its rules.
+    pub ledger: &'a dyn Ledger,
 }
 
 struct Registered<E> {
     name: &'static str,
     doc: &'static str,
     presets: &'static [&'static str],
+    standings: fn(&str) -> Option<Standing>,
     engine: PhantomData<fn() -> E>,
 }
 
@@ -57,7 +103,7 @@ impl<E: Engine> Registered<E> {
     }
 }
 
-impl<E: Engine> AnyEngine for Registered<E> {
+impl<E: Engine + 'static> AnyEngine for Registered<E> {
     fn name(&self) -> &'static str {
         self.name
     }
@@ -72,6 +118,10 @@ impl<E: Engine> AnyEngine for Registered<E> {
 
     fn presets(&self) -> &'static [&'static str] {
         self.presets
+    }
+
+    fn standing(&self, preset: &str) -> Standing {
+        (self.standings)(preset).unwrap_or(E::FACTS.standing)
     }
 
     fn resolved(&self, config: &toml::Table) -> toml::Table {
@@ -101,9 +151,26 @@ impl<E: Engine> AnyEngine for Registered<E> {
         E::reversal_risk(&Self::config(config), nodes, corrupt, wait)
     }
 
+    fn promises(&self, config: &toml::Table, nodes: u32) -> Promises {
+        E::promises(&Self::config(config), nodes)
+    }
+
+    fn committee(&self, config: &toml::Table, nodes: u32) -> Committee {
+        E::committee(&Self::config(config), nodes)
+    }
+
+    fn finality(&self, config: &toml::Table, adversary: &Adversary) -> Result<Finality, String> {
+        E::finality(&Self::config(config), adversary)
+    }
+
+    fn tweaked(&self, config: &toml::Table, tweak: Tweak) -> toml::Table {
+        unit::tweaked(self, config, tweak)
+    }
+
     fn run(
         &self,
         config: &toml::Table,
+        _: &Adversary,
         setup: Setup,
         load: Box<dyn Load>,
         ledger: &dyn Ledger,
@@ -111,6 +178,34 @@ impl<E: Engine> AnyEngine for Registered<E> {
         let mut sim = Simulation::<E>::new(&Self::config(config), setup, load, ledger);
         sim.run();
         sim.finish()
+    }
+
+    fn lower<'a>(&self, config: &toml::Table, tier: Lower<'a>) -> Box<dyn Run + 'a> {
+        let Lower {
+            rules,
+            setup,
+            load,
+            ledger,
+        } = tier;
+        let local = Self::config(config);
+        let settings = Settings { local, rules };
+        let mut sim = Simulation::<Anchored<E>>::new(&settings, setup, load, ledger);
+        sim.measure_gaps();
+        Box::new(sim)
+    }
+
+    fn upper(
+        &self,
+        config: &toml::Table,
+        setup: Setup,
+        load: Box<dyn Load>,
+        followed: &[u32],
+    ) -> Box<dyn Run> {
+        let mut sim = Simulation::<E>::new(&Self::config(config), setup, load, &Accept);
+        for &site in followed {
+            sim.follow(site);
+        }
+        Box::new(sim)
     }
 }
 
@@ -123,6 +218,7 @@ pub(crate) fn add<E: Engine + 'static>(name: &'static str, doc: &'static str) {
         name,
         doc,
         presets: &[],
+        standings: |_| None,
         engine: PhantomData,
     };
     // One for the life of the process, like the registry itself.
@@ -132,10 +228,20 @@ pub(crate) fn add<E: Engine + 'static>(name: &'static str, doc: &'static str) {
         .push(engine);
 }
 
-/// All engines in the order in which they are listed: the registry's, then the program's own.
+/// All engines in the order in which they are listed: the registry's, the anchor, which is made of
+/// two of them, then the program's own.
 pub fn all() -> Vec<&'static dyn AnyEngine> {
     let own = OWN.lock().unwrap_or_else(PoisonError::into_inner);
-    built_in().iter().chain(own.iter()).copied().collect()
+    let anchor: &'static dyn AnyEngine = &Anchor;
+    let all = built_in().iter().copied().chain([anchor]);
+    all.chain(own.iter().copied()).collect()
+}
+
+/// The engines that run one ledger by themselves: all but the anchor.
+pub fn ledgers() -> Vec<&'static dyn AnyEngine> {
+    let mut all = all();
+    all.retain(|engine| engine.name() != anchor::NAME);
+    all
 }
 
 /// The engine of this name; a program's own goes before one of the registry.
@@ -159,6 +265,7 @@ fn built_in() -> &'static [&'static dyn AnyEngine] {
                         name: self.0.name(),
                         doc: self.0.doc(),
                         presets: self.0.presets(),
+                        standings: self.0.standings(),
                         engine: PhantomData,
                     }))
                 }

@@ -13,6 +13,10 @@ pub mod exit {
     pub const USAGE: u8 = 2;
     /// A protocol's promise was broken in a simulation.
     pub const SAFETY: u8 = 20;
+    /// A law of `quorate validate` (tier A) does not hold.
+    pub const VALIDATION: u8 = 21;
+    /// A protocol did not recover when all faults were over.
+    pub const LIVENESS: u8 = 22;
     /// An input file is corrupt.
     pub const DATA: u8 = 65;
     /// An input file is missing or cannot be read.

@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::output::{Ran, suffix};
 use crate::plan::{Kind, Plan};
-use crate::plots::{self, Bound, Curve, Line, Point, PointStatus, Series};
+use crate::plots::{self, Bound, Curve, Line, Marks, Point, PointStatus, Series};
 use crate::results::Folder;
 use crate::run::Cell;
 use crate::stats::Interval;
@@ -93,6 +93,7 @@ pub(crate) fn load_curves(ran: &Ran<'_>) -> [Curve; 2] {
         y_log: true,
         x_whole: false,
         y_ticks: None,
+        marks: Marks::Line,
         series: series(ran, "", 0, |cell| {
             Some(mean(plan, cell, |u| Some(summary::goodput_tps(u))))
         }),
@@ -117,6 +118,7 @@ pub(crate) fn load_curves(ran: &Ran<'_>) -> [Curve; 2] {
         y_log: true,
         x_whole: false,
         y_ticks: None,
+        marks: Marks::Line,
         series: latency,
         bounds: Vec::new(),
         note: "Of the transactions that became final; a saturated engine leaves out the rest."
@@ -198,6 +200,7 @@ pub(crate) fn scale_curves(study: &Study, group: &[Ran<'_>]) -> Vec<Curve> {
         y_log: true,
         x_whole: false,
         y_ticks: None,
+        marks: Marks::Line,
         series,
         bounds,
         note: note.into(),

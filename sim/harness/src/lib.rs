@@ -5,6 +5,7 @@
 //! and a verdict.
 
 pub mod analysis;
+pub mod anchor;
 pub mod calibrate;
 pub mod cli;
 pub mod costs;
@@ -12,6 +13,7 @@ pub mod engines;
 pub mod error;
 mod faults;
 mod figures;
+pub mod fuzz;
 pub mod knee;
 pub mod level;
 pub mod mempool;

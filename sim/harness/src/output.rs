@@ -1,5 +1,6 @@
 //! The files of a result: tidy tables with units, the resolved plan, histograms, plots, checksums.
 
+use crate::anchor::figures as anchored;
 use crate::error::Error;
 use crate::plan::{Kind as PlanKind, Plan};
 use crate::results::{Column, Folder, Kind, Value, sha256_hex};
@@ -17,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Raised whenever the same plan gives other results than before.
-pub const MODEL_VERSION: u32 = 3;
+pub const MODEL_VERSION: u32 = 4;
 
 pub(crate) const fn column(
     name: &'static str,
@@ -538,6 +539,8 @@ fn metrics(part: &Part, cell: &Cell) -> Vec<MetricRow> {
             });
         }
     }
+    let gaps = |u: &Done| anchored::loss_window(u).map(summary::mean_ms);
+    add("all", "loss_window", "mean".into(), "ms", each(&gaps));
     for (metric, everybody) in [("quorum_final", false), ("all_final", true)] {
         let of = |u: &Done| {
             let probe = &u.report.probe;
@@ -668,6 +671,11 @@ const fn number(
 /// Sum over classes.
 fn total(unit: &Done, of: impl Fn(&ClassCounts) -> u64) -> Value {
     Value::from(unit.report.probe.classes.iter().map(of).sum::<u64>())
+}
+
+/// A figure of the time between safe and final, where it is measured.
+fn loss_window(unit: &Done, of: impl Fn(&LatencyHistogram) -> f64) -> Value {
+    Value::from(anchored::loss_window(unit).map(of))
 }
 
 /// A percentile of the latency to a level, over all classes.
@@ -995,6 +1003,60 @@ const MEASURES: &[Measure] = &[
         "ballots",
         "decided as order statistics, to the same result",
         |u| u.report.ballot_forms[1].into(),
+    ),
+    number(
+        "loss_window_mean_ms",
+        "ms",
+        "anchor: safe but not final, mean over transactions: what colluding operators may rewrite",
+        |u| loss_window(u, summary::mean_ms),
+    ),
+    number("loss_window_p95_ms", "ms", "anchor: 95 % of them", |u| {
+        loss_window(u, |h| summary::percentile_ms(h, 95.0))
+    }),
+    number("loss_window_max_ms", "ms", "anchor: the longest", |u| {
+        loss_window(u, |h| h.max() as f64 / 1e3)
+    }),
+    count(
+        "roots",
+        "roots",
+        "anchor: published in the measured span",
+        |u| anchored::roots(u).into(),
+    ),
+    number(
+        "root_included_mean_ms",
+        "ms",
+        "anchor: from a root's submission until a public block has it",
+        |u| anchored::root_ms(u, Level::Included).into(),
+    ),
+    number(
+        "root_final_mean_ms",
+        "ms",
+        "anchor: from a root's submission until the public chain has it final",
+        |u| anchored::root_ms(u, Level::Final).into(),
+    ),
+    number(
+        "root_fees_per_year",
+        "coins/year",
+        "anchor: what the roots pay, in the public chain's native unit",
+        |u| anchored::fee_per_year(u).into(),
+    ),
+    count(
+        "public_blocks",
+        "blocks",
+        "anchor: of the public chain, since it began",
+        |u| anchored::blocks(u).into(),
+    ),
+    number(
+        "public_stale_share",
+        "share",
+        "anchor: of public blocks off the best chain",
+        |u| anchored::stale_share(u).into(),
+    ),
+    number(
+        "public_occupancy",
+        "share",
+        "anchor: of the public blocks' space that is used",
+        |u| anchored::occupancy(u).into(),
     ),
     text("digest", "hash of the trace", |u| {
         format!("{:016x}", u.report.digest).into()

@@ -346,6 +346,50 @@ pub struct EnginePlan {
     /// Keys on top of `config` in the profile `matched`.
     #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
     pub matched: toml::Table,
+    /// Whether it is left out unless `--engines` asks for it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub optional: bool,
+}
+
+/// The engines of a plan, and others of the registry, that a list asks for.
+fn choose(of: &[EnginePlan], list: &str) -> Result<Vec<EnginePlan>, Error> {
+    let absent = |name: &str| of.iter().all(|e| e.name != name);
+    let by_itself = |name: &str| EnginePlan {
+        name: name.to_owned(),
+        label: None,
+        duration_s: None,
+        config: toml::Table::new(),
+        matched: toml::Table::new(),
+        optional: false,
+    };
+    if list == "all" {
+        let all = engines::all().into_iter().map(AnyEngine::name);
+        let others = all.filter(|name| absent(name)).map(by_itself);
+        return Ok(of.iter().cloned().chain(others).collect());
+    }
+    let mut chosen: Vec<EnginePlan> = Vec::new();
+    for asked in list.split(',').map(str::trim) {
+        let named = |e: &&EnginePlan| e.label() == asked || e.name == asked;
+        let before = chosen.len();
+        chosen.extend(of.iter().filter(named).cloned());
+        if chosen.len() > before {
+            continue;
+        }
+        if engines::find(asked).is_none() {
+            let all: Vec<&str> = engines::all().into_iter().map(AnyEngine::name).collect();
+            return Err(Error::config(
+                format!("--engines {list}: no engine `{asked}`"),
+                format!("use all, or some of: {}", all.join(", ")),
+            ));
+        }
+        chosen.push(by_itself(asked));
+    }
+    Ok(chosen)
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 impl EnginePlan {
@@ -448,6 +492,11 @@ pub const BUILT_IN: &[BuiltIn] = &[
         text: include_str!("../scenarios/gervais-relay.toml"),
     },
     BuiltIn {
+        name: "anchor",
+        about: "12 hospitals whose ledger puts its roots on Bitcoin or Ethereum: how late, how dear?",
+        text: include_str!("../scenarios/anchor.toml"),
+    },
+    BuiltIn {
         name: "cdisc-pilot",
         about: "replay of the CDISC pilot study from a folder of its SDTM tables",
         text: include_str!("../scenarios/cdisc-pilot.toml"),
@@ -484,11 +533,40 @@ impl Source {
         Ok(Self::new(name, text))
     }
 
-    /// Applies `key.path=value` overrides and checks everything.
+    /// Applies `key.path=value` overrides and checks everything; leaves out optional engines.
     ///
     /// # Errors
     /// The first thing that is wrong, with its file, line and key.
     pub fn plan(&self, overrides: &[String]) -> Result<Plan, Error> {
+        self.plan_with(overrides, None)
+    }
+
+    /// The same with the engines that are asked for: `all`, or labels and names with commas between
+    /// them. What the plan does not name runs with its defaults.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its file, line and key.
+    pub fn plan_with(&self, overrides: &[String], asked: Option<&str>) -> Result<Plan, Error> {
+        let mut plan = self.whole(overrides)?;
+        plan.engines = match asked {
+            None => plan.engines.into_iter().filter(|e| !e.optional).collect(),
+            Some(list) => choose(&plan.engines, list)?,
+        };
+        for engine in &mut plan.engines {
+            engine.optional = false;
+        }
+        if plan.engines.is_empty() {
+            let hint = "take `optional = true` from one, or ask for one with --engines";
+            return Err(self.at_key("engines", "are all optional: nothing is left", hint));
+        }
+        if asked.is_some() {
+            check::all(self, &plan)?;
+        }
+        Ok(plan)
+    }
+
+    /// The plan with all its engines.
+    fn whole(&self, overrides: &[String]) -> Result<Plan, Error> {
         // The file is read on its own first, so that its errors point at its own lines.
         let mut base = self.parse()?;
         if overrides.is_empty() {

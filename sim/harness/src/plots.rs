@@ -34,12 +34,24 @@ pub struct Curve {
     /// Where y has ticks, both ends included; absent means everywhere. What is drawn beyond stands
     /// for the end, in a lane of its own, so that lines that coincide can be told apart.
     pub y_ticks: Option<(f64, f64)>,
+    /// Whether a line joins the points of a series.
+    pub marks: Marks,
     /// What was measured.
     pub series: Vec<Series>,
     /// What could at best be.
     pub bounds: Vec<Bound>,
     /// Printed below the figure: what the bars mean, how many replications.
     pub note: String,
+}
+
+/// How a series is drawn.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Marks {
+    /// A line through the points.
+    #[default]
+    Line,
+    /// A marker for each point, which stands for itself. The note says what hollow means.
+    Dots,
 }
 
 /// Measured points in the order in which a line joins them.
@@ -609,6 +621,9 @@ impl<'a> Chart<'a> {
 
     /// Draws the line of a series, broken where a point cannot be drawn.
     fn draw_line(&self, canvas: &mut Canvas, series: &Series) {
+        if self.curve.marks == Marks::Dots {
+            return;
+        }
         let look = Look::of(series);
         for run in series.points.split(|point| !is_drawable(self.curve, point)) {
             let places: Vec<Place> = run
@@ -626,7 +641,7 @@ impl<'a> Chart<'a> {
         for point in &points {
             self.draw_interval(canvas, point, &look);
         }
-        let step = if is_dense(series) {
+        let step = if is_dense(series) && self.curve.marks == Marks::Line {
             points.len().div_ceil(MAX_MARKERS / 2).max(1)
         } else {
             1
@@ -824,7 +839,8 @@ fn notes(curve: &Curve, x_axis: &Axis, y_axis: &Axis) -> String {
         .filter(|series| series.points.is_empty());
     let notes = [
         Some(curve.note.trim().to_owned()),
-        hollow.then(|| "Hollow: saturated or not steady.".to_owned()),
+        (hollow && curve.marks == Marks::Line)
+            .then(|| "Hollow: saturated or not steady.".to_owned()),
         enumeration(
             "No points",
             empty.map(|series| series.label.clone()).collect(),

@@ -7,7 +7,7 @@
 
 mod answer;
 mod detail;
-mod html;
+pub(crate) mod html;
 mod method;
 
 use crate::output::Ran;
@@ -15,7 +15,7 @@ use crate::plan::Kind;
 use crate::study::{Part, Study};
 use html::{element, tag, text};
 
-const STYLE: &str = include_str!("report/style.css");
+pub(crate) const STYLE: &str = include_str!("report/style.css");
 const SCRIPT: &str = include_str!("report/script.js");
 
 /// The page about a study; `config` is its resolved plan.

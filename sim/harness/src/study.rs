@@ -191,7 +191,8 @@ fn sizes(plan: &Plan) -> Vec<Option<u32>> {
 }
 
 /// Keys of engines that say how many of the first nodes vote or lead; 0 means all.
-const COMMITTEE_KEYS: [&str; 4] = ["validators", "miners", "pools", "orderers"];
+pub(crate) const COMMITTEE_KEYS: [&str; 5] =
+    ["validators", "miners", "pools", "orderers", "signers"];
 
 /// Fills in one size of a scalability study.
 fn resize(source: &Source, plan: &mut Plan, size: u32) -> Result<(), Error> {

@@ -1,7 +1,7 @@
 //! One unit: a cell's replication, from plan to the kernel's report.
 
 use crate::engines::AnyEngine;
-use crate::plan::{EnginePlan, FaultPlan, Plan, ReadLevel, VoteChecks as PlanVoteChecks};
+use crate::plan::{FaultPlan, Plan, ReadLevel, VoteChecks as PlanVoteChecks};
 use crate::workload::Workload;
 use crate::{costs, mempool, stats};
 use quorate_core::finality::Level;
@@ -69,19 +69,23 @@ impl Tweak {
 }
 
 /// Keys of engines that set the time between blocks, and block limits.
-const INTERVAL_KEYS: [&str; 6] = [
+pub(crate) const INTERVAL_KEYS: [&str; 9] = [
     "period_ms",
+    "period_s",
     "request_timeout_ms",
     "block_interval_s",
     "slot_ms",
+    "step_s",
+    "round_ms",
     "timeout_commit_ms",
     "batch_timeout_ms",
 ];
-const SPACE_KEYS: [&str; 4] = [
+const SPACE_KEYS: [&str; 5] = [
     "block_bytes",
     "preferred_bytes",
     "block_txs",
     "block_exec_ms",
+    "gas_limit",
 ];
 
 /// What an engine is under a plan, before anything is simulated.
@@ -145,7 +149,12 @@ pub fn check_engine(plan: &Plan, engine: usize) -> Result<(), Invalid> {
 /// What an engine is under a plan. The plan must be checked.
 pub fn sheet(plan: &Plan, engine: usize) -> EngineSheet {
     let entry = &plan.engines[engine];
-    entry.engine().sheet(plan, &entry.config)
+    let mut sheet = entry.engine().sheet(plan, &entry.config);
+    let preset = entry.config.get("preset").and_then(toml::Value::as_str);
+    if let Some(preset) = preset.or(entry.engine().presets().first().copied()) {
+        sheet.facts.standing = entry.engine().standing(preset);
+    }
+    sheet
 }
 
 /// The same for a known type.
@@ -198,20 +207,24 @@ fn faults(plan: &Plan, tweak: Tweak) -> Vec<Fault> {
 
 /// The engine's table with a counterfactual applied. Keys that follow from others follow the
 /// changed ones.
-fn tweaked(entry: &EnginePlan, resolved: &toml::Table, tweak: Tweak) -> toml::Table {
+pub(crate) fn tweaked(engine: &dyn AnyEngine, config: &toml::Table, tweak: Tweak) -> toml::Table {
     let (keys, factor): (&[&str], f64) = match tweak {
         Tweak::Interval => (&INTERVAL_KEYS, 0.5),
         Tweak::BlockSpace => (&SPACE_KEYS, 2.0),
-        _ => return entry.config.clone(),
+        _ => return config.clone(),
     };
-    let mut table = shortest(entry.engine(), resolved);
+    let resolved = &engine.resolved(config);
+    let mut table = shortest(engine, resolved);
     if tweak == Tweak::Interval {
         // Half of a whole second is none; the engine's default follows the period.
         table.remove("whole_second_timestamps");
     }
     for &key in keys {
         let changed = match resolved.get(key) {
-            Some(toml::Value::Integer(i)) => toml::Value::Integer((*i as f64 * factor) as i64),
+            // Half of a second that is the least is a second.
+            Some(toml::Value::Integer(i)) => {
+                toml::Value::Integer(((*i as f64 * factor) as i64).max(1_i64.min(*i)))
+            }
             Some(toml::Value::Float(x)) => toml::Value::Float(x * factor),
             _ => continue,
         };
@@ -333,8 +346,10 @@ pub fn run(plan: &Plan, workload: &Workload, sheet: &EngineSheet, key: Key) -> D
     let setup = setup(plan, key, finality, workload, horizon, seed);
     let (load, ledger) = workload.open(key.offered_tps, seed);
     let entry = &plan.engines[key.engine];
-    let table = tweaked(entry, &sheet.resolved, key.tweak);
-    let mut report = entry.engine().run(&table, setup, load, ledger.as_ref());
+    let table = entry.engine().tweaked(&entry.config, key.tweak);
+    let mut report = entry
+        .engine()
+        .run(&table, &sheet.adversary, setup, load, ledger.as_ref());
     let (status, cut_slices) = settle(&mut report, key, plan.confidence);
     let all = Level::ALL.map(|level| merged(&report, level));
     Done {

@@ -9,7 +9,7 @@ use crate::stats::Interval;
 use crate::summary;
 use crate::unit::{EngineSheet, Tweak};
 use crate::verdict::{Answer, Row};
-use quorate_core::{Family, Finality, Level, Standing};
+use quorate_core::{Family, Finality, Guarantee, Level, Standing};
 
 /// Milliseconds in the unit that reads best.
 pub(crate) fn duration(ms: f64) -> String {
@@ -85,7 +85,8 @@ pub(crate) fn knee(knee: &Knee) -> String {
 /// Whether an engine is a ledger that an architect may deploy.
 pub(crate) fn is_recommendable(outcome: &Outcome, engine: usize) -> bool {
     let facts = &outcome.sheets[engine].facts;
-    facts.family != Family::Baseline && facts.standing == Standing::Deployable
+    !matches!(facts.family, Family::Baseline | Family::Integrity)
+        && facts.standing == Standing::Deployable
 }
 
 /// The ledgers that are shown to meet every level and can be recommended; `None` without levels.
@@ -136,6 +137,10 @@ pub(crate) fn finality(place: &Placement, sheet: &EngineSheet) -> String {
         (Err(why), _) => format!("never: {why}"),
         (_, Some((safe, fin))) => format!(
             "{fin} blocks (safe: {safe}), if {}",
+            sheet.facts.final_holds_if
+        ),
+        _ if sheet.facts.guarantee == Guarantee::Synchrony => format!(
+            "by rule, conditional on synchrony: if {}",
             sheet.facts.final_holds_if
         ),
         _ => format!("on commit, if {}", sheet.facts.final_holds_if),

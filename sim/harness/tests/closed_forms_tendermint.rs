@@ -1,7 +1,9 @@
 //! Tendermint in the kernel against laws that are known in closed form. Every row is exact, but for
 //! the latency of random transactions, which allows four standard errors.
 
+use quorate::validate::Case;
 use quorate::validate::logged::{self, All, Note, What};
+use quorate::validate::tendermint::FAMILY;
 use quorate::validate::world::{World, mean_latency, within};
 use quorate_consensus::tendermint::{Config, RoundSkip, Tendermint};
 use quorate_core::math::sqrt;
@@ -16,6 +18,28 @@ fn run(world: &World, config: &Config) -> (Report, Vec<Note>) {
     let (report, log) = logged::run::<Tendermint, All>(world, config);
     assert_eq!(report.status, Status::Ok, "{:?}", report.violation);
     (report, log)
+}
+
+/// What a check of the family gets.
+#[track_caller]
+fn got(check: &str, params: &str) -> f64 {
+    FAMILY.got(check, params).expect("a number")
+}
+
+/// The rows that take little time.
+#[test]
+fn the_table_holds() {
+    let cases: Vec<Case> = FAMILY.cases().expect("well-formed");
+    for case in cases.iter().filter(|c| c.fast && c.id.starts_with("CF-")) {
+        let got = FAMILY.got(&case.check, &case.parameters);
+        let got = got.expect("a number");
+        assert!(
+            case.holds(got),
+            "{}: {got} is not {}",
+            case.id,
+            case.expected
+        );
+    }
 }
 
 fn powers(powers: &[u64]) -> Config {
@@ -44,17 +68,13 @@ fn mean_gap(log: &[Note], node: u32, gaps: usize) -> f64 {
 /// source: counting: n−1 Proposals, n(n−1) prevotes and n(n−1) precommits.
 #[test]
 fn cf_tm_m_messages_of_a_height() {
-    for n in [1, 4, 7, 10, 21, 100_u32] {
-        let world = World::new(n, D, Span::from_ms(10 * 1_150 + 400));
-        let (report, _) = run(&world, &Config::default());
-        // A node alone has no delays: its heights take the commit timeout.
-        let heights = if n == 1 { 11 } else { 10 };
-        assert_eq!(report.chain.final_height, heights);
-        let messages: u64 = report.traffic.iter().map(|(_, t)| t.messages).sum();
-        let want = u64::from((n - 1) * (2 * n + 1));
+    for n in [1, 2, 3, 4, 5, 7, 10, 21, 100_u32] {
+        let want = f64::from((n - 1) * (2 * n + 1));
         let id = format!("CF-TM-m{n}");
-        within(&id, messages as f64 / heights as f64, want as f64, 0.0);
+        within(&id, got("messages", &format!("n={n}")), want, 0.0);
     }
+    let other = "n=6;heights=31;d_ms=7.5;timeout_commit_ms=90";
+    within("CF-TM-m6", got("messages", other), 65.0, 0.0);
 }
 
 /// source: three message delays after the Proposal, at every validator; then the commit timeout.
@@ -76,20 +96,33 @@ fn cf_lat_05_commit_and_interval() {
         assert_eq!(blocks, 20);
         within("CF-LAT-05", mean_gap(&log, 0, 19), 1.15, 1e-12);
     }
+    for (n, d, commit) in [
+        (2, 3.0, 10),
+        (5, 250.0, 5_000),
+        (16, 0.5, 1),
+        (33, 90.0, 700),
+    ] {
+        let params = format!("n={n};d_ms={d};timeout_commit_ms={commit}");
+        let want = (f64::from(commit) + 3.0 * d) / 1e3;
+        within("CF-LAT-05", got("interval", &params), want, 1e-12);
+    }
 }
 
 /// source: cometbft/cometbft@5bba72c `consensus/state.go`: each of the rounds costs its propose and
 /// its precommit timeout and two delays.
 #[test]
 fn cf_lat_06_crashed_proposers() {
-    for (r, extra_ms) in [(1_u32, 4_100), (2, 9_200), (3, 15_300)] {
-        let down: Vec<u32> = (0..r).collect();
-        let world = World::new(10, D, Span::from_s(60)).crash(&down, Span::ZERO, None);
-        let (_, log) = run(&world, &Config::default());
-        let want = Time::ZERO + HEIGHT + Span::from_ms(extra_ms);
-        let first: Vec<&Note> = commits(&log).filter(|c| c.height == 1).collect();
-        assert_eq!(first.len(), (10 - r) as usize);
-        assert!(first.iter().all(|c| c.at == want), "r = {r}: {first:?}");
+    for (n, r, d) in [
+        (10, 1, 50.0),
+        (10, 2, 50.0),
+        (10, 3, 50.0),
+        (4, 1, 120.0),
+        (22, 7, 1.0),
+    ] {
+        // 3 s and 1 s, each half a second more in each round, and two delays.
+        let rounds = f64::from(r) * (4.0 + 2.0 * d / 1e3) + f64::from(r * (r - 1)) / 2.0;
+        let params = format!("n={n};r={r};d_ms={d}");
+        within("CF-LAT-06", got("crashed_run", &params), rounds, 1e-9);
     }
     // Four in a row need at least 13 validators.
     let world = World::new(13, D, Span::from_s(60)).crash(&[0, 1, 2, 3], Span::ZERO, None);
@@ -103,13 +136,12 @@ fn cf_lat_06_crashed_proposers() {
 /// source: every fourth height has the crashed proposer, which costs 4 s and two delays.
 #[test]
 fn cf_lat_07_one_of_four_crashed() {
-    let world = World::new(4, D, Span::from_s(1_000)).crash(&[2], Span::ZERO, None);
-    let (_, log) = run(&world, &Config::default());
-    within("CF-LAT-07", mean_gap(&log, 0, 400), 2.175, 1e-12);
-    let mut slow = world.clone();
-    slow.setup.network.one_way = vec![vec![Span::from_ms(100)]];
-    let (_, log) = run(&slow, &Config::default());
-    within("d = 100 ms", mean_gap(&log, 0, 400), 1.3 + 4.2 / 4.0, 1e-12);
+    for (n, d) in [(4, 50.0), (4, 100.0), (5, 20.0), (9, 3.0)] {
+        let d_s = d / 1e3;
+        let want = 1.0 + 3.0 * d_s + (4.0 + 2.0 * d_s) / f64::from(n);
+        let params = format!("n={n};d_ms={d}");
+        within("CF-LAT-07", got("crashed_interval", &params), want, 1e-9);
+    }
 }
 
 /// Half an interval until the next block is built and 3d until it commits. At the n−1 of n that are
@@ -128,11 +160,13 @@ fn transactions_wait_half_an_interval() {
 /// source: the table of `spec/consensus/proposer-selection.md`.
 #[test]
 fn cf_tm_prop_turns() {
-    let world = World::new(2, D, HEIGHT * 10);
-    let (_, log) = run(&world, &powers(&[1, 3]));
-    let built = log.iter().filter(|n| n.what == What::Built);
-    let turns: Vec<u32> = built.map(|n| n.creator.get() + 1).collect();
-    assert_eq!(turns[..8], [2, 1, 2, 2, 2, 1, 2, 2]);
+    let turns = |powers: &str, of: u32| -> Vec<f64> {
+        let turn = |run| got("proposer", &format!("powers={powers};run={run}"));
+        (1..=of).map(turn).collect()
+    };
+    assert_eq!(turns("1,3", 8), [2, 1, 2, 2, 2, 1, 2, 2].map(f64::from));
+    // Equal powers take turns.
+    assert_eq!(turns("5,5,5", 4), [1, 2, 3, 1].map(f64::from));
 }
 
 /// A quorum is strictly more than two thirds of the power: ⌊2n/3⌋ + 1 equal validators.

@@ -71,7 +71,18 @@ type Drawn = fn(&mut Draws, u32) -> (Box<dyn Candidate>, Span);
 
 /// How configurations of further engines are drawn: for so many nodes, with the length of the run. A new
 /// engine is a function and an entry at the end.
-const DRAWN: &[Drawn] = &[drawn_raft];
+const DRAWN: &[Drawn] = &[
+    drawn_raft,
+    drawn_ethash,
+    drawn_ibft2,
+    drawn_voting,
+    drawn_powers,
+    drawn_clique,
+    drawn_aura,
+    drawn_gasper,
+    drawn_hotstuff,
+    drawn_ksi,
+];
 
 impl Chosen {
     fn run(&self, world: &World) -> Report {
@@ -201,6 +212,7 @@ fn draw_qbft(d: &mut Draws, n: u32) -> (Chosen, Span) {
         block_bytes: pick(d, &[5_000, 50_000, 10_000_000]),
         block_txs: pick(d, &[0, 1, 20]),
         block_exec_ms: pick(d, &[0, 2, 100]),
+        ..qbft::Config::default()
     };
     (Chosen::Qbft(config), Span::from_s(10 + d.below(30)))
 }
@@ -289,6 +301,7 @@ fn draw_tendermint(d: &mut Draws, n: u32) -> (Chosen, Span) {
         } else {
             Vec::new()
         },
+        power_changes: Vec::new(),
         empty_blocks: d.chance(0.7),
         block_bytes: pick(d, &[5_000, 50_000, 10_000_000]),
         block_txs: pick(d, &[0, 1, 20]),
@@ -339,11 +352,275 @@ fn draw_raft(d: &mut Draws, n: u32) -> (Chosen, Span) {
     (Chosen::Raft(config), Span::from_s(10 + d.below(30)))
 }
 
+/// Tendermint whose validators come, go and change their power.
+fn drawn_powers(d: &mut Draws, n: u32) -> (Box<dyn Candidate>, Span) {
+    let (Chosen::Tendermint(mut config), horizon) = draw_tendermint(d, n) else {
+        unreachable!("it draws Tendermint");
+    };
+    // Where latencies are drawn to be none, heights would follow each other without end.
+    config.skip_timeout_commit = false;
+    let mut there: Vec<u32> = (0..config.validators).collect();
+    for height in 1..30 {
+        let validator = d.below(u64::from(n)) as u32;
+        let place = there.iter().position(|&i| i == validator);
+        let (leaves, changes) = (d.chance(0.4), d.chance(0.4));
+        let power = match place {
+            _ if !changes => continue,
+            Some(place) if leaves && there.len() > 1 => {
+                there.remove(place);
+                0
+            }
+            Some(_) => 1 + d.below(9),
+            None => {
+                there.push(validator);
+                1 + d.below(9)
+            }
+        };
+        config.power_changes.push(tendermint::PowerChange {
+            height,
+            validator,
+            power,
+        });
+    }
+    (Box::new(Of::<Tendermint>(config)), horizon)
+}
+
+fn drawn_gasper(d: &mut Draws, n: u32) -> (Box<dyn Candidate>, Span) {
+    use quorate_consensus::gasper::{Config, Gasper, RelayRule};
+    // Short slots and epochs, so that late blocks are dropped and something is final.
+    let slot_ms = pick(d, &[300, 1_000, 2_000]);
+    let slots_per_epoch = pick(d, &[3, 4, 8]);
+    let most = pick(d, &[8, 40]);
+    let config = Config {
+        slot_ms,
+        slots_per_epoch,
+        boost_percent: pick(d, &[0, 40]),
+        reorg_head_percent: pick(d, &[0, 20, 100]),
+        target_committee: pick(d, &[4, 128]),
+        target_aggregators: pick(d, &[2, 16]),
+        max_attestations: pick(d, &[1, 8]),
+        stakes: (0..n)
+            .map(|_| slots_per_epoch + d.below(most) as u32)
+            .collect(),
+        all_subnets: d.chance(0.5),
+        relay: pick(d, &[RelayRule::Push, RelayRule::Direct]),
+        block_bytes: pick(d, &[5_000, 50_000, 10_000_000]),
+        block_txs: pick(d, &[0, 1, 20]),
+        block_exec_ms: pick(d, &[0, 2, 100]),
+        ..Config::default()
+    };
+    let epochs = 6 + d.below(8);
+    let horizon = Span::from_ms(slot_ms) * u64::from(slots_per_epoch) * epochs;
+    (Box::new(Of::<Gasper>(config)), horizon)
+}
+
+fn drawn_clique(d: &mut Draws, n: u32) -> (Box<dyn Candidate>, Span) {
+    use quorate_consensus::clique::{Clique, Config, RelayRule, Tie, Wiggle, Wish};
+    let wish = |d: &mut Draws| Wish {
+        from_s: d.below(40) as f64,
+        signers: (0..n).filter(|_| d.chance(0.7)).collect(),
+        candidate: d.below(u64::from(n)) as u32,
+        add: d.chance(0.6),
+    };
+    let config = Config {
+        period_s: pick(d, &[1, 2, 5]),
+        epoch_blocks: pick(d, &[5, 30, 30_000]),
+        signers: if d.chance(0.3) {
+            1 + d.below(u64::from(n)) as u32
+        } else {
+            0
+        },
+        wiggle: pick(d, &[Wiggle::Geth, Wiggle::Besu, Wiggle::Eip]),
+        tie: pick(d, &[Tie::Geth, Tie::Eip3436]),
+        relay: pick(
+            d,
+            &[RelayRule::Push, RelayRule::Direct, RelayRule::SqrtPush],
+        ),
+        template_refresh_s: pick(d, &[0, 0, 1, 3]),
+        safe_depth: pick(d, &[0, 0, 1, 2, 9]),
+        votes: (0..d.below(4)).map(|_| wish(d)).collect(),
+        block_bytes: pick(d, &[5_000, 50_000, 10_000_000]),
+        block_txs: pick(d, &[0, 1, 20]),
+        block_exec_ms: pick(d, &[0, 2, 100]),
+    };
+    (
+        Box::new(Of::<Clique>(config)),
+        Span::from_s(30 + d.below(60)),
+    )
+}
+
+fn drawn_hotstuff(d: &mut Draws, n: u32) -> (Box<dyn Candidate>, Span) {
+    use quorate_consensus::hotstuff::{CommitRule, Config, HotStuff, Rotation, Variant};
+    let variant = pick(d, &[Variant::Chained, Variant::Chained, Variant::Basic]);
+    let validators = if d.chance(0.3) {
+        1 + d.below(u64::from(n)) as u32
+    } else {
+        0
+    };
+    let config = Config {
+        variant,
+        commit_rule: match variant {
+            Variant::Chained => pick(d, &[CommitRule::ThreeChain, CommitRule::TwoChain]),
+            Variant::Basic => CommitRule::ThreeChain,
+        },
+        rotation: pick(d, &[Rotation::EveryView, Rotation::OnTimeout]),
+        view_timeout_ms: pick(d, &[200, 1_000, 5_000]),
+        timeout_growth: pick(d, &[1.0, 1.5, 2.0]),
+        validators,
+        qc_bytes: pick(d, &[0, 96]),
+        batch_bytes: pick(d, &[0, 2_000]),
+        batch_delay_ms: pick(d, &[0, 0, 100]),
+        empty_blocks: d.chance(0.3),
+        block_bytes: pick(d, &[5_000, 50_000, 10_000_000]),
+        block_txs: pick(d, &[0, 1, 20]),
+        block_exec_ms: pick(d, &[0, 2, 100]),
+    };
+    (
+        Box::new(Of::<HotStuff>(config)),
+        Span::from_s(5 + d.below(20)),
+    )
+}
+
+fn drawn_ksi(d: &mut Draws, _: u32) -> (Box<dyn Candidate>, Span) {
+    use quorate_consensus::ksi::{Config, Drawn, Ksi, Offset};
+    let config = Config {
+        core: pick(d, &[1, 3, 4, 5]),
+        levels: pick(d, &[1, 2, 3]),
+        fan_out: pick(d, &[2, 4]),
+        round_ms: pick(d, &[200, 1_000, 2_000]),
+        offset_ms: pick(
+            d,
+            &[
+                Offset::Drawn(Drawn::Random),
+                Offset::Each(0),
+                Offset::Each(150),
+            ],
+        ),
+        ..Config::default()
+    };
+    (Box::new(Of::<Ksi>(config)), Span::from_s(20 + d.below(40)))
+}
+
+fn drawn_aura(d: &mut Draws, n: u32) -> (Box<dyn Candidate>, Span) {
+    use quorate_consensus::aura::{Aura, Config, Majority};
+    use quorate_consensus::clique::RelayRule;
+    let config = Config {
+        step_s: pick(d, &[1, 2, 5]),
+        validators: if d.chance(0.3) {
+            1 + d.below(u64::from(n)) as u32
+        } else {
+            0
+        },
+        finality: pick(d, &[Majority::Half, Majority::TwoThirds]),
+        maximum_empty_steps: pick(d, &[0, 0, 1, 4]),
+        relay: pick(
+            d,
+            &[RelayRule::Push, RelayRule::Direct, RelayRule::SqrtPush],
+        ),
+        block_bytes: pick(d, &[5_000, 50_000, 10_000_000]),
+        block_txs: pick(d, &[0, 1, 20]),
+        block_exec_ms: pick(d, &[0, 2, 100]),
+    };
+    (Box::new(Of::<Aura>(config)), Span::from_s(30 + d.below(60)))
+}
+
 fn drawn_raft(d: &mut Draws, n: u32) -> (Box<dyn Candidate>, Span) {
     match draw_raft(d, n) {
         (Chosen::Raft(config), horizon) => (Box::new(Of::<Raft>(config)), horizon),
         (other, _) => unreachable!("{other:?}"),
     }
+}
+
+/// Validators who vote each other in and out.
+fn draw_wishes(d: &mut Draws, n: u32) -> Vec<qbft::Wish> {
+    let wish = |d: &mut Draws| qbft::Wish {
+        from_s: d.below(20) as f64,
+        validators: (0..n).filter(|_| d.chance(0.9)).chain([0]).collect(),
+        candidate: d.below(u64::from(n)) as u32,
+        add: d.chance(0.5),
+    };
+    (0..d.below(5)).map(|_| wish(d)).collect()
+}
+
+fn draw_gossip(d: &mut Draws) -> qbft::Gossip {
+    use qbft::Gossip;
+    pick(d, &[Gossip::Direct, Gossip::BesuFlood, Gossip::Flood])
+}
+
+fn drawn_ibft2(d: &mut Draws, n: u32) -> (Box<dyn Candidate>, Span) {
+    use quorate_consensus::ibft2::{Config, Ibft2};
+    let period_ms = pick(d, &[200, 500, 1_000]);
+    let config = Config {
+        period_ms,
+        request_timeout_ms: period_ms * 3 / 2,
+        validators: if d.chance(0.3) {
+            1 + d.below(u64::from(n)) as u32
+        } else {
+            0
+        },
+        whole_second_timestamps: period_ms == 1_000 && d.chance(0.5),
+        block_bytes: pick(d, &[5_000, 50_000, 10_000_000]),
+        block_txs: pick(d, &[0, 1, 20]),
+        block_exec_ms: pick(d, &[0, 2, 100]),
+        gossip: draw_gossip(d),
+        votes: draw_wishes(d, n),
+        epoch_blocks: pick(d, &[5, 30, 30_000]),
+    };
+    (
+        Box::new(Of::<Ibft2>(config)),
+        Span::from_s(10 + d.below(30)),
+    )
+}
+
+fn drawn_voting(d: &mut Draws, n: u32) -> (Box<dyn Candidate>, Span) {
+    let (Chosen::Qbft(mut config), horizon) = draw_qbft(d, n) else {
+        unreachable!("it is QBFT")
+    };
+    config.gossip = draw_gossip(d);
+    config.votes = draw_wishes(d, n);
+    config.epoch_blocks = pick(d, &[5, 30, 30_000]);
+    (Box::new(Of::<Qbft>(config)), horizon)
+}
+
+fn drawn_ethash(d: &mut Draws, n: u32) -> (Box<dyn Candidate>, Span) {
+    use quorate_consensus::ethash::{Config, DifficultyRule, Ethash, ForkChoice, RelayRule};
+    let rules = [
+        DifficultyRule::Fixed,
+        DifficultyRule::Frontier,
+        DifficultyRule::Homestead,
+        DifficultyRule::Byzantium,
+    ];
+    let relays = [
+        RelayRule::SqrtPush,
+        RelayRule::Push,
+        RelayRule::Inv,
+        RelayRule::Direct,
+    ];
+    let refreshes = [
+        Refresh::AtFind,
+        Refresh::Never,
+        Refresh::Every(Span::from_s(3)),
+    ];
+    let config = Config {
+        block_interval_s: pick(d, &[0.5, 2.0, 10.0]),
+        difficulty: pick(d, &rules),
+        whole_second_timestamps: d.chance(0.5),
+        fork_choice: pick(d, &[ForkChoice::Td, ForkChoice::Td, ForkChoice::Ghost]),
+        uncles: d.below(3) as u32,
+        miners: if d.chance(0.3) {
+            1 + d.below(u64::from(n)) as u32
+        } else {
+            0
+        },
+        relay: pick(d, &relays),
+        template_refresh_s: pick(d, &refreshes),
+        gas_limit: pick(d, &[0, 21_000, 420_000]),
+        block_bytes: pick(d, &[0, 5_000]),
+        block_exec_ms: pick(d, &[0, 2, 100]),
+        ..Config::default()
+    };
+    let horizon = Span::from_s(60 + d.below(240));
+    (Box::new(Of::<Ethash>(config)), horizon)
 }
 
 fn draw_network(d: &mut Draws, n: u32, world: &mut World) {

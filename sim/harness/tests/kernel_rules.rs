@@ -42,7 +42,7 @@ impl Content<()> for Word {
 }
 
 const GENESIS: BlockId = Blocks::<()>::GENESIS;
-const SCENES: [Scene; 8] = [
+const SCENES: [Scene; 12] = [
     two_histories,
     rewriting,
     waiting,
@@ -51,6 +51,10 @@ const SCENES: [Scene; 8] = [
     voting,
     waiting_for_bytes,
     late_votes,
+    electing,
+    leaving,
+    contradicting,
+    electing_late,
 ];
 
 impl Engine for Player {
@@ -144,7 +148,14 @@ impl Engine for Player {
     }
 
     fn also_counts(ballot: Ballot) -> [Option<Ballot>; 2] {
-        [None, Some(any(ballot.round))]
+        let height = ballot.height;
+        [
+            None,
+            Some(Ballot {
+                height,
+                ..any(ballot.round)
+            }),
+        ]
     }
 
     fn threshold(_: u8, _: &Committee) -> Weight {
@@ -516,6 +527,135 @@ fn votes_count_after_all_have_committed() {
         .map(|g| g.0)
         .collect();
     assert_eq!(told, [2.5]);
+}
+
+// ---- committees that change ------------------------------------------------------------------
+
+/// A vote at a height, for nothing.
+fn at_height(height: u32) -> Ballot {
+    Ballot {
+        height,
+        round: 0,
+        phase: 0,
+        choice: None,
+    }
+}
+
+fn elect(height: u32, member: u32, weight: Weight, out: &mut Outbox<Player>) {
+    let member = NodeId::new(member);
+    out.push(Effect::Elect {
+        height,
+        member,
+        weight,
+    });
+}
+
+/// From height 5 on node 0 is out, and node 1 has a weight of 3, which decides. All vote there at 3 s,
+/// but before that at height 4.
+fn electing(_: u32, ctx: &Context<'_, ()>, input: &Input<Player>, out: &mut Outbox<Player>) {
+    match *input {
+        Input::Start => (1..=3).for_each(|s| timer(s, s as u32, out)),
+        Input::Timer(Word::Number(1)) => {
+            elect(5, 0, 0, out);
+            elect(5, 1, 3, out);
+        }
+        Input::Timer(Word::Number(2)) => {
+            let weight = |height| ctx.committee_at(height).weight(ctx.me);
+            assert_eq!(weight(4), ctx.committee.weight(ctx.me));
+            assert_eq!(weight(5), [0, 3, 1, 1][ctx.me.index()]);
+            assert_eq!(weight(9), weight(5));
+            out.push(Effect::Vote(at_height(4)));
+        }
+        Input::Timer(_) if ctx.me.get() < 2 => out.push(Effect::Vote(at_height(5))),
+        _ => {}
+    }
+}
+
+/// A ballot is decided by the committee of its height: at height 4 by the third vote, and at height 5
+/// by that of node 1, at whoever may vote there.
+#[test]
+fn a_ballot_belongs_to_the_committee_of_its_height() {
+    for forms in [Forms::FAST, Forms::NAIVE] {
+        let told = |node| {
+            let mut world = World::new(4, Span::from_ms(100), S(10));
+            world.setup.forms = forms;
+            let (report, given) = play(8, world, Vec::new(), node);
+            assert_eq!(report.status, Status::Ok, "{:?}", report.violation);
+            let is = |height: u32| {
+                let decided = format!("Threshold({:?})", at_height(height));
+                let at = given.iter().find(|g| g.1 == decided).map(|g| g.0);
+                at.map_or(0, |s| (s * 1e3) as u64)
+            };
+            (is(4), is(5))
+        };
+        assert_eq!(told(0), (2_100, 0));
+        assert_eq!(told(1), (2_100, 3_000));
+        assert_eq!(told(2), (2_100, 3_100));
+    }
+}
+
+/// Node 0 leaves before height 1, which is above everybody's head.
+fn leaving(me: u32, _: &Context<'_, ()>, input: &Input<Player>, out: &mut Outbox<Player>) {
+    match *input {
+        Input::Start => timer(1 + u64::from(me), 0, out),
+        Input::Timer(_) => {
+            elect(1, 0, 0, out);
+            if me == 1 {
+                out.send(To::Committee, Word::Number(7));
+                out.send(To::Observers, Word::Number(8));
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn messages_go_by_the_committee_above_the_head() {
+    for (node, want) in [(0, "Number(8)"), (2, "Number(7)")] {
+        let (report, given) = play(9, World::new(3, S(0), S(10)), Vec::new(), node);
+        assert_eq!(report.status, Status::Ok);
+        let heard = given.iter().filter(|g| g.1.starts_with("Message"));
+        let heard: Vec<&str> = heard.map(|g| g.1.as_str()).collect();
+        assert_eq!(heard, [format!("Message({want}, node-1)")]);
+    }
+}
+
+/// Node 1 says something else than node 0.
+fn contradicting(me: u32, _: &Context<'_, ()>, input: &Input<Player>, out: &mut Outbox<Player>) {
+    match *input {
+        Input::Start => timer(1 + u64::from(me), 0, out),
+        Input::Timer(_) => elect(5, 2, u64::from(me), out),
+        _ => {}
+    }
+}
+
+/// Node 0 votes at height 5, and node 1 changes who may.
+fn electing_late(me: u32, _: &Context<'_, ()>, input: &Input<Player>, out: &mut Outbox<Player>) {
+    match *input {
+        Input::Start => timer(1 + u64::from(me), 0, out),
+        Input::Timer(_) if me == 0 => out.push(Effect::Vote(at_height(6))),
+        Input::Timer(_) => elect(5, 2, 0, out),
+        _ => {}
+    }
+}
+
+#[test]
+fn whoever_elects_against_the_chain_is_a_violation() {
+    for (scene, want) in [
+        (
+            10,
+            "at 2 s: node-1 elects node-2 with weight 1 from height 5 on, others with 0",
+        ),
+        (
+            11,
+            "at 2 s: node-1 elects node-2 with weight 0 from height 5 on, where others have voted",
+        ),
+    ] {
+        let (report, _) = play(scene, World::new(3, S(0), S(10)), Vec::new(), 0);
+        assert_eq!(report.status, Status::SafetyViolation);
+        let evidence = report.violation.expect("evidence");
+        assert!(evidence.starts_with(want), "{evidence}");
+    }
 }
 
 // ---- crashes -------------------------------------------------------------------------------

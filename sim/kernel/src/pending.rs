@@ -3,7 +3,9 @@
 use crate::pool::Sum;
 use crate::report::{Kept, Status};
 use crate::sim::{Job, Rank, Simulation, context};
-use quorate_core::{Arrival, BlockId, ClassId, Engine, Input, NodeId, Outcome, Span, Time};
+use quorate_core::{
+    Arrival, BlockId, ClassId, Engine, Input, NodeId, Outcome, RootsId, Span, Time,
+};
 
 /// What a node waits for.
 #[derive(Clone, Copy)]
@@ -274,6 +276,50 @@ impl<E: Engine> Simulation<'_, E> {
         let (sum, left) = self
             .pool
             .fill(&self.faults, &mut marks, node, as_of, limits);
+        let exec = Span::from_us(sum.exec_us);
+        let own = sum.bytes + self.nodes[node.index()].engine.background().bytes;
+        let id = self.add_block(node, parent, header, &marks, (own, sum.txs, exec));
+        self.scratch = marks;
+        let block = *self.blocks.get(id);
+        self.count_block(&block, &sum, limits, left);
+        id
+    }
+
+    /// A block that covers what gateways had taken in by an instant of their clocks.
+    pub(crate) fn seal_block(
+        &mut self,
+        node: NodeId,
+        parent: BlockId,
+        header: E::Header,
+        roots: RootsId,
+    ) -> BlockId {
+        let mut marks = core::mem::take(&mut self.scratch);
+        self.store.marks(parent, &mut marks);
+        let mut sum = Sum::default();
+        for &(gateway, shown) in self.out.roots.get(roots) {
+            let by = self.faults.last_before(gateway, shown, self.now);
+            sum.add(self.pool.cover(&self.faults, &mut marks, gateway, by));
+        }
+        let id = self.add_block(node, parent, header, &marks, (0, sum.txs, Span::ZERO));
+        self.scratch = marks;
+        let unlimited = quorate_core::Limits {
+            bytes: u64::MAX,
+            txs: u32::MAX,
+            exec: Span::MAX,
+        };
+        let block = *self.blocks.get(id);
+        self.count_block(&block, &sum, &unlimited, false);
+        id
+    }
+
+    fn add_block(
+        &mut self,
+        node: NodeId,
+        parent: BlockId,
+        header: E::Header,
+        marks: &[u32],
+        (bytes, txs, exec): (u64, u32, Span),
+    ) -> BlockId {
         let state = &mut self.nodes[node.index()];
         let envelope = state.engine.header_bytes(&header, &context!(self, node));
         let block = quorate_core::Block {
@@ -285,16 +331,14 @@ impl<E: Engine> Simulation<'_, E> {
             height: self.blocks.get(parent).height + 1,
             timestamp: self.faults.wall(node, self.now),
             header,
-            bytes: envelope + sum.bytes + state.engine.background().bytes,
-            txs: sum.txs,
-            exec: Span::from_us(sum.exec_us),
+            bytes: envelope + bytes,
+            txs,
+            exec,
         };
         state.built += 1;
         let id = self.blocks.push(block);
-        self.store.push(&marks, self.now, Some(parent));
+        self.store.push(marks, self.now, Some(parent));
         self.hold(node, id);
-        self.scratch = marks;
-        self.count_block(&block, &sum, limits, left);
         id
     }
 }

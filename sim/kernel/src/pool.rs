@@ -177,7 +177,7 @@ impl Sum {
         });
     }
 
-    fn add(&mut self, other: Self) {
+    pub(crate) fn add(&mut self, other: Self) {
         self.txs += other.txs;
         self.bytes += other.bytes;
         self.exec_us += other.exec_us;
@@ -444,6 +444,19 @@ impl Pool {
             }
         }
         (sum, false)
+    }
+
+    /// Moves watermarks to what a node had taken in of its own sites by an instant.
+    pub(crate) fn cover(&self, faults: &Faults, marks: &mut [u32], node: NodeId, by: Time) -> Sum {
+        let mut sum = Sum::default();
+        for (site, mark) in (0..).zip(marks) {
+            if self.serving(site) == node {
+                let to = self.seen(faults, site, node, by, *mark);
+                sum.add(self.sum(site, *mark, to));
+                *mark = to;
+            }
+        }
+        sum
     }
 
     /// The transactions between two sets of watermarks in the order in which a block of `node` has

@@ -69,6 +69,7 @@ enum Slot {
     Half(Level),
     Quorum,
     All,
+    Gap,
     Served,
     /// A final verdict: 0 valid, 1 expired, 2 + reason rejected. No latency.
     Verdict(u8),
@@ -91,6 +92,8 @@ pub struct Probe {
     pub quorum_final: LatencyHistogram,
     /// Latency until every site's node holds it as final.
     pub all_final: LatencyHistogram,
+    /// From safe until final at the submitting site's node, where it is measured.
+    pub gap: LatencyHistogram,
     /// Transactions submitted but not yet in a block, at the end of each slice.
     pub backlog: Vec<u64>,
     /// Sum of latencies to included and their number, by slice of the submission.
@@ -126,6 +129,7 @@ impl Probe {
             served: vec![LatencyHistogram::default(); classes.len()],
             quorum_final: LatencyHistogram::default(),
             all_final: LatencyHistogram::default(),
+            gap: LatencyHistogram::default(),
             backlog: Vec::with_capacity(SLICES),
             slices: vec![(0, 0); SLICES],
             finished: vec![0; SLICES],
@@ -232,6 +236,10 @@ impl Probe {
         self.add(at, class, if all { Slot::All } else { Slot::Quorum }, us);
     }
 
+    pub(crate) fn gap(&mut self, class: ClassId, at: Time, gap: Span) {
+        self.add(at, class, Slot::Gap, gap.ns() / 1_000);
+    }
+
     pub(crate) fn served(&mut self, class: ClassId, at: Time, done: Time) {
         self.add(at, class, Slot::Served, done.since(at).ns() / 1_000);
     }
@@ -281,6 +289,7 @@ impl Probe {
             Slot::Half(level) => &mut exposure.half[level as usize],
             Slot::Quorum => &mut self.quorum_final,
             Slot::All => &mut self.all_final,
+            Slot::Gap => &mut self.gap,
             Slot::Served => &mut self.served[sample.class.index()],
         };
         target.record(us);

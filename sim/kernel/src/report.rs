@@ -61,8 +61,29 @@ pub struct Report {
     /// By block, from its building until half, nine tenths and all of the nodes that are up have checked
     /// it. A node that is down counts if it had it. Blocks that get no further are not in the later two.
     pub propagation: [LatencyHistogram; 3],
+    /// The chain in which the ledger puts its roots, if it does.
+    pub anchoring: Option<Box<Anchoring>>,
     /// The trace digest.
     pub digest: u64,
+}
+
+/// The chain in which a ledger puts roots of its own, and what that costs.
+#[derive(Clone, Debug)]
+pub struct Anchoring {
+    /// The chain's own report. Its time began `lead` before the ledger's.
+    pub chain: Report,
+    /// See `chain`.
+    pub lead: Span,
+    /// Roots that were submitted to it within the measured span.
+    pub roots: u64,
+    /// When the last of them was, on the ledger's time.
+    pub until: Time,
+    /// The class of roots in its probe.
+    pub class: usize,
+    /// What a root pays, in the chain's smallest unit.
+    pub fee: u64,
+    /// How many of those its native unit has.
+    pub coin: u64,
 }
 
 /// Where every submitted transaction of the run is; the sum is checked.

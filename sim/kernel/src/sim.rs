@@ -2,10 +2,12 @@
 
 use crate::book::Book;
 use crate::cpu::Cpus;
+use crate::eras::Eras;
 use crate::faults::Faults;
 use crate::gossip::{self, GOSSIP_KINDS};
 use crate::jobs::Jobs;
-use crate::network::{Audience, Network};
+use crate::network::Network;
+use crate::outside::Outside;
 use crate::pending::Awaiting;
 use crate::pool::{Place, Pool};
 use crate::probe::{ChainCounts, LatencyHistogram, Probe, Reads, Traffic};
@@ -13,7 +15,6 @@ use crate::queue::{Entry, Queue};
 use crate::report::{Conservation, RELAY_KINDS, Report, Status};
 use crate::setup::Setup;
 use crate::store::Store;
-use crate::tally::Tally;
 use crate::votes::{Arrivals, VoteBusy};
 use crate::watches::Watches;
 use crate::wire::Packet;
@@ -149,6 +150,7 @@ pub struct Simulation<'a, E: Engine> {
     /// By time and the order in which they were called for.
     pub(crate) reactions: BTreeMap<(Time, u64), Arrival>,
     pub(crate) reacted: u64,
+    pub(crate) outside: Outside,
     pub(crate) queue: Queue,
     pub(crate) jobs: Jobs<E>,
     /// Events of one instant, the last of which comes next.
@@ -162,8 +164,6 @@ pub struct Simulation<'a, E: Engine> {
     pub(crate) cpus: Cpus,
     pub(crate) vote_busy: VoteBusy,
     pub(crate) arrivals: Arrivals,
-    /// Whom votes go to.
-    pub(crate) committee: Audience,
     pub(crate) high_bandwidth_key: u64,
     /// For draws of the relay by block and node.
     pub(crate) relay_key: u64,
@@ -179,7 +179,7 @@ pub struct Simulation<'a, E: Engine> {
     pub(crate) store: Store,
     pub(crate) pool: Pool,
     pub(crate) book: Book<'a>,
-    pub(crate) tally: Tally,
+    pub(crate) eras: Eras,
     pub(crate) out: Outbox<E>,
     pub(crate) watches: Watches,
     pub(crate) probe: Probe,
@@ -238,7 +238,7 @@ const fn group(entry: Entry) -> (u64, u64) {
 }
 
 pub(crate) struct View<'a> {
-    pub(crate) tally: &'a Tally,
+    pub(crate) eras: &'a Eras,
     pub(crate) store: &'a Store,
     pub(crate) faults: &'a Faults,
     pub(crate) now: Time,
@@ -246,11 +246,15 @@ pub(crate) struct View<'a> {
 
 impl Services for View<'_> {
     fn reached(&self, node: NodeId, ballot: Ballot) -> bool {
-        self.tally.reached(node, ballot)
+        self.eras.reached(node, ballot)
     }
 
     fn holds(&self, node: NodeId, block: BlockId) -> bool {
         self.store.holds(node, block)
+    }
+
+    fn committee_at(&self, height: u32) -> Option<&Committee> {
+        Some(self.eras.committee(height))
     }
 
     fn wall(&self, node: NodeId, _: Time) -> Time {
@@ -265,11 +269,11 @@ macro_rules! context {
             clock: $sim.faults.clock($node, $sim.now),
             me: $node,
             nodes: $sim.setup.network.region_of.len() as u32,
-            committee: $sim.tally.committee(),
+            committee: $sim.eras.first(),
             blocks: &$sim.blocks,
             costs: &$sim.setup.costs,
             services: &$crate::sim::View {
-                tally: &$sim.tally,
+                eras: &$sim.eras,
                 store: &$sim.store,
                 faults: &$sim.faults,
                 now: $sim.now,
@@ -291,7 +295,6 @@ impl<'a, E: Engine> Simulation<'a, E> {
         let n = setup.network.region_of.len() as u32;
         let net = Network::new(setup.network.clone(), setup.seed);
         let committee = E::committee(config, n);
-        let shortest = net.shortest(committee.members());
         let sites = setup.serving.len() as u32;
         assert_eq!(sites, load.sites(), "every site needs a serving node");
         let (pool, gossip_share_ppm) = gossip::pool(&net, &setup);
@@ -327,6 +330,7 @@ impl<'a, E: Engine> Simulation<'a, E> {
             ahead: None,
             reactions: BTreeMap::new(),
             reacted: 0,
+            outside: Outside::default(),
             queue: Queue::new(),
             jobs: Jobs::new(),
             ties: Vec::new(),
@@ -336,7 +340,6 @@ impl<'a, E: Engine> Simulation<'a, E> {
             free_lists: Vec::new(),
             vote_busy: VoteBusy::new(n),
             arrivals: Arrivals::default(),
-            committee: net.audience(committee.members()),
             high_bandwidth_key: setup.seed.key("high-bandwidth peers"),
             relay_key: setup.seed.key("relay"),
             compact: E::compact(config),
@@ -345,7 +348,7 @@ impl<'a, E: Engine> Simulation<'a, E> {
             store: Store::new(n, sites),
             pool,
             book: Book::new(ledger),
-            tally: Tally::new(committee, shortest),
+            eras: Eras::new(committee, &net),
             out: Outbox::new(),
             watches: Watches::new(serving.len(), sites, setup.horizon),
             chain: ChainCounts::default(),
@@ -661,7 +664,10 @@ impl<'a, E: Engine> Simulation<'a, E> {
                 self.count_vote(node, from, slot, ballot);
             }
             Job::Threshold { slot, ballot } => {
-                let (decides, next) = self.tally.tell(slot, ballot, node, self.now);
+                let Some(tally) = self.eras.of(ballot) else {
+                    return;
+                };
+                let (decides, next) = tally.tell(slot, ballot, node, self.now);
                 if let Some((at, to)) = next {
                     self.push(at, Rank::Threshold, to, Job::Threshold { slot, ballot });
                 }
@@ -771,6 +777,15 @@ impl<'a, E: Engine> Simulation<'a, E> {
                 let block = self.build(node, parent, header, &limits, as_of);
                 self.after_cpu(node, cost, Input::BlockBuilt(block));
             }
+            Effect::Seal {
+                parent,
+                header,
+                roots,
+                cost,
+            } => {
+                let block = self.seal_block(node, parent, header, roots);
+                self.after_cpu(node, cost, Input::BlockBuilt(block));
+            }
             Effect::AwaitPending { count, bytes } => self.await_pending(node, (count, bytes)),
             Effect::SetTimer { at, timer } => {
                 let epoch = self.nodes[node.index()].epoch;
@@ -782,6 +797,12 @@ impl<'a, E: Engine> Simulation<'a, E> {
             Effect::Commit(block) => self.commit(node, block),
             Effect::RoundChange { .. } => self.chain.round_changes += 1,
             Effect::Evidence { .. } => self.chain.evidence += 1,
+            Effect::Elect {
+                height,
+                member,
+                weight,
+            } => self.elect(node, (height, member, weight)),
+            Effect::Tell(word) => self.tell(node, word),
         }
     }
 
@@ -793,7 +814,7 @@ impl<'a, E: Engine> Simulation<'a, E> {
             Effect::Relay { block, .. } => (2, name(block)),
             Effect::Fetch { block, .. } => (3, name(block)),
             Effect::Sync { from } => (4, u64::from(from.get())),
-            Effect::BuildBlock { parent, .. } => (5, name(parent)),
+            Effect::BuildBlock { parent, .. } | Effect::Seal { parent, .. } => (5, name(parent)),
             Effect::AwaitPending { count, bytes } => (6, hash::fold(u64::from(count), bytes)),
             Effect::SetTimer { at, ref timer } => {
                 (7, hash::fold(at.ns(), timer.content(&self.blocks)))
@@ -803,6 +824,15 @@ impl<'a, E: Engine> Simulation<'a, E> {
             Effect::Commit(block) => (10, name(block)),
             Effect::RoundChange { round } => (11, u64::from(round)),
             Effect::Evidence { against } => (12, u64::from(against.get())),
+            Effect::Elect {
+                height,
+                member,
+                weight,
+            } => {
+                let who = u64::from(height) << 32 | u64::from(member.get());
+                (13, hash::fold(who, weight))
+            }
+            Effect::Tell(word) => (14, word),
         };
         self.digest.add(hash::fold(word, kind));
     }
@@ -837,7 +867,7 @@ impl<'a, E: Engine> Simulation<'a, E> {
         let ended = self.ended();
         let last = self.probe.backlog.last().copied().unwrap_or(0);
         self.probe.backlog.resize(crate::probe::SLICES, last);
-        self.chain.evidence += self.tally.equivocations;
+        self.chain.evidence += self.eras.equivocations();
         self.conservation.pending = self.pending_now();
         let c = &self.conservation;
         if c.submitted != c.valid + c.rejected + c.expired + c.dropped + c.pending {
@@ -868,10 +898,11 @@ impl<'a, E: Engine> Simulation<'a, E> {
             inputs: self.inputs,
             uplink_busy: self.net.uplink_busy,
             cpu_busy: self.cpus.busy,
-            vote_busy: self.vote_busy.total(self.tally.members()),
-            ballot_forms: self.tally.forms,
+            vote_busy: self.vote_busy.total(),
+            ballot_forms: self.eras.forms(),
             adopt_delay: (Span::from_ns(self.adopt_delay.0 / samples.max(1)), samples),
             propagation: self.propagation,
+            anchoring: None,
             digest: self.digest.get(),
         }
     }

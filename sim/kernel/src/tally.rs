@@ -421,6 +421,12 @@ impl Tally {
         &self.members
     }
 
+    /// Whether there are ballots of a height, or above.
+    pub(crate) fn has_from(&self, height: u32) -> bool {
+        let last = self.index.last_key_value();
+        last.is_some_and(|(ballot, _)| ballot.height >= height)
+    }
+
     pub(crate) fn reached(&self, node: NodeId, ballot: Ballot) -> bool {
         match (self.slot(ballot), self.committee.position(node)) {
             (Some(slot), Some(place)) => self.records[slot as usize].reached[place as usize],

@@ -6,6 +6,7 @@ use crate::sim::Simulation;
 use crate::watches::Missing;
 use quorate_core::{
     Arrival, Block, BlockId, Engine, Finality, Level, Limits, NodeId, Outcome, Span, Time, Verdict,
+    Weight,
 };
 
 impl<E: Engine> Simulation<'_, E> {
@@ -104,7 +105,6 @@ impl<E: Engine> Simulation<'_, E> {
                 "{node} committed {block}, which does not extend its committed {old}"
             ));
         }
-        let member = self.tally.committee().position(node).is_some();
         let path = self.path(old, block);
         for &committed in &path {
             let height = self.blocks.get(committed).height;
@@ -123,10 +123,15 @@ impl<E: Engine> Simulation<'_, E> {
                 );
                 return self.violated(&evidence);
             }
-            *members += u32::from(member);
-            if *members == self.tally.committee().len() {
+            // Below what is kept, all members have committed long ago.
+            let Some(era) = self.eras.place(height) else {
+                continue;
+            };
+            let committee = self.eras.at(era).committee();
+            *members += u32::from(committee.position(node).is_some());
+            if *members == committee.len() {
                 // Who has committed here may still wait for votes of this height, but not below.
-                self.tally.retire(height);
+                self.eras.tally(era).retire(height);
             }
         }
         self.path = path;
@@ -136,6 +141,13 @@ impl<E: Engine> Simulation<'_, E> {
         }
         self.finalise(node, block);
         self.settle();
+    }
+
+    /// A node says that a member is elected.
+    pub(crate) fn elect(&mut self, node: NodeId, elected: (u32, NodeId, Weight)) {
+        if let Err(evidence) = self.eras.elect(elected, &self.net) {
+            self.violated(&format!("{node} {evidence}"));
+        }
     }
 
     fn violated(&mut self, evidence: &str) {
@@ -212,6 +224,7 @@ impl<E: Engine> Simulation<'_, E> {
             }
             let recorded = &mut self.nodes[node.index()].recorded[i][level as usize];
             *recorded = to.max(from);
+            self.note_gaps(level, site, (from, to));
         }
         if level == Level::Safe {
             self.nodes[node.index()].safe = block;
@@ -256,6 +269,7 @@ impl<E: Engine> Simulation<'_, E> {
             .max(u64::from(self.blocks.get(block).height));
         if self.serves[node.index()] {
             self.advance_level(node, Level::Final, block);
+            self.tell_followers(node, block);
             self.note_spread(node);
         }
     }
@@ -465,7 +479,7 @@ impl<E: Engine> Simulation<'_, E> {
         self.blocks.retire_before(floor);
         self.store.retire_before(floor);
         self.store.bury(|block| self.blocks.get(block).parent);
-        self.tally.retire(height.saturating_sub(EVERY));
+        self.eras.retire(height.saturating_sub(EVERY));
         self.out.certs.retire(height);
         while self.committed_from < height && self.committed.len() > 1 {
             self.committed.pop_front();

@@ -70,11 +70,12 @@ impl<E: Engine> Simulation<'_, E> {
         }
         let n = self.net.nodes();
         let list = self.open_list();
+        let era = self.era_above(node);
         for one in (node.get() + 1..n).chain(0..node.get()).map(NodeId::new) {
             let wanted = match to {
                 To::All | To::One(_) => true,
-                To::Committee => self.tally.committee().position(one).is_some(),
-                To::Observers => self.tally.committee().position(one).is_none(),
+                To::Committee => self.eras.at(era).committee().position(one).is_some(),
+                To::Observers => self.eras.at(era).committee().position(one).is_none(),
             };
             if wanted {
                 let at = self.transmit(&envelope, one);
@@ -82,6 +83,13 @@ impl<E: Engine> Simulation<'_, E> {
             }
         }
         self.broadcast(packet, list);
+    }
+
+    /// The era of the height above a node's head.
+    fn era_above(&self, node: NodeId) -> usize {
+        let head = self.nodes[node.index()].head;
+        let above = self.blocks.get(head).height + 1;
+        self.eras.place(above).unwrap_or(0)
     }
 
     pub(crate) fn open_list(&mut self) -> u32 {

@@ -3,13 +3,13 @@
 use std::fmt::Write as _;
 
 /// Text as it stands in a page.
-pub(super) fn text(text: &str) -> String {
+pub(crate) fn text(text: &str) -> String {
     let text = text.replace('&', "&amp;").replace('<', "&lt;");
     text.replace('>', "&gt;").replace('"', "&quot;")
 }
 
 /// An element with attributes around content that is markup already.
-pub(super) fn element(name: &str, attributes: &[(&str, &str)], content: &str) -> String {
+pub(crate) fn element(name: &str, attributes: &[(&str, &str)], content: &str) -> String {
     let mut open = String::from(name);
     for (key, value) in attributes {
         // Writing to a string cannot fail.
@@ -19,7 +19,7 @@ pub(super) fn element(name: &str, attributes: &[(&str, &str)], content: &str) ->
 }
 
 /// An element around text.
-pub(super) fn tag(name: &str, content: &str) -> String {
+pub(crate) fn tag(name: &str, content: &str) -> String {
     element(name, &[], &text(content))
 }
 
@@ -46,18 +46,18 @@ pub(super) fn list(items: &[String]) -> String {
 }
 
 /// A table. Its first column names the rows.
-pub(super) struct Table {
+pub(crate) struct Table {
     /// What it shows.
-    pub(super) caption: String,
+    pub(crate) caption: String,
     /// Names of the columns.
-    pub(super) head: Vec<String>,
+    pub(crate) head: Vec<String>,
     /// Cells, which are markup already.
-    pub(super) rows: Vec<Vec<String>>,
+    pub(crate) rows: Vec<Vec<String>>,
 }
 
 impl Table {
     /// A table without rows; the cells of the head are text.
-    pub(super) fn new(caption: impl Into<String>, head: &[&str]) -> Self {
+    pub(crate) fn new(caption: impl Into<String>, head: &[&str]) -> Self {
         Self {
             caption: caption.into(),
             head: head.iter().map(|h| text(h)).collect(),
@@ -66,7 +66,7 @@ impl Table {
     }
 
     /// The table as markup, in a box of its own that scrolls where the page is too narrow.
-    pub(super) fn markup(&self) -> String {
+    pub(crate) fn markup(&self) -> String {
         let head = self.head.iter();
         let head = head.map(|h| element("th", &[("scope", "col")], h));
         let head = element("tr", &[], &head.collect::<String>());

@@ -7,7 +7,6 @@ use crate::results::sha256_hex;
 use crate::study::{Part, Study};
 use crate::words::{self, duration, short};
 use crate::{analysis, risk, stats, verdict};
-use quorate_core::Standing;
 
 /// Everything below the results.
 pub(super) fn section(study: &Study, ran: &[Ran<'_>], config: &str) -> String {
@@ -66,7 +65,7 @@ fn engine_table(study: &Study, part: &Part) -> Table {
             text(analysis::family_name(sheet.facts.family)),
             text(sheet.facts.electorate.name()),
             text(sheet.facts.agreement.name()),
-            text(standing(sheet.facts.standing)),
+            text(sheet.facts.standing.name()),
             place.members.to_string(),
             place.byzantine.to_string(),
             place.crashed.to_string(),
@@ -76,14 +75,6 @@ fn engine_table(study: &Study, part: &Part) -> Table {
         ]);
     }
     table
-}
-
-const fn standing(standing: Standing) -> &'static str {
-    match standing {
-        Standing::Deployable => "deployable",
-        Standing::Historical => "historical",
-        Standing::Research => "research",
-    }
 }
 
 fn method(study: &Study) -> String {

@@ -16,6 +16,8 @@ use quorate_kernel::Report;
 pub enum What {
     /// Made by the node itself.
     Built,
+    /// Its header is here and its body asked for; only where [`Reader::ASKED`].
+    Asked,
     /// The node's head now.
     Adopted,
     /// Final at the node.
@@ -45,6 +47,9 @@ pub struct Note {
 
 /// Which blocks are written down, and a number from the header.
 pub trait Reader<E: Engine> {
+    /// Whether it is written down when bodies are asked for.
+    const ASKED: bool = false;
+
     /// The number, or `None` for a block that is left out.
     fn word(block: &Block<E::Header>) -> Option<u64>;
 }
@@ -60,6 +65,11 @@ impl<E: Engine> Reader<E> for All {
 
 thread_local! {
     static LOG: RefCell<Vec<Note>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What was written down on this thread since it was last taken.
+pub fn take() -> Vec<Note> {
+    LOG.take()
 }
 
 /// Runs an engine in a world; its report and its log.
@@ -156,15 +166,22 @@ impl<E: Engine, R: Reader<E>> Engine for Logged<E, R> {
         };
         // Certificates are shared by all replicas: borrowed for the length of the call.
         core::mem::swap(&mut self.out.certs, &mut out.certs);
+        core::mem::swap(&mut self.out.roots, &mut out.roots);
         self.engine.handle(ctx, draws, input, &mut self.out);
         core::mem::swap(&mut self.out.certs, &mut out.certs);
+        core::mem::swap(&mut self.out.roots, &mut out.roots);
         let effects = self.out.take();
         for effect in &effects {
             out.push(match *effect {
                 Effect::Send { to, message } => Effect::Send { to, message },
                 Effect::Vote(ballot) => Effect::Vote(ballot),
                 Effect::Relay { block, rule } => Effect::Relay { block, rule },
-                Effect::Fetch { block, from } => Effect::Fetch { block, from },
+                Effect::Fetch { block, from } => {
+                    if R::ASKED {
+                        Self::note(ctx, What::Asked, block);
+                    }
+                    Effect::Fetch { block, from }
+                }
                 Effect::Sync { from } => Effect::Sync { from },
                 Effect::BuildBlock {
                     parent,
@@ -177,6 +194,17 @@ impl<E: Engine, R: Reader<E>> Engine for Logged<E, R> {
                     header,
                     limits,
                     as_of,
+                    cost,
+                },
+                Effect::Seal {
+                    parent,
+                    header,
+                    roots,
+                    cost,
+                } => Effect::Seal {
+                    parent,
+                    header,
+                    roots,
                     cost,
                 },
                 Effect::AwaitPending { count, bytes } => Effect::AwaitPending { count, bytes },
@@ -192,6 +220,16 @@ impl<E: Engine, R: Reader<E>> Engine for Logged<E, R> {
                 }
                 Effect::RoundChange { round } => Effect::RoundChange { round },
                 Effect::Evidence { against } => Effect::Evidence { against },
+                Effect::Elect {
+                    height,
+                    member,
+                    weight,
+                } => Effect::Elect {
+                    height,
+                    member,
+                    weight,
+                },
+                Effect::Tell(word) => Effect::Tell(word),
             });
         }
         self.out.recycle(effects);
@@ -203,6 +241,10 @@ impl<E: Engine, R: Reader<E>> Engine for Logged<E, R> {
 
     fn carries(message: &Self::Message) -> Option<BlockId> {
         E::carries(message)
+    }
+
+    fn outside(word: u64) -> Option<Self::Message> {
+        E::outside(word)
     }
 
     fn compact(config: &Self::Config) -> Compact {
