@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Acceptance of "every engine, true to its specification, and quorate validate", one PASS | FAIL | SKIP
-# (reason) line each, with its figure. Run it in a fresh clone. SEEDS=0..10000 is the swarm's range.
+# (reason) line each, with its figure. Run it in a fresh clone; it takes an hour on two cores. SEEDS=A..B
+# is the swarm's range; TESTS=0 leaves out the tests that `cargo test` runs anyway, FULL=0 the long rows.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 export CARGO_TERM_COLOR=never RUST_BACKTRACE=0
@@ -100,6 +101,7 @@ members tendermint-power tendermint 'engines.0.config.power_changes=[{ height = 
 tests() { # what, arguments of cargo test
     local what=$1 line
     shift
+    if [ "${TESTS:-1}" = 0 ]; then skip "TESTS=0" "$what"; return; fi
     line=$(cargo test --locked --quiet "$@" 2>&1 | awk '/^test result/ { p += $4; f += $6 } END { print p " passed, " f + 0 " failed" }')
     if [[ $line == *", 0 failed" && $line != "0 "* && $line != " passed"* ]]; then pass "$what: $line"; else fail "$what: $line"; fi
 }
@@ -115,7 +117,9 @@ code=$?
 took=$(($(seconds) - start))
 if [ "$code" -eq 0 ]; then pass "validate --tier A: exit code 0"; else fail "validate --tier A: exit code $code"; fi
 if [ "$took" -le 900 ]; then pass "validate --tier A: $took s of 900"; else fail "validate --tier A: $took s of 900"; fi
-"$quorate" validate --full --out "$scratch/validation" >"$scratch/all.txt" 2>/dev/null
+full=(--full)
+[ "${FULL:-1}" = 0 ] && full=()
+"$quorate" validate "${full[@]}" --out "$scratch/validation" >"$scratch/all.txt" 2>/dev/null
 code=$?
 counts() { # tier, verdict
     python3 -c 'import csv, sys
@@ -124,7 +128,7 @@ print(sum(r["verdict"] == "pass" for r in rows), len(rows))' "$scratch/validatio
 }
 for tier in A B C; do
     read -r good all < <(counts "$tier")
-    if [ "$good" = "$all" ] || [ "$tier" = C ]; then pass "validate --full, tier $tier: $good of $all"; else fail "validate --full, tier $tier: $good of $all"; fi
+    if [ "$good" = "$all" ] || [ "$tier" = C ]; then pass "validate ${full[*]:-}, tier $tier: $good of $all"; else fail "validate ${full[*]:-}, tier $tier: $good of $all"; fi
 done
 python3 -c 'import csv, sys
 rows = [r for r in csv.DictReader(open(sys.argv[1], newline="")) if r["verdict"] == "miss"]
@@ -135,7 +139,8 @@ grep -E '^(real systems|laws|arithmetic)' "$scratch/all.txt" | sed 's/^/PASS  /'
 for file in validation.csv index.html; do
     if [ -s "$scratch/validation/$file" ]; then pass "$file: $(wc -c <"$scratch/validation/$file") bytes"; else fail "$file: is not there"; fi
 done
-if cmp -s "$scratch/validation/validation.csv" results/reference/validation/validation.csv; then pass "the committed validation.csv, byte by byte"; else fail "the committed validation.csv differs"; fi
+if [ "${FULL:-1}" = 0 ]; then skip "FULL=0" "the committed validation.csv, byte by byte"
+elif cmp -s "$scratch/validation/validation.csv" results/reference/validation/validation.csv; then pass "the committed validation.csv, byte by byte"; else fail "the committed validation.csv differs"; fi
 
 # ---- the swarm ----------------------------------------------------------------------------------------
 start=$(seconds)

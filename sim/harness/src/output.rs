@@ -318,7 +318,7 @@ impl Writer<'_> {
             ),
             column("standing", Kind::String, "", "what the level rests on"),
             column("source", Kind::String, "", "where the level comes from"),
-            column("answer", Kind::String, "", "holds, fails or undecided"),
+            column("answer", Kind::String, "", "holds, fails, undecided or n/a"),
             column(
                 "value",
                 Kind::Number,

@@ -7,7 +7,7 @@ use crate::stats::{self, Interval};
 use crate::study::{Part, Study};
 use crate::unit::{Tweak, UnitStatus};
 use crate::{summary, words};
-use quorate_core::Finality;
+use quorate_core::{Family, Finality};
 
 /// Whether a service level is met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub enum Answer {
     Fails,
     /// The bound lies in the interval, or the sample does not support the statistic.
     Undecided,
+    /// The engine keeps nothing that the level is about.
+    NotApplicable,
 }
 
 impl Answer {
@@ -27,6 +29,7 @@ impl Answer {
             Self::Holds => "holds",
             Self::Fails => "fails",
             Self::Undecided => "undecided",
+            Self::NotApplicable => "n/a",
         }
     }
 }
@@ -54,7 +57,7 @@ pub struct Row {
 /// What an engine's rows come to.
 #[derive(Clone, Copy)]
 pub struct Overall<'a> {
-    /// The worst answer: fails before undecided before holds.
+    /// The worst answer: fails before undecided before holds; not applicable if nothing else is said.
     pub answer: Answer,
     /// The row that decides it: of those with that answer, the one with the smallest margin, which
     /// for shares says something only where they miss.
@@ -64,7 +67,13 @@ pub struct Overall<'a> {
 /// Sums up an engine's rows; `None` without any.
 pub fn overall(rows: &[Row], engine: usize) -> Option<Overall<'_>> {
     let of = || rows.iter().filter(move |r| r.engine == engine);
-    let answer = [Answer::Fails, Answer::Undecided, Answer::Holds]
+    let worst_first = [
+        Answer::Fails,
+        Answer::Undecided,
+        Answer::Holds,
+        Answer::NotApplicable,
+    ];
+    let answer = worst_first
         .into_iter()
         .find(|&answer| of().any(|r| r.answer == answer))?;
     let margin = |r: &Row| match r.margin {
@@ -145,6 +154,11 @@ impl Judge<'_> {
             Tweak::None
         };
         let level = ServiceLevel::parse(&self.config.expect).expect("the plan was checked");
+        if self.is_beside(&level) {
+            let why = "it proves when something was there; it keeps no state that could be \
+                       consented to, revoked or spent twice";
+            return (Answer::NotApplicable, NOTHING, None, why.to_owned());
+        }
         let Some(cell) = self.cell(tweak) else {
             return (Answer::Undecided, NOTHING, None, "not simulated".to_owned());
         };
@@ -203,6 +217,13 @@ impl Judge<'_> {
             _ => self.limiting(&level, &samples),
         };
         (answer, value, margin, reason)
+    }
+
+    /// Whether a level asks for a state that the engine does not keep.
+    fn is_beside(&self, level: &ServiceLevel) -> bool {
+        let family = self.outcome.sheets[self.engine].facts.family;
+        let stateful = matches!(level.metric, Metric::Exposure | Metric::Accepted | Metric::Served);
+        family == Family::Integrity && stateful
     }
 
     /// Watched writes of a level's class that some live site never saw; they are in no percentile.

@@ -181,9 +181,14 @@ pub(super) fn answer(answer: Answer) -> String {
         Answer::Holds => "✓",
         Answer::Fails => "✗",
         Answer::Undecided => "?",
+        Answer::NotApplicable => "–",
+    };
+    let css = match answer {
+        Answer::NotApplicable => "undecided",
+        other => other.name(),
     };
     let symbol = element("span", &[("aria-hidden", "true")], symbol);
-    class("b", answer.name(), &format!("{symbol} {}", answer.name()))
+    class("b", css, &format!("{symbol} {}", answer.name()))
 }
 
 /// A sentence for each workload, with its conditions.
