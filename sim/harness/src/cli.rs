@@ -10,7 +10,7 @@ use crate::validate::Tier;
 use crate::validate::run as validation;
 use crate::{analysis, calibrate, engines, fuzz, output, places, screen, verdict};
 use clap::{Parser, Subcommand};
-use quorate_core::Engine;
+use quorate_core::{Engine, Guarantee};
 use quorate_workloads::WorkloadKind;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -422,11 +422,13 @@ fn engine(engine: &dyn AnyEngine) -> String {
         facts.electorate.name(),
         facts.agreement.name()
     );
+    let conditional = match facts.guarantee {
+        Guarantee::Commit => String::new(),
+        other => format!(" ({})", other.name()),
+    };
     let final_if = format!(
-        "{} ({}), if {}",
-        facts.finality,
-        facts.guarantee.name(),
-        facts.final_holds_if
+        "{}{conditional}, if {}",
+        facts.finality, facts.final_holds_if
     );
     for (what, value) in [
         ("family", family.as_str()),

@@ -222,7 +222,10 @@ impl Judge<'_> {
     /// Whether a level asks for a state that the engine does not keep.
     fn is_beside(&self, level: &ServiceLevel) -> bool {
         let family = self.outcome.sheets[self.engine].facts.family;
-        let stateful = matches!(level.metric, Metric::Exposure | Metric::Accepted | Metric::Served);
+        let stateful = matches!(
+            level.metric,
+            Metric::Exposure | Metric::Accepted | Metric::Served
+        );
         family == Family::Integrity && stateful
     }
 
