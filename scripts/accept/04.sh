@@ -25,7 +25,7 @@ cargo build --release --locked --quiet || { fail "cargo build --release"; exit 1
 
 # ---- engines and their presets ---------------------------------------------------------------------
 "$quorate" list engines >"$scratch/engines.txt"
-engines=$(sed -n 's/^  \([a-z0-9]*\)  .*/\1/p' "$scratch/engines.txt" | tr '\n' ' ')
+engines=$(sed -n 's/^  \([a-z0-9][a-z0-9]*\)  .*/\1/p' "$scratch/engines.txt" | tr '\n' ' ')
 pass "list engines: $(wc -w <<<"$engines") engines: $engines"
 for what in family "fault bound" quorum "messages a block" "best-case latency" final source; do
     n=$(grep -c "^      $what: ." "$scratch/engines.txt")
@@ -73,8 +73,8 @@ for engine in $engines; do
     if "$quorate" run "$scratch/plan.toml" -s "engines.0.name=\"$engine\"" "${extra[@]}" --out "$scratch/$engine" >"$scratch/run.txt" 2>"$scratch/run.err"; then
         folder=$(only "$scratch/$engine")
         states=$(column "$folder/replications.csv" status | sort | uniq -c | tr -s ' \n' ' ')
-        height=$(column "$folder/replications.csv" final_height 2>/dev/null | sort -n | head -n 1)
-        if grep -qE 'safety|no_commit|limit' <<<"$states"; then fail "$engine, one node down for 5 min:$states"; else pass "$engine, one node down for 5 min:$states(final height ${height:-?})"; fi
+        height=$(column "$folder/replications.csv" height | sort -n | head -n 1)
+        if grep -qE 'safety|no_commit|limit' <<<"$states"; then fail "$engine, one node down for 5 min:$states"; else pass "$engine, one node down for 5 min:$states(height ${height:-?})"; fi
     else
         fail "$engine: $(head -n 1 "$scratch/run.err")"
     fi

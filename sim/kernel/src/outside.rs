@@ -43,7 +43,7 @@ impl<E: Engine> Simulation<'_, E> {
         self.outside.followed.push(Followed { site, told });
     }
 
-    /// Measures how long each transaction is safe before it is final ([`crate::probe::Probe::gap`]).
+    /// Measures how long each transaction is safe before it is final (`Probe::gap`).
     /// To be asked for before the run begins.
     pub fn measure_gaps(&mut self) {
         let none = || VecDeque::new();
