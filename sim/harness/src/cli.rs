@@ -93,9 +93,10 @@ struct Rows {
     /// Also rows of tiers C and D that take long
     #[arg(long)]
     full: bool,
-    /// Folder for the table, the page and the figures
-    #[arg(long, default_value = "results/reference/validation")]
-    out: PathBuf,
+    /// Folder for the table, the page and the figures; when left out, results/reference/validation, or
+    /// results/validation for rows that --tier, --id or --cases chose
+    #[arg(long)]
+    out: Option<PathBuf>,
     /// Rows of one's own instead, such as other parameters of the same laws
     #[arg(long, value_name = "FILE")]
     cases: Option<PathBuf>,
@@ -311,6 +312,14 @@ fn swarm_out(swarm: &Swarm) -> Result<u8, Error> {
 }
 
 fn validate(rows: Rows) -> Result<u8, Error> {
+    // A part must not stand where the whole is committed.
+    let part = !rows.tier.is_empty() || rows.id.is_some() || rows.cases.is_some();
+    let default = if part {
+        "results/validation"
+    } else {
+        "results/reference/validation"
+    };
+    let out = rows.out.unwrap_or_else(|| PathBuf::from(default));
     let wanted = validation::Wanted {
         tiers: rows.tier,
         id: rows.id,
@@ -322,11 +331,11 @@ fn validate(rows: Rows) -> Result<u8, Error> {
         let hint = "`quorate validate --tier C --full` has all that was measured on real systems";
         return Err(Error::config("no row is of that tier and id", hint));
     }
-    validation::probe(&rows.out)?;
+    validation::probe(&out)?;
     use_threads(rows.threads)?;
     stop_on_signal();
     let rows_run = validation::run(jobs)?;
-    let folder = validation::write(&rows.out, &rows_run)?;
+    let folder = validation::write(&out, &rows_run)?;
     print(&validation::report(&rows_run, left, &folder));
     Ok(validation::code(&rows_run))
 }
