@@ -156,11 +156,11 @@ if [ $? -eq 0 ]; then pass "the plan of a seed runs by itself"; else fail "the p
 "$quorate" compare --quick --out "$scratch/compare" >"$scratch/compare.txt" 2>"$scratch/run.err"
 code=$?
 folder=$(only "$scratch/compare")
-if [ "$code" -eq 0 ]; then pass "compare --quick: $(column "$folder/cells.csv" engine | sort -u | tr '\n' ' ')"; else fail "compare --quick: exit code $code"; fi
+if [ "$code" -eq 0 ]; then pass "compare --quick: $(column "$folder/verdict.csv" engine | sort -u | tr '\n' ' ')"; else fail "compare --quick: exit code $code"; fi
 "$quorate" compare --quick --engines all --out "$scratch/compare-all" >"$scratch/compare.txt" 2>"$scratch/run.err"
 code=$?
 folder=$(only "$scratch/compare-all")
-if [ "$code" -eq 0 ]; then pass "compare --quick --engines all: $(column "$folder/cells.csv" engine | sort -u | wc -l) engines"; else fail "compare --engines all: exit code $code: $(tail -n 1 "$scratch/run.err")"; fi
+if [ "$code" -eq 0 ]; then pass "compare --quick --engines all: $(column "$folder/verdict.csv" engine | sort -u | wc -l) engines"; else fail "compare --engines all: exit code $code: $(tail -n 1 "$scratch/run.err")"; fi
 n=$(column "$folder/risk.csv" engine | sort -u | wc -l)
 if [ -s "$folder/plots/risk.svg" ]; then pass "reversal risk against corrupt organisations: $n engines, plots/risk.svg"; else fail "plots/risk.svg: is not there"; fi
 if grep -q 'conditional on synchrony' "$scratch/compare.txt" "$folder/report.html"; then pass "clique and aura: conditional on synchrony"; else fail "clique and aura: no conditional label"; fi
