@@ -416,10 +416,11 @@ fn judge(faults: Faults, report: &Report) -> Option<(u8, String)> {
     (settled < submitted || report.status != Status::Ok).then_some((exit::LIVENESS, why))
 }
 
-/// Runs all seeds and prints what was found; the exit code of the worst.
+/// Runs all seeds; what was found, and the exit code of the worst. A signal ends the run with what was
+/// found so far.
 ///
 /// # Errors
-/// When it was interrupted, or the engine is not there.
+/// When the engine is not there.
 pub fn run(seeds: Range<u64>, only: Option<&str>) -> Result<(String, u8), Error> {
     draw(seeds.start, only)?;
     let bar = ProgressBar::new(seeds.end.saturating_sub(seeds.start)).with_style(
@@ -427,24 +428,35 @@ pub fn run(seeds: Range<u64>, only: Option<&str>) -> Result<(String, u8), Error>
             .expect("the template is fixed"),
     );
     let list: Vec<u64> = seeds.collect();
-    let ended: Vec<Result<Ended, Error>> = list
+    let ended: Vec<Option<Result<Ended, Error>>> = list
         .par_iter()
         .with_max_len(16)
         .map(|&seed| {
             if STOP.load(Ordering::Relaxed) {
-                return Err(Error::interrupted());
+                return None;
             }
             let ended = run_one(seed, only);
             bar.inc(1);
-            ended
+            Some(ended)
         })
         .collect();
     bar.finish_and_clear();
-    let done = ended.into_iter().collect::<Result<Vec<Ended>, Error>>()?;
+    let done = ended.into_iter().flatten();
+    let done = done.collect::<Result<Vec<Ended>, Error>>()?;
+    let left = list.len() - done.len();
     let codes = done.iter().filter_map(|e| e.broken.as_ref()).map(|b| b.0);
     // A bug goes before a broken promise, and that before a standstill.
-    let worst = codes.min().unwrap_or(exit::OK);
-    Ok((summary(&done, only), worst))
+    let worst = codes.min();
+    let mut text = summary(&done, only);
+    if left > 0 {
+        let _ = writeln!(text, "interrupted: {left} seeds were not run");
+    }
+    let clean = if left > 0 {
+        exit::INTERRUPTED
+    } else {
+        exit::OK
+    };
+    Ok((text, worst.unwrap_or(clean)))
 }
 
 /// A line for each engine, and one for each seed that broke something.

@@ -69,7 +69,7 @@ impl Tweak {
 }
 
 /// Keys of engines that set the time between blocks, and block limits.
-pub(crate) const INTERVAL_KEYS: [&str; 9] = [
+pub(crate) const INTERVAL_KEYS: [&str; 10] = [
     "period_ms",
     "period_s",
     "request_timeout_ms",
@@ -79,6 +79,7 @@ pub(crate) const INTERVAL_KEYS: [&str; 9] = [
     "round_ms",
     "timeout_commit_ms",
     "batch_timeout_ms",
+    "mint_interval_ms",
 ];
 const SPACE_KEYS: [&str; 5] = [
     "block_bytes",
