@@ -191,7 +191,8 @@ pub fn selfish_law(alpha: f64, gamma: f64) -> f64 {
 /// settled blocks from their section 4.3.
 pub fn selfish_stale_law(alpha: f64) -> f64 {
     let rest = 1.0 - alpha;
-    let one = (alpha - 2.0 * alpha * alpha) / (1.0 - 4.0 * alpha * alpha + 2.0 * alpha * alpha * alpha);
+    let one =
+        (alpha - 2.0 * alpha * alpha) / (1.0 - 4.0 * alpha * alpha + 2.0 * alpha * alpha * alpha);
     let (none, tie) = (one / alpha, one * rest);
     let two = one * alpha / rest;
     let longer = two * (alpha / rest) / (1.0 - alpha / rest);
@@ -619,8 +620,7 @@ mod tests {
         for (q, n, give_up) in [(0.3, 3, 2), (0.1, 2, 60), (0.1, 10, 60), (0.02, 4, 60)] {
             let attempts = 20_000;
             let seed = Seed::new(9, 0);
-            let weights: Vec<f64> =
-                tilted_double_spends(q, n, give_up, attempts, seed).collect();
+            let weights: Vec<f64> = tilted_double_spends(q, n, give_up, attempts, seed).collect();
             let mean = weights.iter().sum::<f64>() / attempts as f64;
             let square = weights.iter().map(|w| w * w).sum::<f64>() / attempts as f64;
             let four = 4.0 * ((square - mean * mean) / attempts as f64).sqrt();

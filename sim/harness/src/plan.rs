@@ -167,6 +167,8 @@ pub enum Kind {
     Scale,
     /// One pass over the workload as it is; no load is offered.
     Replay,
+    /// How often an attack succeeds, see [`crate::attack`].
+    Attack,
 }
 
 /// The machines.
@@ -523,13 +525,20 @@ impl Source {
         if let Some(plan) = BUILT_IN.iter().find(|p| p.name == name) {
             return Ok(Self::new(format!("built-in plan {name}"), plan.text));
         }
-        let text = std::fs::read_to_string(Path::new(name)).map_err(|e| {
-            let names: Vec<&str> = BUILT_IN.iter().map(|p| p.name).collect();
-            Error::missing(
-                format!("cannot read plan {name}: {e}"),
-                format!("give a file, or a built-in plan: {}", names.join(", ")),
-            )
-        })?;
+        let names: Vec<&str> = BUILT_IN.iter().map(|p| p.name).collect();
+        Self::file(
+            name,
+            &format!("give a file, or a built-in plan: {}", names.join(", ")),
+        )
+    }
+
+    /// A plan file.
+    ///
+    /// # Errors
+    /// When it cannot be read; the hint says what else there is.
+    pub(crate) fn file(name: &str, hint: &str) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(Path::new(name))
+            .map_err(|e| Error::missing(format!("cannot read plan {name}: {e}"), hint))?;
         Ok(Self::new(name, text))
     }
 
@@ -659,7 +668,7 @@ pub(crate) mod check {
 
     /// Checks a plan as written, through the plans that it comes to.
     pub(super) fn all(source: &Source, plan: &Plan) -> Result<(), Error> {
-        name(source, plan)?;
+        head(source, &plan.name, plan.replications, plan.confidence)?;
         shape(source, plan)?;
         study::expand(source, plan).map(|_| ())
     }
@@ -720,26 +729,32 @@ pub(crate) mod check {
         faults(source, plan)
     }
 
-    fn name(source: &Source, plan: &Plan) -> Result<(), Error> {
+    /// Checks what every plan has.
+    pub(crate) fn head(
+        source: &Source,
+        name: &str,
+        replications: u32,
+        confidence: f64,
+    ) -> Result<(), Error> {
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        if plan.name.is_empty() || !plan.name.chars().all(plain) {
+        if name.is_empty() || !name.chars().all(plain) {
             return Err(source.at_key(
                 "name",
-                &format!("is {:?}", plan.name),
+                &format!("is {name:?}"),
                 "it names a folder: use letters, digits, - and _",
             ));
         }
-        if plan.replications < 2 {
+        if replications < 2 {
             return Err(source.at_key(
                 "replications",
-                &format!("is {}, too few for an interval", plan.replications),
+                &format!("is {replications}, too few for an interval"),
                 "use at least 10",
             ));
         }
-        if !(0.5..1.0).contains(&plan.confidence) {
+        if !(0.5..1.0).contains(&confidence) {
             return Err(source.at_key(
                 "confidence",
-                &format!("is {}", plan.confidence),
+                &format!("is {confidence}"),
                 "use a share such as 0.95",
             ));
         }
@@ -880,7 +895,7 @@ pub(crate) mod check {
 }
 
 /// Sets one key of a table from `a.b.c=value`; the value is TOML, or else a string.
-fn set(table: &mut toml::Table, text: &str) -> Result<(), Error> {
+pub(crate) fn set(table: &mut toml::Table, text: &str) -> Result<(), Error> {
     let usage = || {
         Error::config(
             format!("-s {text}: not key=value"),
