@@ -6,16 +6,21 @@
 //! and its cases, each a list of overrides. Who lies and what is cut is said by the plan's `[[corrupt]]`
 //! and `[[faults]]`, so that every attack can be changed, or replaced, without touching the program.
 
+mod games;
 mod race;
+pub(crate) mod simulated;
 
-use crate::error::{Error, exit};
-use crate::output::{MODEL_VERSION, column, key};
+use crate::error::Error;
+use crate::output::{self, column, key};
 use crate::plan::Source;
 use crate::plots::{self, Curve};
 use crate::results::{Folder, Kind, Value, sha256_hex};
 use crate::stats::{self, Interval};
 use crate::words;
+pub use games::Game;
 use race::RacePlan;
+use simulated::Simulated;
+pub use simulated::{AttackPlan, CasePlan};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -52,6 +57,22 @@ pub const BUILT_IN: &[BuiltIn] = &[
         needs: "a share of the work, and one block mined in advance",
         look: "success by confirmations, and own_blocks_lost for each attempt: what it must be worth",
         text: include_str!("../attacks/double-spend.toml"),
+    },
+    BuiltIn {
+        name: "long-delay",
+        about: "Long delay on Praos: whoever owns the network slows the chain, not a private branch",
+        source: "David, Gaži, Kiayias and Russell, EUROCRYPT 2018",
+        needs: "messages that wait for Δ slots",
+        look: "growth against f/(1 + fΔ), and blocks_lost",
+        text: include_str!("../attacks/long-delay.toml"),
+    },
+    BuiltIn {
+        name: "clique-spam",
+        about: "Clique: signers that do not wait for their turn",
+        source: "EIP-225, whose wiggle nobody can check; own counting",
+        needs: "one authority",
+        look: "forked_heights, reorganisations, and that nothing final is reversed",
+        text: include_str!("../attacks/clique-spam.toml"),
     },
 ];
 
@@ -184,9 +205,11 @@ impl Row {
             return Some(Verdict::Undecided);
         };
         let Side::Exact = law.side;
+        // Nothing is a share of never: there the probability itself is narrow or not.
+        let scale = if law.value > 0.0 { law.value } else { 1.0 };
         Some(if law.value < low || law.value > high {
             Verdict::Differs
-        } else if (high - low) / 2.0 > NARROW * law.value {
+        } else if (high - low) / 2.0 > NARROW * scale {
             Verdict::Undecided
         } else {
             Verdict::Agrees
@@ -203,10 +226,17 @@ pub struct Result {
     /// The numbers.
     pub rows: Vec<Row>,
     figures: Vec<Curve>,
+    /// Evidence that a protocol broke its promise within its own bound.
+    pub broken: Option<String>,
 }
 
 /// A plan of kind `attack`.
-pub struct Attack(RacePlan);
+pub struct Attack(What);
+
+enum What {
+    Race(RacePlan),
+    Simulated(Simulated),
+}
 
 impl Attack {
     /// The plan of an attack, built in or from a file.
@@ -240,32 +270,49 @@ impl Attack {
         quick: bool,
     ) -> std::result::Result<Self, Error> {
         let table: toml::Table = toml::from_str(&source.text).map_err(|e| source.at_line(&e))?;
+        if !race::is_race(&table) && !table.contains_key("attack") {
+            return Err(simulated::nothing(source));
+        }
         if !race::is_race(&table) {
-            let hint = "add [sm1] or [double_spend]";
-            return Err(source.at_key("kind", "is \"attack\", but nothing is attacked", hint));
+            let plan = Simulated::open(source, set, engines, quick)?;
+            return Ok(Self(What::Simulated(plan)));
         }
         if engines.is_some() {
             let hint = "leave out --engines";
             return Err(source.at_key("kind", "is a race of branches, without engines", hint));
         }
-        RacePlan::open(source, set, quick).map(Self)
+        RacePlan::open(source, set, quick).map(|plan| Self(What::Race(plan)))
     }
 
     /// Runs it.
     ///
     /// # Errors
-    /// When it was interrupted, or a unit hit a bug.
-    pub fn run(&self) -> std::result::Result<Result, Error> {
-        let Self(plan) = self;
-        let rows = plan.run()?;
-        let text = toml::to_string(plan).expect("a plan is a table");
-        Ok(Result {
-            name: plan.name.clone(),
-            confidence: plan.confidence,
-            config: format!("# model_version = {MODEL_VERSION}\n{text}"),
-            figures: plan.figures(&rows),
-            rows,
-        })
+    /// When it was interrupted, or a unit hit a bug; the message holds the command that repeats it.
+    pub fn run(&self, command: &str) -> std::result::Result<Result, Error> {
+        match &self.0 {
+            What::Race(plan) => {
+                let rows = plan.run()?;
+                Ok(Result {
+                    name: plan.name.clone(),
+                    confidence: plan.confidence,
+                    config: output::with_version(plan),
+                    figures: plan.figures(&rows),
+                    rows,
+                    broken: None,
+                })
+            }
+            What::Simulated(attack) => {
+                let (rows, broken) = attack.run(command)?;
+                Ok(Result {
+                    name: attack.plan.name.clone(),
+                    confidence: attack.plan.confidence,
+                    config: attack.config(),
+                    figures: attack.figures(&rows),
+                    rows,
+                    broken,
+                })
+            }
+        }
     }
 }
 
@@ -355,11 +402,6 @@ impl Result {
             folder.display()
         );
         text
-    }
-
-    /// The exit code.
-    pub const fn code(&self) -> u8 {
-        exit::OK
     }
 }
 

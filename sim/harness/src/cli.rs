@@ -310,10 +310,11 @@ fn attack_with(source: &Source, options: &Options) -> Result<u8, Error> {
     output::probe(&options.out)?;
     use_threads(options.threads)?;
     stop_on_signal();
-    let result = attack.run()?;
+    let command: Vec<String> = std::env::args().collect();
+    let result = attack.run(&command.join(" "))?;
     let folder = result.write(&options.out)?;
     print(&result.report(&folder));
-    Ok(result.code())
+    Ok(kept(result.broken.as_deref()))
 }
 
 fn use_threads(threads: Option<usize>) -> Result<(), Error> {
@@ -370,12 +371,17 @@ fn validate(rows: Rows) -> Result<u8, Error> {
 }
 
 fn safety(outcomes: &[Outcome]) -> u8 {
-    let reports = outcomes
+    let units = outcomes
         .iter()
         .flat_map(|o| &o.cells)
-        .flat_map(|c| &c.units)
-        .map(|u| &u.report);
-    let Some(evidence) = reports.into_iter().find_map(|r| r.violation.as_ref()) else {
+        .flat_map(|c| &c.units);
+    let mut evidence = units.filter_map(|u| u.report.violation.as_deref());
+    kept(evidence.next())
+}
+
+/// Whether every protocol kept its promise.
+fn kept(evidence: Option<&str>) -> u8 {
+    let Some(evidence) = evidence else {
         return exit::OK;
     };
     let _ = writeln!(

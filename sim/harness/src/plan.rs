@@ -1,5 +1,6 @@
 //! Plans: what to run, in TOML. Unknown keys are refused; every error names file, line and key.
 
+pub use crate::attack::AttackPlan;
 use crate::costs::{self, Executed, Signature};
 use crate::engines::{self, AnyEngine};
 use crate::error::Error;
@@ -63,6 +64,9 @@ pub struct Plan {
     /// What must hold.
     #[serde(default)]
     pub levels: Vec<LevelConfig>,
+    /// What is attacked in a plan of kind `attack`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attack: Option<AttackPlan>,
     /// What goes wrong.
     #[serde(default)]
     pub faults: Vec<FaultPlan>,
@@ -682,6 +686,7 @@ pub(crate) mod check {
             let hint = "use [workload] for one workload or [[workloads]] for several";
             return Err(source.at_key("workload", "stands beside workloads", hint));
         }
+        crate::attack::simulated::check(source, plan)?;
         let wrong = match (plan.kind == Kind::Scale, &plan.scale) {
             (true, None) => Some(("kind", "is \"scale\", but there is no table [scale]")),
             (false, Some(_)) => Some(("scale", "goes with kind = \"scale\" only")),

@@ -541,8 +541,8 @@ impl DoubleSpends {
 }
 
 /// Successes from which a count is an estimate by itself.
-// assumption: a relative error of about 10 %.
-const ENOUGH: u64 = 100;
+// assumption: a relative error of about 3 %.
+const ENOUGH: u64 = 1_000;
 /// The longest give-up rule.
 // assumption: the chance to come back from 1,000 behind is below 1e-10 with 49 % of the work.
 const MOST_PATIENCE: u32 = 1_000;
