@@ -9,6 +9,7 @@ pub mod anchor;
 pub mod attack;
 pub mod calibrate;
 pub mod cli;
+mod corrupt;
 pub mod costs;
 pub mod engines;
 pub mod error;
