@@ -87,6 +87,16 @@ pub struct Law {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Side {
     Exact,
+    AtMost,
+}
+
+impl Side {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::AtMost => "at most",
+        }
+    }
 }
 
 impl Law {
@@ -94,6 +104,12 @@ impl Law {
     fn exact(value: f64) -> Option<Self> {
         let side = Side::Exact;
         value.is_finite().then_some(Self { value, side })
+    }
+
+    /// A bound from above.
+    const fn at_most(value: f64) -> Self {
+        let side = Side::AtMost;
+        Self { value, side }
     }
 }
 
@@ -204,15 +220,15 @@ impl Row {
         let (Some(low), Some(high)) = (interval.low, interval.high) else {
             return Some(Verdict::Undecided);
         };
-        let Side::Exact = law.side;
         // Nothing is a share of never: there the probability itself is narrow or not.
         let scale = if law.value > 0.0 { law.value } else { 1.0 };
-        Some(if law.value < low || law.value > high {
-            Verdict::Differs
-        } else if (high - low) / 2.0 > NARROW * scale {
-            Verdict::Undecided
-        } else {
-            Verdict::Agrees
+        let narrow = (high - low) / 2.0 <= NARROW * scale;
+        Some(match law.side {
+            Side::Exact if law.value < low || law.value > high => Verdict::Differs,
+            Side::Exact if narrow => Verdict::Agrees,
+            Side::AtMost if low > law.value => Verdict::Differs,
+            Side::AtMost if high <= law.value => Verdict::Agrees,
+            Side::Exact | Side::AtMost => Verdict::Undecided,
         })
     }
 }
@@ -354,6 +370,7 @@ impl Result {
             interval.high.into(),
             row.estimate.trials().into(),
             row.law.map(|l| l.value).into(),
+            row.law.map(|l| l.side.name()).into(),
             verdict.map(Verdict::name).into(),
         ]
     }
@@ -449,6 +466,7 @@ fn columns() -> Vec<crate::results::Column> {
             "",
             "what theory says; empty where it says nothing",
         ),
+        column("law_is", Kind::String, "", "exact, or at most"),
         column(
             "verdict",
             Kind::String,

@@ -297,7 +297,7 @@ fn attacks_that_make_no_sense() {
         attack(&selfish.replace("[0.0]", "[1.5]"), &[]),
         attack(&selfish.replace("[0.3]", "[]"), &[]),
         game("cases = []\n"),
-        game("[[attack.cases]]\nparameters = \"a\"\nx = 0.0\nengines = [\"raft\"]\n"),
+        game("[[attack.cases]]\nparameters = \"a\"\nx = 0.0\nset = [\"engines=[]\"]\n"),
         game(
             "[[attack.cases]]\nparameters = \"a\"\nx = 0.0\n[[attack.cases]]\nparameters = \"a\"\nx = 1.0\n",
         ),

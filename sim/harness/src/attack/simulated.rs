@@ -32,9 +32,6 @@ pub struct CasePlan {
     /// Overrides of the plan, as for `-s`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub set: Vec<String>,
-    /// Labels of the engines that it is for; all, if absent.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub engines: Vec<String>,
 }
 
 /// An attack that is simulated.
@@ -67,24 +64,18 @@ impl Simulated {
         all.extend(set.iter().cloned());
         let plan = source.plan_with(&all, engines)?;
         let attack = plan.attack.as_ref().expect("the plan was checked");
+        let asked: Option<Vec<&str>> = engines.map(|list| list.split(',').map(str::trim).collect());
+        let is_asked = |e: &EnginePlan| {
+            let named = |names: &Vec<&str>| names.contains(&e.label()) || names.contains(&&*e.name);
+            asked.as_ref().is_none_or(named)
+        };
         let mut studies = Vec::new();
-        for (i, case) in attack.cases.iter().enumerate() {
+        for case in &attack.cases {
             let mut with = all.clone();
             with.extend(case.set.iter().cloned());
-            let mut one = source.plan_with(&with, engines)?;
-            let labels = &case.engines;
-            if let Some(bad) = labels
-                .iter()
-                .find(|l| plan.engines.iter().all(|e| e.label() != **l))
-            {
-                if engines.is_none() {
-                    let key = format!("attack.cases.{i}.engines");
-                    let why = format!("names {bad:?}, which is no engine of the plan");
-                    return Err(source.at_key(&key, &why, "name them by their labels"));
-                }
-            }
-            one.engines
-                .retain(|e| labels.is_empty() || labels.iter().any(|l| l == e.label()));
+            // A case may be about other engines than the plan.
+            let mut one = source.plan(&with)?;
+            one.engines.retain(is_asked);
             studies.push(Study::open(source, one)?);
         }
         Ok(Self { plan, studies })
@@ -104,7 +95,7 @@ impl Simulated {
     /// When it was interrupted, or a unit hit a bug.
     pub(super) fn run(&self, command: &str) -> Result<Outcome, Error> {
         let attack = self.attack();
-        let (mut rows, mut broken) = (Vec::new(), None);
+        let (mut rows, mut broken, mut next) = (Vec::new(), None, 0);
         for (case, study) in self.studies.iter().enumerate() {
             let part = &study.parts[0];
             for outcome in run::run(study, command)? {
@@ -112,7 +103,7 @@ impl Simulated {
                     let mut reports = cell.units.iter().map(|u| &u.report);
                     broken = broken.or_else(|| reports.find_map(|r| r.violation.clone()));
                     let ran = Ran {
-                        case: rows_case(case, cell.engine, part.plan.engines.len()),
+                        case: next,
                         parameters: &attack.cases[case].parameters,
                         plan: &part.plan,
                         sheet: &part.sheets[cell.engine],
@@ -120,10 +111,22 @@ impl Simulated {
                         units: &cell.units,
                     };
                     rows.extend(games::rows(attack.game, &ran));
+                    next += 1;
                 }
             }
         }
         Ok((rows, broken))
+    }
+
+    /// The engines of all cases, once each, with their looks.
+    fn labels(&self) -> Vec<(usize, &str)> {
+        let mut labels: Vec<(usize, &str)> = Vec::new();
+        for engine in self.studies.iter().flat_map(|s| &s.plan.engines) {
+            if labels.iter().all(|(_, l)| *l != engine.label()) {
+                labels.push((crate::engines::place(&engine.name), engine.label()));
+            }
+        }
+        labels
     }
 
     /// The game's first number against x, a line an engine, with its law beside it.
@@ -142,10 +145,8 @@ impl Simulated {
             ),
             ..Curve::default()
         };
-        for engine in &self.plan.engines {
-            let look = crate::engines::place(&engine.name);
-            let of =
-                |row: &&Row| row.engine == engine.label() && row.metric == attack.game.headline();
+        for (look, label) in self.labels() {
+            let of = |row: &&Row| row.engine == label && row.metric == attack.game.headline();
             let xs = |row: &Row| {
                 let case = attack.cases.iter().find(|c| c.parameters == row.parameters);
                 case.map(|c| c.x)
@@ -172,7 +173,7 @@ impl Simulated {
             for (variant, points) in [(0, measured.collect::<Vec<_>>()), (1, law.collect())] {
                 let law = if variant == 1 { ": law" } else { "" };
                 curve.series.push(Series {
-                    label: format!("{}{law}", engine.label()),
+                    label: format!("{label}{law}"),
                     look,
                     variant,
                     points,
@@ -182,11 +183,6 @@ impl Simulated {
         curve.series.retain(|s| !s.points.is_empty());
         vec![curve]
     }
-}
-
-/// A place for every engine of every case.
-const fn rows_case(case: usize, engine: usize, engines: usize) -> usize {
-    case * engines + engine
 }
 
 pub(super) fn nothing(source: &Source) -> Error {
