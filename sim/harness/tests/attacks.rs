@@ -299,3 +299,178 @@ fn late_messages_slow_praos_down() {
     let growth = |ms: u32| value(&result, &format!("delay_ms={ms}"), "growth");
     assert!(growth(10_000) < 0.6 * growth(1));
 }
+
+/// A network gives γ: liars with more nodes are heard of first. With it the closed form holds, between those
+/// for no γ and for all of it; a pool above the threshold gains and one far below loses.
+#[test]
+fn selfish_miners_on_a_network_get_what_their_gamma_gives() {
+    let result = run("sm1-network", &["replications=5", "load.duration_s=360000"]);
+    all_hold(&result);
+    let gamma = |nodes| value(&result, &format!("alpha=0.3;nodes={nodes}"), "gamma");
+    assert!(gamma(1) + 0.3 < gamma(6), "{} {}", gamma(1), gamma(6));
+    let share = |of| value(&result, of, "share_of_chain");
+    assert!(share("alpha=0.2;nodes=1") < 0.18);
+    assert!(share("alpha=0.45;nodes=1") > 0.53);
+    assert!(share("alpha=0.3;nodes=6") > 0.31);
+    let won = |of| find(&result, of, "success").estimate.clone();
+    assert_eq!(
+        won("alpha=0.45;nodes=1"),
+        Estimate::Count { won: 5, trials: 5 }
+    );
+    assert_eq!(
+        won("alpha=0.2;nodes=1"),
+        Estimate::Count { won: 0, trials: 5 }
+    );
+}
+
+fn cases(list: &[(&str, &str)]) -> String {
+    let case = |(name, set): &(&str, &str)| {
+        let set = if set.is_empty() {
+            String::new()
+        } else {
+            format!("'''{set}'''")
+        };
+        format!("{{parameters='{name}', x=0.0, set=[{set}]}}")
+    };
+    let all: Vec<String> = list.iter().map(case).collect();
+    format!("attack.cases=[{}]", all.join(", "))
+}
+
+/// Private branches succeed as often as the race says, and reverse what is final only if that is no deeper
+/// than what they wait for.
+#[test]
+fn private_branches_follow_the_race_and_reverse_what_is_shallow() {
+    let short = [
+        "replications=5",
+        "engines.0.duration_s=300000",
+        "engines.1.duration_s=8000",
+        "engines.2.duration_s=12000",
+    ];
+    let list = cases(&[
+        ("shallow", "corrupt.0.reorg.confirmations=4"),
+        ("deep", "adversary.final_risk=1e-9"),
+    ]);
+    let result = run("private-reorg", &[&short[..], &[&list]].concat());
+    all_hold(&result);
+    for engine in ["nakamoto", "ethash", "praos"] {
+        let of = |case, metric| {
+            let is = |r: &&Row| r.parameters == case && r.metric == metric && r.engine == engine;
+            let row = result.rows.iter().find(is).expect("it is there");
+            row.estimate.value().expect("it was observed")
+        };
+        assert!(
+            of("deep", "success") > of("shallow", "success") + 0.1,
+            "{engine}"
+        );
+        assert!(of("shallow", "success") > 0.1, "{engine}");
+        assert!(of("shallow", "reversed_txs") > 0.0, "{engine}");
+        assert_eq!(of("deep", "reversed_txs"), 0.0, "{engine}");
+    }
+}
+
+/// Who has too little work overtakes nobody who waits long enough.
+#[test]
+fn a_weak_private_branch_fails() {
+    let weak = "engines=[{name='nakamoto', duration_s=300000.0, config={block_interval_s=600.0, retarget_blocks=0, hash_shares=[5, 19, 19, 19, 19, 19]}}]";
+    let list = cases(&[("weak", "corrupt.0.reorg.confirmations=8")]);
+    let result = run(
+        "private-reorg",
+        &[
+            "replications=4",
+            "network.nodes=6",
+            "workload.sites=6",
+            weak,
+            &list,
+        ],
+    );
+    all_hold(&result);
+    let row = find(&result, "weak", "success");
+    let Estimate::Count { won, trials } = row.estimate else {
+        panic!("{row:?}")
+    };
+    assert!(won == 0 && trials > 20, "{row:?}");
+    assert_eq!(value(&result, "weak", "reversed_txs"), 0.0);
+}
+
+/// Clones reverse what authorities called final wherever they complete a majority on both sides, and what a
+/// committee did only beyond its bound.
+#[test]
+fn clones_succeed_where_quorums_need_not_meet() {
+    let one = "network.nodes=8";
+    let list = cases(&[
+        ("1 of 7", ""),
+        ("2 of 7", "corrupt=[{nodes=[0, 1], twin=[5, 6]}]"),
+        ("3 of 7", "corrupt=[{nodes=[0, 1, 2], twin=[5, 6]}]"),
+    ]);
+    let partitions = |text: String| {
+        text.replace(
+            "twin=[5, 6]}]'''",
+            "twin=[5, 6]}]''', '''faults.0.partition=[5, 6, 7, 8]'''",
+        )
+        .replacen(
+            "2], twin=[5, 6]}]''', '''faults.0.partition=[5, 6, 7, 8]'''",
+            "2], twin=[5, 6]}]''', '''faults.0.partition=[5, 6, 7, 8, 9]'''",
+            1,
+        )
+    };
+    let result = run("cloning", &["replications=3", &partitions(list)]);
+    all_hold(&result);
+    for (engine, successes) in [
+        ("clique", [1.0; 3]),
+        ("aura", [1.0; 3]),
+        ("qbft", [0.0, 0.0, 1.0]),
+    ] {
+        for (case, success) in ["1 of 7", "2 of 7", "3 of 7"].into_iter().zip(successes) {
+            let is = |r: &&Row| r.engine == engine && r.parameters == case;
+            let row = result.rows.iter().find(is).expect("it is there");
+            assert_eq!(row.metric, "success");
+            assert_eq!(row.estimate.value(), Some(success), "{engine}, {case}");
+            assert_eq!(row.law.is_some(), true);
+        }
+    }
+    assert_eq!(result.broken, None);
+    // Of eight, one clone does not make a majority of both sides: 4 + 1 and 3 + 1 of 8.
+    let list = cases(&[("1 of 8", "faults.0.partition=[4, 5, 6, 8]")]);
+    let result = run(
+        "cloning",
+        &[
+            "replications=3",
+            one,
+            "engines=[{name='clique', config={period_s=5}}]",
+            &list,
+        ],
+    );
+    all_hold(&result);
+    assert_eq!(value(&result, "1 of 8", "success"), 0.0);
+    assert_eq!(value(&result, "1 of 8", "reversed_txs"), 0.0);
+}
+
+/// A miner that hears liars only calls final what it leaves, as often as they find enough blocks; a
+/// committee's member halts; an authority's falls to as many clones as complete a majority with it.
+#[test]
+fn an_eclipsed_site_is_misled_or_halts() {
+    let part = |k: u32| {
+        let seconds: Vec<String> = (12..12 + k).map(|m| m.to_string()).collect();
+        format!("faults.0.partition=[5, {}]", seconds.join(", "))
+    };
+    let short = "load.duration_s=2000', 'faults.0.until_s=1200.0', 'load.drain_s=600";
+    let clique = "engines=[{name=\"clique\", config={period_s=5}}]";
+    let list = format!(
+        "attack.cases=[{{parameters='work', x=0.0, set=['faults.0.until_s=4600.0']}}, \
+         {{parameters='qbft', x=0.0, set=['engines=[{{name=\"qbft\"}}]', 'corrupt=[{{nodes=[0,1,2], twin=[5]}}]', '{}', '{short}']}}, \
+         {{parameters='three', x=0.0, set=['{clique}', 'corrupt=[{{nodes=[0,1,2], twin=[5]}}]', '{}', '{short}']}}, \
+         {{parameters='six', x=0.0, set=['{clique}', 'corrupt=[{{nodes=[0,1,2,3,4,6], twin=[5]}}]', '{}', '{short}']}}]",
+        part(3),
+        part(3),
+        part(6)
+    );
+    let result = run("eclipse", &["replications=4", &list]);
+    all_hold(&result);
+    let success = |case| value(&result, case, "success");
+    assert!(success("work") >= 0.75, "{}", success("work"));
+    assert_eq!(
+        (success("qbft"), success("three"), success("six")),
+        (0.0, 0.0, 1.0)
+    );
+    assert!(value(&result, "six", "reversed_txs") > 0.0);
+}

@@ -4,8 +4,8 @@
 use super::{Estimate, Law, Row};
 use crate::plan::Plan;
 use crate::unit::{self, Done, EngineSheet};
-use quorate_consensus::clique::{Wiggle, limit, spam_law};
 use quorate_consensus::attacks::{double_spend_law, selfish_law};
+use quorate_consensus::clique::{Wiggle, limit, spam_law};
 use quorate_core::math::{exp, ln, ln_gamma, pow};
 use quorate_core::settlement::settlement_risk;
 use quorate_core::{Adversary, Family, Finality};
@@ -175,7 +175,12 @@ impl Ran<'_> {
 
     /// That of all who lie.
     fn liars_share(&self) -> f64 {
-        let mut liars: Vec<u32> = self.plan.corrupt.iter().flat_map(|c| c.nodes.clone()).collect();
+        let mut liars: Vec<u32> = self
+            .plan
+            .corrupt
+            .iter()
+            .flat_map(|c| c.nodes.clone())
+            .collect();
         liars.sort_unstable();
         liars.dedup();
         liars.into_iter().map(|node| self.share_of(node)).sum()
@@ -184,7 +189,8 @@ impl Ran<'_> {
     /// Slots in which a block cannot be built upon, as measured, rounded up.
     fn delay_slots(&self) -> u32 {
         let slot = self.setting("slot_ms") / 1e3;
-        let of = |u: &Done| (u.report.adopt_delay.1 > 0).then(|| u.report.adopt_delay.0.as_s() / slot);
+        let of =
+            |u: &Done| (u.report.adopt_delay.1 > 0).then(|| u.report.adopt_delay.0.as_s() / slot);
         let delays: Vec<f64> = self.units.iter().filter_map(of).collect();
         (delays.iter().sum::<f64>() / delays.len().max(1) as f64).ceil() as u32
     }
@@ -344,7 +350,12 @@ fn cloning(ran: &Ran<'_>) -> Vec<Row> {
 /// One, if second selves and those whom they talk to are a quorum, and first selves and the others too;
 /// zero, if not; `None` where nobody runs twice.
 fn intersection(ran: &Ran<'_>) -> Option<Law> {
-    let twins: Vec<_> = ran.plan.corrupt.iter().filter(|c| !c.twin.is_empty()).collect();
+    let twins: Vec<_> = ran
+        .plan
+        .corrupt
+        .iter()
+        .filter(|c| !c.twin.is_empty())
+        .collect();
     let signs = |node: &u32| ran.sheet.committee.iter().any(|m| m.get() == *node);
     let count = |list: &mut dyn Iterator<Item = &u32>| list.filter(|n| signs(n)).count() as u32;
     let liars = count(&mut twins.iter().flat_map(|c| &c.nodes));
@@ -362,9 +373,9 @@ fn intersection(ran: &Ran<'_>) -> Option<Law> {
 fn eclipse(ran: &Ran<'_>) -> Vec<Row> {
     let mut answer = ran.row("success", "probability", ran.count(reverses));
     answer.law = match ran.sheet.finality {
-        Ok(Finality::Depth { fin, .. }) => cut_off(ran).and_then(|blocks| {
-            Law::exact(poisson_tail(blocks, fin))
-        }),
+        Ok(Finality::Depth { fin, .. }) => {
+            cut_off(ran).and_then(|blocks| Law::exact(poisson_tail(blocks, fin)))
+        }
         _ => intersection(ran),
     };
     vec![answer]
@@ -409,14 +420,21 @@ fn selfish(ran: &Ran<'_>) -> Vec<Row> {
 fn reorg(ran: &Ran<'_>) -> Vec<Row> {
     let won = ran.sum(|l| l.branches[1]);
     let tried = won + ran.sum(|l| l.branches[2]);
-    let mut answer = ran.row("success", "probability", Estimate::count(won, tried as usize));
+    let mut answer = ran.row(
+        "success",
+        "probability",
+        Estimate::count(won, tried as usize),
+    );
     let plan = ran.plan.corrupt.iter().find_map(|c| c.reorg);
     answer.law = plan.and_then(|plan| {
         let (n, give_up) = (plan.confirmations, plan.give_up);
         let q = ran.liars_share();
         if ran.sheet.facts.family == Family::Work {
             // Giving up is considered before the others have accepted too: then the law is another.
-            let adversary = Adversary { share: q, ..ran.sheet.adversary };
+            let adversary = Adversary {
+                share: q,
+                ..ran.sheet.adversary
+            };
             let q = adversary.effective_share(ran.sheet.promises.interval);
             let law = || double_spend_law(q, n, give_up);
             return (give_up + 1 >= n).then(law).and_then(Law::exact);
