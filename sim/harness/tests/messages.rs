@@ -224,6 +224,28 @@ fn fault_of_a_node_that_is_not_there() {
 
 /// Every way in which a fault can be wrong, one message each.
 #[test]
+fn liars_that_make_no_sense() {
+    let complaints: Vec<String> = [
+        "nodes = []\nsilent = true",
+        "nodes = [7]\nsilent = true",
+        "nodes = [1, 1]\nsilent = true",
+        "nodes = [1]",
+        "nodes = [1]\nsilent = true\nselfish = true",
+        "nodes = [1]\nwhisper = true",
+        "nodes = [1]\ntwin = [1]",
+        "nodes = [1]\ntwin = [2]\nuntil_s = 9.0",
+        "nodes = [1]\nsilent = true\nfrom_s = 9.0\nuntil_s = 3.0",
+        "nodes = [1]\ndelay_votes_ms = -1.0",
+        "nodes = [1]\ncensor_site = 4",
+        "nodes = [1]\nreorg = { confirmations = 0, give_up = 3 }",
+    ]
+    .iter()
+    .map(|entry| with_tail(&format!("[[corrupt]]\n{entry}\n")))
+    .collect();
+    insta::assert_snapshot!(complaints.join("\n"));
+}
+
+#[test]
 fn faults_that_make_no_sense() {
     let complaints: Vec<String> = [
         "crash = [1]",
