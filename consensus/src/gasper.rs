@@ -740,6 +740,11 @@ impl Engine for Gasper {
         }
     }
 
+    fn leader(&self, ctx: &Ctx<'_>) -> Option<NodeId> {
+        let head = ctx.blocks.find(self.head)?;
+        Some(self.proposer(&head.header, self.slot))
+    }
+
     fn wire(&self, message: &Message, ctx: &Ctx<'_>) -> Wire {
         let costs = ctx.costs;
         match *message {

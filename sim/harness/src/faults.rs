@@ -81,7 +81,7 @@ const MOST_LOSS_PPM: u32 = 500_000;
 // assumption: eleven days; whatever is longer is a slip of units.
 const LONGEST_MS: f64 = 1e9;
 
-fn invalid<T>(
+pub(crate) fn invalid<T>(
     key: &'static str,
     why: impl Into<String>,
     hint: impl Into<String>,

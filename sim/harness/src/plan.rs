@@ -7,6 +7,7 @@ pub use crate::faults::FaultPlan;
 use crate::level::{Level, LevelConfig};
 use crate::mempool::MempoolPlan;
 pub use crate::network::NetworkPlan;
+use crate::outages::{self, OutagePlan};
 use crate::study;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -66,6 +67,9 @@ pub struct Plan {
     /// What goes wrong.
     #[serde(default)]
     pub faults: Vec<FaultPlan>,
+    /// The same as an architect says it: which site, region or leader loses what.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outages: Vec<OutagePlan>,
     /// When a unit is given up.
     #[serde(default)]
     pub limits: LimitsPlan,
@@ -653,7 +657,7 @@ impl Source {
 
 pub(crate) mod check {
     use super::{
-        Axis, Error, Kind, Level, Plan, ScalePlan, Source, costs, engines as known, study,
+        Axis, Error, Kind, Level, Plan, ScalePlan, Source, costs, engines as known, outages, study,
     };
     use crate::unit;
 
@@ -717,7 +721,8 @@ pub(crate) mod check {
         load(source, plan)?;
         engines(source, plan)?;
         levels(source, plan)?;
-        faults(source, plan)
+        faults(source, plan)?;
+        outages::check(source, plan)
     }
 
     fn name(source: &Source, plan: &Plan) -> Result<(), Error> {
