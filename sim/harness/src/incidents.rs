@@ -148,10 +148,9 @@ fn nodes(struck: &[NodeId]) -> String {
 const TXS: &str = "transactions";
 
 const MEASURES: &[Measure] = &[
-    (
-        column("from_s", Kind::Number, "s", "its beginning"),
-        |i| i.from.as_s().into(),
-    ),
+    (column("from_s", Kind::Number, "s", "its beginning"), |i| {
+        i.from.as_s().into()
+    }),
     (
         column(
             "until_s",
@@ -202,6 +201,13 @@ const MEASURES: &[Measure] = &[
         |i| ms(i.first_final_struck),
     ),
     (
+        ms_column(
+            "longest_pause_ms",
+            "longest time without such a block, from its beginning until the first one after healing",
+        ),
+        |i| in_ms(i.longest_pause).into(),
+    ),
+    (
         count(
             "backlog_before_txs",
             TXS,
@@ -210,7 +216,11 @@ const MEASURES: &[Measure] = &[
         |i| i.backlog_before.into(),
     ),
     (
-        count("backlog_peak_txs", TXS, "the most of them until they were back"),
+        count(
+            "backlog_peak_txs",
+            TXS,
+            "the most of them until they were back",
+        ),
         |i| i.backlog_peak.into(),
     ),
     (
@@ -257,7 +267,11 @@ const MEASURES: &[Measure] = &[
         |i| i.refused.into(),
     ),
     (
-        count("reads", "reads", "answered from its beginning until the backlog was back"),
+        count(
+            "reads",
+            "reads",
+            "answered from its beginning until the backlog was back",
+        ),
         |i| i.reads.into(),
     ),
     (count("stale_reads", "reads", "of those, stale ones"), |i| {
@@ -309,11 +323,12 @@ const MEASURES: &[Measure] = &[
 ];
 
 /// The head of the lines below, after the engine.
-pub(crate) const HEAD: [&str; 14] = [
+pub(crate) const HEAD: [&str; 15] = [
     "from",
     "lasts",
     "struck",
     "blocks final meanwhile",
+    "longest pause",
     "final after healing",
     "at the struck",
     "backlog back",
@@ -385,6 +400,7 @@ fn line(all: &[&Incident]) -> Vec<String> {
         ),
         struck,
         counted(|i| i.finals),
+        timed(|i| Some(i.longest_pause)),
         timed(|i| i.first_final),
         timed(|i| i.first_final_struck),
         timed(|i| i.back),

@@ -1,8 +1,8 @@
 //! Statistics of cells: one sample a replication, Student intervals across them.
 
 use crate::level::{Level as ServiceLevel, Metric, Statistic};
-use crate::plan::{Plan, ReadLevel};
 use crate::output::Ran;
+use crate::plan::{Plan, ReadLevel};
 use crate::run::Cell;
 use crate::stats::{self, Interval};
 use crate::study::Part;

@@ -95,7 +95,9 @@ impl<E: Engine> Simulation<'_, E> {
                 self.reversals.classes[tx.class.index()] += 1;
                 self.reversals.records.insert((tx.class.0, tx.key));
                 let person = self.ledger.person(tx.key);
-                self.reversals.people.extend(person.map(|p| (tx.class.0, p)));
+                self.reversals
+                    .people
+                    .extend(person.map(|p| (tx.class.0, p)));
             }
         }
         (self.reversals.txs.len() - before) as u64
