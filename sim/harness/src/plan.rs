@@ -8,6 +8,7 @@ pub use crate::faults::FaultPlan;
 use crate::level::{Level, LevelConfig};
 use crate::mempool::MempoolPlan;
 pub use crate::network::NetworkPlan;
+use crate::outages::{self, OutagePlan};
 use crate::study;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -70,6 +71,9 @@ pub struct Plan {
     /// Who lies.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub corrupt: Vec<CorruptPlan>,
+    /// The same as an architect says it: which site, region or leader loses what.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outages: Vec<OutagePlan>,
     /// When a unit is given up.
     #[serde(default)]
     pub limits: LimitsPlan,
@@ -510,6 +514,11 @@ pub const BUILT_IN: &[BuiltIn] = &[
         text: include_str!("../scenarios/anchor.toml"),
     },
     BuiltIn {
+        name: "bad-day",
+        about: "12 hospitals in 3 regions: one region is cut off for two hours, then a site loses power",
+        text: include_str!("../scenarios/bad-day.toml"),
+    },
+    BuiltIn {
         name: "cdisc-pilot",
         about: "replay of the CDISC pilot study from a folder of its SDTM tables",
         text: include_str!("../scenarios/cdisc-pilot.toml"),
@@ -666,7 +675,7 @@ impl Source {
 
 pub(crate) mod check {
     use super::{
-        Axis, Error, Kind, Level, Plan, ScalePlan, Source, costs, engines as known, study,
+        Axis, Error, Kind, Level, Plan, ScalePlan, Source, costs, engines as known, outages, study,
     };
     use crate::unit;
 
@@ -731,6 +740,7 @@ pub(crate) mod check {
         engines(source, plan)?;
         levels(source, plan)?;
         faults(source, plan)?;
+        outages::check(source, plan)?;
         // Sites are known once the workload is open, and checked then.
         super::check_liars(source, plan, u32::MAX)?;
         engines_of_liars(source, plan)
