@@ -150,6 +150,15 @@ impl<E: Engine> Simulation<'_, E> {
         }
     }
 
+    /// Nodes that are up whose final block is not on the chain of the highest one.
+    pub(crate) fn apart(&self) -> u64 {
+        let finals = self.nodes.iter().filter(|node| node.up).map(|n| n.fin);
+        let height = |block| self.blocks.find(block).map_or(0, |b| b.height);
+        let highest = finals.clone().max_by_key(|&fin| height(fin));
+        let beside = |&fin: &BlockId| highest.is_some_and(|top| !self.blocks.extends(top, fin));
+        finals.filter(beside).count() as u64
+    }
+
     fn violated(&mut self, evidence: &str) {
         self.status = Status::SafetyViolation;
         self.violation = Some(format!("at {}: {evidence}", self.now()));
