@@ -54,6 +54,7 @@ impl Map {
             vote_checks: VoteChecks::OwnCore,
             mempool: MempoolConfig::UNLIMITED,
             faults: Vec::new(),
+            corrupt: Vec::new(),
             finality,
             tolerated: byzantine_bound(n),
             serving: (0..sites).map(|site| NodeId::new(site % n)).collect(),

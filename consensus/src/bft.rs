@@ -424,6 +424,16 @@ impl<P: Protocol> Engine for Replica<P> {
         }
     }
 
+    fn is_vote(message: &Message) -> bool {
+        matches!(
+            message,
+            Message::Flooded {
+                said: Said::Vote(_),
+                ..
+            }
+        )
+    }
+
     fn carries(message: &Message) -> Option<BlockId> {
         match *message {
             Message::Proposal(p) => Some(p.block),

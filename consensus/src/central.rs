@@ -549,6 +549,10 @@ impl Engine for Central {
         }
     }
 
+    fn is_vote(message: &Message) -> bool {
+        matches!(message, Message::Ack { .. })
+    }
+
     fn carries(message: &Message) -> Option<BlockId> {
         match *message {
             Message::Append { block, .. } if block != GENESIS => Some(block),

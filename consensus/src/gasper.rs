@@ -740,6 +740,10 @@ impl Engine for Gasper {
         }
     }
 
+    fn is_vote(message: &Message) -> bool {
+        matches!(message, Message::Vote { .. } | Message::Aggregate { .. })
+    }
+
     fn wire(&self, message: &Message, ctx: &Ctx<'_>) -> Wire {
         let costs = ctx.costs;
         match *message {

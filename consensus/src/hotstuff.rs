@@ -661,6 +661,10 @@ impl Engine for HotStuff {
         }
     }
 
+    fn is_vote(message: &Message) -> bool {
+        matches!(message, Message::Vote { .. })
+    }
+
     fn carries(message: &Message) -> Option<BlockId> {
         match *message {
             Message::Proposal(block) => Some(block),

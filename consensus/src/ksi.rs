@@ -385,6 +385,10 @@ impl Engine for Ksi {
         }
     }
 
+    fn is_vote(message: &Message) -> bool {
+        matches!(message, Message::Ack(_) | Message::Promise { .. })
+    }
+
     fn carries(message: &Message) -> Option<BlockId> {
         match *message {
             Message::Propose(block) | Message::Entry(block) => Some(block),

@@ -872,6 +872,10 @@ impl Engine for Raft {
         }
     }
 
+    fn is_vote(message: &Message) -> bool {
+        matches!(message, Message::Ack { .. } | Message::Vote { .. })
+    }
+
     fn carries(message: &Message) -> Option<BlockId> {
         match *message {
             Message::Append { block, .. } => block,

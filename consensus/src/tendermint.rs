@@ -950,6 +950,10 @@ impl Engine for Tendermint {
         }
     }
 
+    fn is_vote(message: &Message) -> bool {
+        matches!(message, Message::Votes(_))
+    }
+
     fn carries(message: &Message) -> Option<BlockId> {
         match *message {
             Message::Proposal(p) => Some(p.block),

@@ -108,6 +108,12 @@ pub trait Engine: Sized {
         None
     }
 
+    /// Whether a message is a vote, for liars who hold votes back. Votes cast by [`Effect::Vote`] are.
+    fn is_vote(message: &Self::Message) -> bool {
+        let _ = message;
+        false
+    }
+
     /// Size and cost of one vote of this phase.
     fn vote_wire(&self, phase: u8, ctx: &Context<'_, Self::Header>) -> Wire {
         let _ = (phase, ctx);

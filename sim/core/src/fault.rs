@@ -62,3 +62,55 @@ pub enum FaultKind {
         drift_ppm: i32,
     },
 }
+
+/// Nodes that lie, and how. They know of each other; those of one entry act as one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Corrupt {
+    /// The nodes.
+    pub nodes: Vec<u32>,
+    /// When they begin.
+    pub from: Time,
+    /// When they are honest again; [`Time::NEVER`] for the rest of the run.
+    pub until: Time,
+    /// What they do.
+    pub conduct: Conduct,
+}
+
+/// What lying nodes do. They hear everything, and pass on what their clients submit.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Conduct {
+    /// They send nothing.
+    Silent,
+    /// Each runs twice under one identity, for the whole run: its second self talks to these nodes and to
+    /// the second selves of other liars, its first to everybody else. So it equivocates, votes twice,
+    /// forgets its locks and seals in two places.
+    // source: Bano et al. 2021, "Twins: BFT systems made robust"; Ekparinya, Gramoli and Jourjon 2020,
+    // "The attack of the clones against proof-of-authority".
+    Twin(Vec<u32>),
+    /// They propose but do not vote.
+    WithholdVotes,
+    /// Their votes leave so much later.
+    DelayVotes(Span),
+    /// They do not send blocks of their own.
+    WithholdBlocks,
+    /// Their blocks do not execute: whoever checks one refuses it.
+    InvalidBlocks,
+    /// Their blocks leave out what a site submits.
+    Censor(u32),
+    /// Their blocks take a site's transactions before all others.
+    Favour(u32),
+    /// They keep their blocks back and publish them by their lead.
+    // source: Eyal and Sirer 2014, "Majority is not enough", algorithm 1.
+    Selfish,
+    /// They extend a branch of their own, from a first block found in advance on the others' head, and publish it once the
+    /// others have so many blocks above the fork and theirs is longer. They give up once theirs is
+    /// further behind than that. Then they begin again.
+    // source: Rosenfeld 2014, "Analysis of hashrate-based double spending", sections 2 and 3, but for
+    // giving up.
+    Reorg {
+        /// Blocks above the fork, on the public chain.
+        confirmations: u32,
+        /// Blocks that the private branch may be behind.
+        give_up: u32,
+    },
+}

@@ -26,7 +26,7 @@ pub use engine::{
     Execution, Facts, Family, Guarantee, Input, Invalid, Limits, Outbox, Promises, Relay, Roots,
     RootsId, Services, Standing, Statement, To, Wait, Wire,
 };
-pub use fault::{Fault, FaultKind};
+pub use fault::{Conduct, Corrupt, Fault, FaultKind};
 pub use finality::{Adversary, Finality, Level};
 pub use hash::Digest;
 pub use id::{BlockId, CertId, EntityId, NodeId, SiteId};

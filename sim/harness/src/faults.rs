@@ -81,7 +81,7 @@ const MOST_LOSS_PPM: u32 = 500_000;
 // assumption: eleven days; whatever is longer is a slip of units.
 const LONGEST_MS: f64 = 1e9;
 
-fn invalid<T>(
+pub(crate) fn invalid<T>(
     key: &'static str,
     why: impl Into<String>,
     hint: impl Into<String>,
@@ -334,7 +334,7 @@ impl FaultPlan {
 }
 
 /// One instant, which may be given in two ways; s.
-fn instant(
+pub(crate) fn instant(
     (number_key, number): (&'static str, Option<f64>),
     (text_key, text): (&'static str, Option<&str>),
 ) -> Result<Option<f64>, Invalid> {

@@ -6,7 +6,9 @@
 //! What a seed draws is a plan, so that any seed can be looked at, changed and run by itself.
 
 mod judge;
+mod liars;
 mod shrink;
+mod storm;
 mod swarm;
 
 pub use judge::{Breach, Broken, Promise, check, judge};
@@ -29,11 +31,21 @@ pub enum Faults {
     Healed,
     /// From the start, for good, one member more is down than the protocol bears.
     Beyond,
+    /// Any of these, and no more members lie than the protocol bears.
+    Lied,
+    /// More members lie than the protocol bears.
+    Outnumbered,
 }
 
 impl Faults {
     /// All, in the order of the summary.
-    pub const ALL: [Self; 3] = [Self::Within, Self::Healed, Self::Beyond];
+    pub const ALL: [Self; 5] = [
+        Self::Within,
+        Self::Healed,
+        Self::Beyond,
+        Self::Lied,
+        Self::Outnumbered,
+    ];
 
     /// The name in the summary.
     pub const fn name(self) -> &'static str {
@@ -41,6 +53,8 @@ impl Faults {
             Self::Within => "within",
             Self::Healed => "healed",
             Self::Beyond => "beyond",
+            Self::Lied => "lied",
+            Self::Outnumbered => "outnumbered",
         }
     }
 }
@@ -64,6 +78,9 @@ const SHORTEST_S: f64 = 60.0;
 /// How many times its length a run may take to make everything final: round time-outs double, and
 /// what an outage cost is paid again after it.
 const PATIENCE: f64 = 40.0;
+/// The same where nothing may become final.
+// assumption: twice what the slowest finality takes when all is well, four epochs of `gasper`.
+const BEYOND_PATIENCE: f64 = 6.0;
 
 /// Draws a seed's plan; `only` fixes the engine.
 ///
@@ -84,7 +101,12 @@ pub fn draw(seed: u64, only: Option<&str>) -> Result<Draw, Error> {
     };
     let nodes = pick(d, &[2, 3, 4, 4, 5, 6, 7, 7, 9, 10, 13]);
     let (plan, sheet) = settle(seed, engine, nodes, d)?;
-    Ok(schedule(plan, &sheet, d))
+    let mut draw = schedule(plan, &sheet, d);
+    let streams = Seed::new(seed, 0);
+    // On streams of their own: what was drawn so far stays.
+    liars::add(&mut draw, &sheet, &mut streams.stream("fuzz liars", 0));
+    storm::add(&mut draw, &sheet, &mut streams.stream("fuzz storm", 0));
+    Ok(draw)
 }
 
 fn stream(seed: u64) -> Draws {
@@ -238,7 +260,7 @@ fn schedule(mut plan: Plan, sheet: &EngineSheet, d: &mut Draws) -> Draw {
     };
     // What must not happen is not waited for as long as what must.
     let patience = if faults == Faults::Beyond {
-        1.0
+        BEYOND_PATIENCE
     } else {
         PATIENCE
     };
@@ -252,7 +274,8 @@ fn schedule(mut plan: Plan, sheet: &EngineSheet, d: &mut Draws) -> Draw {
             let victims = some(&members, d.below(u64::from(bears) + 1) as usize, d);
             drawn(&victims, plan.network.nodes, length_s, d)
         }
-        Faults::Healed => {
+        // Liars come later.
+        Faults::Healed | Faults::Lied | Faults::Outnumbered => {
             let everybody: Vec<u32> = (0..plan.network.nodes).collect();
             let most = 1 + d.below(u64::from(plan.network.nodes)) as usize;
             let victims = some(&everybody, most, d);

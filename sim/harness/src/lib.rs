@@ -8,6 +8,7 @@ pub mod analysis;
 pub mod anchor;
 pub mod calibrate;
 pub mod cli;
+mod corrupt;
 pub mod costs;
 pub mod engines;
 pub mod error;

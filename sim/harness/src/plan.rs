@@ -1,5 +1,6 @@
 //! Plans: what to run, in TOML. Unknown keys are refused; every error names file, line and key.
 
+pub use crate::corrupt::{CorruptPlan, ReorgPlan};
 use crate::costs::{self, Executed, Signature};
 use crate::engines::{self, AnyEngine};
 use crate::error::Error;
@@ -70,6 +71,9 @@ pub struct Plan {
     /// What goes wrong.
     #[serde(default)]
     pub faults: Vec<FaultPlan>,
+    /// Who lies.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub corrupt: Vec<CorruptPlan>,
     /// When a unit is given up.
     #[serde(default)]
     pub limits: LimitsPlan,
@@ -83,6 +87,15 @@ impl Plan {
             .or_else(|| text("name"))
             .unwrap_or_default()
             .to_owned()
+    }
+
+    /// Nodes, and behind them the second selves of liars that run twice.
+    pub fn machines(&self) -> u32 {
+        let twins = self.corrupt.iter().filter(|c| !c.twin.is_empty());
+        let mut twice: Vec<u32> = twins.flat_map(|c| c.nodes.iter().copied()).collect();
+        twice.sort_unstable();
+        twice.dedup();
+        self.network.nodes + twice.len() as u32
     }
 
     /// Whether load is offered at given rates; a replay takes the workload as it is.
@@ -728,7 +741,10 @@ pub(crate) mod check {
         load(source, plan)?;
         engines(source, plan)?;
         levels(source, plan)?;
-        faults(source, plan)
+        faults(source, plan)?;
+        // Sites are known once the workload is open, and checked then.
+        super::check_liars(source, plan, u32::MAX)?;
+        engines_of_liars(source, plan)
     }
 
     fn name(source: &Source, plan: &Plan) -> Result<(), Error> {
@@ -881,13 +897,38 @@ pub(crate) mod check {
 
     fn faults(source: &Source, plan: &Plan) -> Result<(), Error> {
         for (i, fault) in plan.faults.iter().enumerate() {
-            fault.fault(plan.network.nodes).map_err(|invalid| {
+            fault.fault(plan.machines()).map_err(|invalid| {
                 let path = format!("faults.{i}.{}", invalid.key);
                 source.at_key(&path, &invalid.why, &invalid.hint)
             })?;
         }
         Ok(())
     }
+
+    fn engines_of_liars(source: &Source, plan: &Plan) -> Result<(), Error> {
+        for engine in plan.engines.iter().map(super::EnginePlan::engine) {
+            crate::corrupt::fits(&plan.corrupt, engine.name(), engine.facts().family).map_err(
+                |(i, invalid)| {
+                    let path = format!("corrupt.{i}.{}", invalid.key);
+                    source.at_key(&path, &invalid.why, &invalid.hint)
+                },
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// Checks the plan's liars against so many sites.
+pub(crate) fn check_liars(source: &Source, plan: &Plan, sites: u32) -> Result<(), Error> {
+    let nodes = plan.network.nodes;
+    let world = crate::corrupt::World { nodes, sites };
+    for (i, corrupt) in plan.corrupt.iter().enumerate() {
+        corrupt.corrupt(world).map_err(|invalid| {
+            let path = format!("corrupt.{i}.{}", invalid.key);
+            source.at_key(&path, &invalid.why, &invalid.hint)
+        })?;
+    }
+    Ok(())
 }
 
 /// Sets one key of a table from `a.b.c=value`; the value is TOML, or else a string.

@@ -1,13 +1,13 @@
 //! One unit: a cell's replication, from plan to the kernel's report.
 
 use crate::engines::AnyEngine;
-use crate::plan::{FaultPlan, Kind, Plan, ReadLevel, VoteChecks as PlanVoteChecks};
+use crate::plan::{CorruptPlan, FaultPlan, Kind, Plan, ReadLevel, VoteChecks as PlanVoteChecks};
 use crate::workload::Workload;
 use crate::{costs, mempool, stats};
 use quorate_core::finality::Level;
 use quorate_core::{
-    Adversary, Engine, Execution, Facts, Fault, FaultKind, Finality, Invalid, NodeId, Promises,
-    Seed, Span, Time, byzantine_bound,
+    Adversary, Corrupt, Engine, Execution, Facts, Fault, FaultKind, Finality, Invalid, NodeId,
+    Promises, Seed, Span, Time, byzantine_bound,
 };
 use quorate_kernel::probe::LatencyHistogram;
 use quorate_kernel::{Forms, Report, RunLimits, Setup, Status, VoteChecks};
@@ -193,7 +193,7 @@ fn adversary(plan: &Plan, members: u32) -> Adversary {
 }
 
 fn faults(plan: &Plan, tweak: Tweak) -> Vec<Fault> {
-    let fault = |f: &FaultPlan| f.fault(plan.network.nodes).expect("the plan was checked");
+    let fault = |f: &FaultPlan| f.fault(plan.machines()).expect("the plan was checked");
     let mut faults: Vec<Fault> = plan.faults.iter().map(fault).collect();
     if tweak == Tweak::SiteDown {
         let what = FaultKind::Crash(vec![0]);
@@ -204,6 +204,15 @@ fn faults(plan: &Plan, tweak: Tweak) -> Vec<Fault> {
         });
     }
     faults
+}
+
+fn corrupt(plan: &Plan, sites: u32) -> Vec<Corrupt> {
+    let world = crate::corrupt::World {
+        nodes: plan.network.nodes,
+        sites,
+    };
+    let entry = |c: &CorruptPlan| c.corrupt(world).expect("the plan was checked");
+    plan.corrupt.iter().map(entry).collect()
 }
 
 /// The engine's table with a counterfactual applied. Keys that follow from others follow the
@@ -274,6 +283,7 @@ pub fn setup(
         },
         mempool: mempool::config(plan, workload, key),
         faults: faults(plan, key.tweak),
+        corrupt: corrupt(plan, workload.sites()),
         finality,
         tolerated: byzantine_bound(n),
         serving: (0..workload.sites()).map(|s| NodeId::new(s % n)).collect(),

@@ -84,6 +84,7 @@ impl Workload {
         workload.classes = classes.iter().map(|c| c.name).collect();
         check_levels(source, plan, classes, built.load.deadlines())?;
         workload.sites = built.load.sites();
+        crate::plan::check_liars(source, plan, workload.sites)?;
         workload.imported = built.import.map(|import| {
             let skipped = import
                 .skipped

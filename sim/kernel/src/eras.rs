@@ -19,11 +19,13 @@ pub(crate) struct Era {
 }
 
 impl Era {
-    fn new(from: u32, committee: &Committee, net: &Network) -> Self {
+    fn new(from: u32, committee: &Committee, seconds: &[NodeId], net: &Network) -> Self {
+        let shortest = net.shortest(committee.members());
+        let tally = Tally::new(committee.clone(), (net.nodes(), seconds), shortest);
         Self {
             from,
-            audience: net.audience(committee.members()),
-            tally: Tally::new(committee.clone(), net.shortest(committee.members())),
+            audience: net.audience(tally.members().iter().copied()),
+            tally,
         }
     }
 
@@ -40,6 +42,8 @@ impl Era {
 pub(crate) struct Eras {
     /// The committee of the first height.
     first: Committee,
+    /// Whose second selves the machines behind the nodes are.
+    seconds: Vec<NodeId>,
     kept: Vec<Era>,
     /// What every node has to say: from which height on, who, which weight.
     elected: BTreeMap<(u32, NodeId), Weight>,
@@ -49,10 +53,11 @@ pub(crate) struct Eras {
 }
 
 impl Eras {
-    pub(crate) fn new(committee: Committee, net: &Network) -> Self {
+    pub(crate) fn new(committee: Committee, seconds: Vec<NodeId>, net: &Network) -> Self {
         Self {
-            kept: vec![Era::new(0, &committee, net)],
+            kept: vec![Era::new(0, &committee, &seconds, net)],
             first: committee,
+            seconds,
             elected: BTreeMap::new(),
             equivocations: 0,
             forms: [0; 2],
@@ -140,7 +145,8 @@ impl Eras {
             if committee.is_empty() {
                 return Err(format!("elects {elected}, and nobody is left"));
             }
-            self.kept.push(Era::new(from, &committee, net));
+            self.kept
+                .push(Era::new(from, &committee, &self.seconds, net));
         }
         Ok(())
     }

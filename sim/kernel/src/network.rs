@@ -200,7 +200,18 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    pub(crate) fn new(config: NetworkConfig, seed: quorate_core::Seed) -> Self {
+    /// The links of the nodes, and behind them those of machines that stand where these nodes do.
+    pub(crate) fn new(
+        mut config: NetworkConfig,
+        seconds: &[NodeId],
+        seed: quorate_core::Seed,
+    ) -> Self {
+        let overlay = Overlay::new(&config.overlay, config.region_of.len() as u32, seed);
+        for second in seconds.iter().map(|s| s.index()) {
+            config.region_of.push(config.region_of[second]);
+            config.uplink_bps.push(config.uplink_bps[second]);
+            config.downlink_bps.push(config.downlink_bps[second]);
+        }
         let n = config.region_of.len();
         assert!(
             config.uplink_bps.len() == n && config.downlink_bps.len() == n,
@@ -212,7 +223,7 @@ impl Network {
             key,
             delays: Delays::new(config.jitter, &one_way),
             per_link: config.jitter_per_link,
-            overlay: Overlay::new(&config.overlay, n as u32, seed),
+            overlay: overlay.map(|overlay| overlay.doubled(seconds)),
             skips: if config.small_skip_downlink {
                 config.mtu_bytes
             } else {
@@ -553,7 +564,7 @@ mod tests {
         config.jitter = Jitter::Exponential {
             permille: jitter_permille,
         };
-        Network::new(config, Seed::new(1, 0))
+        Network::new(config, &[], Seed::new(1, 0))
     }
 
     const A: NodeId = NodeId::new(0);
@@ -577,7 +588,7 @@ mod tests {
     fn where_senders_wait_a_body_leaves_when_the_last_has_arrived() {
         let mut config = config(1_000_000, 0);
         config.stop_and_wait = true;
-        let mut net = Network::new(config, Seed::new(1, 0));
+        let mut net = Network::new(config, &[], Seed::new(1, 0));
         let body = net.prepare(A, 125_000, 7, NOW);
         assert_eq!(
             net.send(&body, C).arrives,
@@ -607,7 +618,7 @@ mod tests {
         // 125,000 bytes take 1 s at 1 Mbit/s.
         config.uplink_bps = vec![2_000_000, 0, 500_000];
         config.downlink_bps = vec![0, 1_000_000, 4_000_000];
-        let mut net = Network::new(config, Seed::new(1, 0));
+        let mut net = Network::new(config, &[], Seed::new(1, 0));
         let mut takes = |from, to| {
             let message = net.prepare(from, 125_000, 1, NOW);
             let transit = net.send(&message, to);
@@ -641,7 +652,7 @@ mod tests {
     fn small_messages_queue_at_the_downlink_if_asked() {
         let mut config = config(0, 8_000);
         config.small_skip_downlink = false;
-        let mut net = Network::new(config, Seed::new(1, 0));
+        let mut net = Network::new(config, &[], Seed::new(1, 0));
         let at = Time::ZERO + Span::from_s(1);
         assert_eq!(net.receive(C, 100, at), at);
         assert_eq!(net.receive(C, 100, at), at + Span::from_ms(100));
@@ -674,7 +685,7 @@ mod tests {
         let mut config = config(0, 0);
         config.jitter = Jitter::Exponential { permille: 100 };
         config.jitter_per_link = true;
-        let net = Network::new(config, Seed::new(1, 0));
+        let net = Network::new(config, &[], Seed::new(1, 0));
         let latency = |from, to, content| {
             let message = net.prepare(from, 1, content, NOW);
             net.latency(&message, to)

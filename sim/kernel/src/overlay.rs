@@ -81,6 +81,25 @@ impl Overlay {
         Some(graph.finish())
     }
 
+    /// The same where nodes behind the others have the neighbours of these.
+    pub(crate) fn doubled(self, seconds: &[NodeId]) -> Self {
+        let n = self.starts.len() - 1;
+        let of = |i: usize| {
+            *seconds
+                .get(i.wrapping_sub(n))
+                .unwrap_or(&NodeId::new(i as u32))
+        };
+        let (mut starts, mut peers) = (vec![0], Vec::new());
+        for i in 0..n + seconds.len() {
+            let known = self.peers(of(i));
+            let behind = (n..).zip(seconds).filter(|(_, node)| known.contains(node));
+            peers.extend(known.iter().copied());
+            peers.extend(behind.map(|(place, _)| NodeId::new(place as u32)));
+            starts.push(peers.len() as u32);
+        }
+        Self { starts, peers }
+    }
+
     pub(crate) fn degree(&self, node: NodeId) -> u32 {
         self.starts[node.index() + 1] - self.starts[node.index()]
     }

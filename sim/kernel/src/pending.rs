@@ -273,9 +273,7 @@ impl<E: Engine> Simulation<'_, E> {
             self.pool.age(&self.faults, node, as_of, &mut marks);
             self.pool.evict(id, &from, &marks);
         }
-        let (sum, left) = self
-            .pool
-            .fill(&self.faults, &mut marks, node, as_of, limits);
+        let (sum, left) = self.fill(node, &mut marks, as_of, limits);
         let exec = Span::from_us(sum.exec_us);
         let own = sum.bytes + self.nodes[node.index()].engine.background().bytes;
         let id = self.add_block(node, parent, header, &marks, (own, sum.txs, exec));
@@ -283,6 +281,48 @@ impl<E: Engine> Simulation<'_, E> {
         let block = *self.blocks.get(id);
         self.count_block(&block, &sum, limits, left);
         id
+    }
+
+    /// Fills a block, see [`crate::pool::Pool::fill`]. Liars leave out sites, or take some first.
+    fn fill(
+        &mut self,
+        node: NodeId,
+        marks: &mut [u32],
+        as_of: Time,
+        limits: &quorate_core::Limits,
+    ) -> (Sum, bool) {
+        let (pool, faults) = (&self.pool, &self.faults);
+        if !self.liars.lies(node) {
+            return pool.fill(faults, marks, node, as_of, limits);
+        }
+        let (censored, favoured) = (
+            self.chosen_sites(node, false),
+            self.chosen_sites(node, true),
+        );
+        let levels = self.setup.mempool.fees.levels();
+        let origins = |sites: &[u32], wanted: bool| -> Vec<(usize, u32)> {
+            let hidden = |site: u32| sites.contains(&(site / levels)) == wanted;
+            let all = (0..pool.sites()).filter(|&site| hidden(site));
+            all.map(|site| (site as usize, marks[site as usize]))
+                .collect()
+        };
+        let left_out = origins(&censored, true);
+        let first = (!favoured.is_empty()).then(|| origins(&favoured, false));
+        let mut sum = Sum::default();
+        let mut rest = *limits;
+        for hidden in first.iter() {
+            pool.hide(hidden, marks);
+            sum = pool.fill(faults, marks, node, as_of, limits).0;
+            pool.show(hidden, marks);
+            rest.bytes -= sum.bytes;
+            rest.txs -= sum.txs;
+            rest.exec = rest.exec.saturating_sub(Span::from_us(sum.exec_us));
+        }
+        pool.hide(&left_out, marks);
+        let (more, left) = pool.fill(faults, marks, node, as_of, &rest);
+        pool.show(&left_out, marks);
+        sum.add(more);
+        (sum, left)
     }
 
     /// A block that covers what gateways had taken in by an instant of their clocks.
@@ -324,7 +364,7 @@ impl<E: Engine> Simulation<'_, E> {
         let envelope = state.engine.header_bytes(&header, &context!(self, node));
         let block = quorate_core::Block {
             key: quorate_core::BlockKey {
-                creator: node,
+                creator: self.liars.who(node),
                 sequence: state.built,
             },
             parent: Some(parent),
@@ -339,6 +379,9 @@ impl<E: Engine> Simulation<'_, E> {
         let id = self.blocks.push(block);
         self.store.push(marks, self.now, Some(parent));
         self.hold(node, id);
+        if !self.liars.is_empty() {
+            self.note_lies(node, id, parent);
+        }
         id
     }
 }

@@ -446,6 +446,20 @@ impl Pool {
         (sum, false)
     }
 
+    /// Lets blocks take nothing of some origins.
+    pub(crate) fn hide(&self, origins: &[(usize, u32)], marks: &mut [u32]) {
+        for &(site, _) in origins {
+            marks[site] = u32::MAX;
+        }
+    }
+
+    /// Gives them their watermarks back.
+    pub(crate) fn show(&self, origins: &[(usize, u32)], marks: &mut [u32]) {
+        for &(site, mark) in origins {
+            marks[site] = mark;
+        }
+    }
+
     /// Moves watermarks to what a node had taken in of its own sites by an instant.
     pub(crate) fn cover(&self, faults: &Faults, marks: &mut [u32], node: NodeId, by: Time) -> Sum {
         let mut sum = Sum::default();

@@ -367,7 +367,7 @@ pub struct ChainCounts {
     pub conflicting_finals: u64,
     /// Proofs that a node lied.
     pub evidence: u64,
-    /// Nodes that are up at the end and whose final block is not on the chain of the highest one.
+    /// Honest nodes that are up at the end and whose final block is not on the chain of the highest one.
     pub apart: u64,
 }
 

@@ -134,7 +134,8 @@ impl<E: Engine> Simulation<'_, E> {
     /// to arrive leave no trace; `None` elsewhere.
     fn flood(&mut self, envelope: &Envelope<E>, block: BlockId) -> Option<()> {
         let packet = envelope.packet;
-        if !self.setup.forms.pruned || !self.faults.is_empty() || self.net.queues(packet.bytes) {
+        let eventful = !self.faults.is_empty() || !self.liars.is_empty();
+        if !self.setup.forms.pruned || eventful || self.net.queues(packet.bytes) {
             return None;
         }
         self.firsts.clear();
@@ -196,7 +197,8 @@ impl<E: Engine> Simulation<'_, E> {
                 if self.is_live(block) && self.store.has(node, block) == Has::Nothing =>
             {
                 self.store.set(node, block, Has::Header);
-                self.handle(node, Input::Header { block, from });
+                let from = self.liars.who(from);
+                self.served(node, Input::Header { block, from });
             }
             Payload::GetData { block, compact } => self.answer(node, from, block, compact),
             Payload::Body(block) | Payload::Txs(block) => self.complete(node, from, block),
@@ -319,6 +321,7 @@ impl<E: Engine> Simulation<'_, E> {
         }
         self.store.set(node, block, Has::Unchecked);
         let cost = self.check_block(node, block);
+        let from = self.liars.who(from);
         self.after_cpu(node, cost, Input::Body { block, from });
     }
 
@@ -336,7 +339,7 @@ impl<E: Engine> Simulation<'_, E> {
 
     /// Answers with everything on the own head's chain that the asker lacks.
     fn send_sync_batch(&mut self, node: NodeId, to: NodeId) {
-        let head = self.nodes[node.index()].head;
+        let head = self.told_head(node, to);
         let lacking = self.lacking(to, head);
         if lacking.is_empty() {
             return;

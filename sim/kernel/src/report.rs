@@ -1,6 +1,7 @@
 //! What a run leaves behind.
 
 use crate::gossip::Gossip;
+use crate::lies::Lies;
 use crate::probe::{ChainCounts, LatencyHistogram, Probe, Reads, Traffic};
 use quorate_core::{Span, Time};
 
@@ -63,6 +64,8 @@ pub struct Report {
     pub propagation: [LatencyHistogram; 3],
     /// The chain in which the ledger puts its roots, if it does.
     pub anchoring: Option<Box<Anchoring>>,
+    /// What liars did, if anybody lies.
+    pub lies: Option<Box<Lies>>,
     /// The trace digest.
     pub digest: u64,
 }

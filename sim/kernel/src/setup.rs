@@ -2,7 +2,7 @@
 
 use crate::network::NetworkConfig;
 use crate::pool::MempoolConfig;
-use quorate_core::{Costs, Fault, Finality, Level, NodeId, Seed, Span, Time};
+use quorate_core::{Corrupt, Costs, Fault, Finality, Level, NodeId, Seed, Span, Time};
 
 /// Everything that a simulation needs besides its engine, load and ledger.
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ pub struct Setup {
     pub mempool: MempoolConfig,
     /// What goes wrong.
     pub faults: Vec<Fault>,
+    /// Who lies.
+    pub corrupt: Vec<Corrupt>,
     /// How blocks become final.
     pub finality: Finality,
     /// Sites' nodes that may lag in "final at a quorum of replicas".

@@ -6,14 +6,18 @@ use crate::eras::Eras;
 use crate::faults::Faults;
 use crate::gossip::{self, GOSSIP_KINDS};
 use crate::jobs::Jobs;
+use crate::liars::Liars;
+use crate::lies::Lies;
 use crate::network::Network;
 use crate::outside::Outside;
 use crate::pending::Awaiting;
 use crate::pool::{Place, Pool};
+use crate::private::Branch;
 use crate::probe::{ChainCounts, LatencyHistogram, Probe, Reads, Traffic};
 use crate::queue::{Entry, Queue};
 use crate::report::{Conservation, RELAY_KINDS, Report, Status};
 use crate::setup::Setup;
+use crate::slab::Slab;
 use crate::store::Store;
 use crate::votes::{Arrivals, VoteBusy};
 use crate::watches::Watches;
@@ -71,6 +75,11 @@ pub(crate) enum Job<E: Engine> {
         epoch: u32,
         timer: E::Timer,
     },
+    /// What a liar does late.
+    Late {
+        epoch: u32,
+        slot: u32,
+    },
     Pending {
         epoch: u32,
     },
@@ -89,6 +98,9 @@ macro_rules! copy {
 }
 copy!(Job);
 pub(crate) use copy;
+
+/// The first number of a second self's blocks.
+const SECOND: u32 = 1 << 31;
 
 /// A replica and what the kernel keeps for it. What every block touches stands first, in one cache
 /// line with the engine's own.
@@ -112,19 +124,23 @@ pub(crate) struct Node<E: Engine> {
 impl<E: Engine> Node<E> {
     /// A node that is up and has only the genesis block.
     pub(crate) fn new(
-        me: NodeId,
+        (machine, me): (NodeId, NodeId),
         config: &E::Config,
         setup: &Setup,
         committee: &Committee,
     ) -> Self {
         let genesis = Blocks::<E::Header>::GENESIS;
         let serving = setup.serving.iter().zip(0..);
-        let sites: Vec<u32> = serving.filter(|(n, _)| **n == me).map(|(_, s)| s).collect();
+        let sites: Vec<u32> = serving
+            .filter(|(n, _)| **n == machine)
+            .map(|(_, s)| s)
+            .collect();
         Self {
             engine: E::new(config, me, committee),
             up: true,
             epoch: 0,
-            built: 0,
+            // The blocks of two selves have names of their own.
+            built: if machine == me { 0 } else { SECOND },
             head: genesis,
             safe: genesis,
             fin: genesis,
@@ -139,6 +155,14 @@ impl<E: Engine> Node<E> {
 pub struct Simulation<'a, E: Engine> {
     pub(crate) setup: Setup,
     pub(crate) faults: Faults,
+    pub(crate) liars: Liars,
+    pub(crate) lies: Lies,
+    /// By entry of the liars.
+    pub(crate) branches: Vec<Branch<E>>,
+    /// What liars will do late.
+    pub(crate) late: Slab<Effect<E>>,
+    /// Up to which the chain's blocks were counted by who made them.
+    pub(crate) counted_chain: BlockId,
     /// When something begins or ends next.
     pub(crate) next_edge: Time,
     pub(crate) ledger: &'a dyn Ledger,
@@ -242,15 +266,25 @@ pub(crate) struct View<'a> {
     pub(crate) store: &'a Store,
     pub(crate) faults: &'a Faults,
     pub(crate) now: Time,
+    /// Whose context it is.
+    pub(crate) machine: NodeId,
+    pub(crate) me: NodeId,
+}
+
+impl View<'_> {
+    /// The machine that a node is, seen from here.
+    fn machine(&self, node: NodeId) -> NodeId {
+        if node == self.me { self.machine } else { node }
+    }
 }
 
 impl Services for View<'_> {
     fn reached(&self, node: NodeId, ballot: Ballot) -> bool {
-        self.eras.reached(node, ballot)
+        self.eras.reached(self.machine(node), ballot)
     }
 
     fn holds(&self, node: NodeId, block: BlockId) -> bool {
-        self.store.holds(node, block)
+        self.store.holds(self.machine(node), block)
     }
 
     fn committee_at(&self, height: u32) -> Option<&Committee> {
@@ -258,7 +292,7 @@ impl Services for View<'_> {
     }
 
     fn wall(&self, node: NodeId, _: Time) -> Time {
-        self.faults.wall(node, self.now)
+        self.faults.wall(self.machine(node), self.now)
     }
 }
 
@@ -267,7 +301,7 @@ macro_rules! context {
     ($sim:expr, $node:expr) => {
         quorate_core::Context {
             clock: $sim.faults.clock($node, $sim.now),
-            me: $node,
+            me: $sim.liars.who($node),
             nodes: $sim.setup.network.region_of.len() as u32,
             committee: $sim.eras.first(),
             blocks: &$sim.blocks,
@@ -277,6 +311,8 @@ macro_rules! context {
                 store: &$sim.store,
                 faults: &$sim.faults,
                 now: $sim.now,
+                machine: $node,
+                me: $sim.liars.who($node),
             },
         }
     };
@@ -292,9 +328,12 @@ impl<'a, E: Engine> Simulation<'a, E> {
         load: Box<dyn Load + 'a>,
         ledger: &'a dyn Ledger,
     ) -> Self {
-        let n = setup.network.region_of.len() as u32;
-        let net = Network::new(setup.network.clone(), setup.seed);
-        let committee = E::committee(config, n);
+        let nodes = setup.network.region_of.len() as u32;
+        let liars = Liars::new(setup.corrupt.clone(), nodes);
+        let seconds = liars.seconds();
+        let net = Network::new(setup.network.clone(), &seconds, setup.seed);
+        let n = net.nodes();
+        let committee = E::committee(config, nodes);
         let sites = setup.serving.len() as u32;
         assert_eq!(sites, load.sites(), "every site needs a serving node");
         let (pool, gossip_share_ppm) = gossip::pool(&net, &setup);
@@ -303,9 +342,16 @@ impl<'a, E: Engine> Simulation<'a, E> {
         let sites = pool.sites();
         assert!(is_sound(setup.finality), "what is final is safe");
         let genesis = Blocks::<E::Header>::GENESIS;
-        let node = |i| Node::new(NodeId::new(i), config, &setup, &committee);
+        let who = |i| liars.who(NodeId::new(i));
+        let node = |i| Node::new((NodeId::new(i), who(i)), config, &setup, &committee);
+        let lies = Lies {
+            liars: liars.len(),
+            bound: E::promises(config, nodes).byzantine,
+            ..Lies::default()
+        };
         let nodes: Vec<Node<E>> = (0..n).map(node).collect();
-        let draws = |i| setup.seed.stream("engine", u64::from(i));
+        // Two selves of a node draw alike: they are one.
+        let draws = |i| setup.seed.stream("engine", u64::from(who(i).get()));
         let draws: Vec<Draws> = (0..n).map(draws).collect();
         let mut serving = setup.serving.clone();
         serving.sort_unstable();
@@ -317,6 +363,9 @@ impl<'a, E: Engine> Simulation<'a, E> {
             next_edge: faults.next_edge(Time::ZERO),
             cpus: Cpus::new(n, setup.cores, setup.cpu_speed, faults.paces()),
             faults,
+            branches: liars.entries().iter().map(|_| Branch::default()).collect(),
+            late: Slab::new(),
+            counted_chain: genesis,
             ledger,
             probe: Probe::new(
                 &classes,
@@ -348,7 +397,9 @@ impl<'a, E: Engine> Simulation<'a, E> {
             store: Store::new(n, sites),
             pool,
             book: Book::new(ledger),
-            eras: Eras::new(committee, &net),
+            eras: Eras::new(committee, seconds, &net),
+            liars,
+            lies,
             out: Outbox::new(),
             watches: Watches::new(serving.len(), sites, setup.horizon),
             chain: ChainCounts::default(),
@@ -612,6 +663,7 @@ impl<'a, E: Engine> Simulation<'a, E> {
             Job::Counted { from, ballot, .. } => (from.get(), ballot.content(&self.blocks)),
             Job::Threshold { ballot, .. } => (0, ballot.content(&self.blocks)),
             Job::Timer { timer, .. } => (0, timer.content(&self.blocks)),
+            Job::Late { slot, .. } => (1, self.effect_word(self.late.get(slot))),
             Job::Pending { .. } => (0, 0),
         }
     }
@@ -677,6 +729,13 @@ impl<'a, E: Engine> Simulation<'a, E> {
                 }
             }
             Job::Timer { epoch, timer } if current(epoch) => self.handle(node, Input::Timer(timer)),
+            Job::Late { epoch, slot } => {
+                let current = current(epoch);
+                let effect = self.late.remove(slot);
+                if current {
+                    self.do_effect(node, &effect);
+                }
+            }
             Job::Pending { epoch } if current(epoch) => self.pending_due(node),
             Job::Served { .. } | Job::Counted { .. } | Job::Timer { .. } | Job::Pending { .. } => {}
         }
@@ -691,6 +750,9 @@ impl<'a, E: Engine> Simulation<'a, E> {
         {
             return;
         }
+        if !self.liars.is_empty() && self.is_refused(node, input) {
+            return;
+        }
         match input {
             Input::Body { block, .. } => self.hold(node, block),
             Input::Message { message, .. } => {
@@ -702,6 +764,22 @@ impl<'a, E: Engine> Simulation<'a, E> {
             _ => {}
         }
         self.handle(node, input);
+        if let Input::Body { block, .. } = input
+            && !self.liars.is_empty()
+        {
+            self.heard_block(node, block);
+        }
+    }
+
+    /// Whether an input is not handed in: what it brings does not execute, or a liar does not want to
+    /// know yet.
+    fn is_refused(&mut self, node: NodeId, input: Input<E>) -> bool {
+        let brings = match input {
+            Input::Body { block, .. } => Some(block),
+            Input::Message { ref message, .. } => E::carries(message),
+            _ => None,
+        };
+        brings.is_some_and(|block| self.refuses(node, block)) || self.comes_later(node, input)
     }
 
     /// A node has checked a block. Records how long that took when the nodes that have done so have
@@ -758,13 +836,24 @@ impl<'a, E: Engine> Simulation<'a, E> {
     }
 
     pub(crate) fn carry_out(&mut self, node: NodeId, effect: &Effect<E>) {
-        self.digest_effect(effect);
+        let word = self.effect_word(effect);
+        self.digest.add(word);
+        if !self.liars.lies(node) || !self.twist(node, effect) {
+            self.do_effect(node, effect);
+        }
+    }
+
+    pub(crate) fn do_effect(&mut self, node: NodeId, effect: &Effect<E>) {
         match *effect {
             Effect::Send { to, message } => self.send_message(node, to, message),
             Effect::Vote(ballot) => self.vote(node, ballot),
             Effect::Relay { block, rule } => self.relay(node, block, rule),
-            Effect::Fetch { block, from } => self.ask(node, from, block, false),
-            Effect::Sync { from } => self.send_sync_request(node, from),
+            Effect::Fetch { block, from } => {
+                self.ask(node, self.liars.machine(from, node), block, false);
+            }
+            Effect::Sync { from } => {
+                self.send_sync_request(node, self.liars.machine(from, node));
+            }
             Effect::BuildBlock {
                 parent,
                 header,
@@ -806,7 +895,8 @@ impl<'a, E: Engine> Simulation<'a, E> {
         }
     }
 
-    pub(crate) fn digest_effect(&mut self, effect: &Effect<E>) {
+    /// What the digest folds of an effect.
+    pub(crate) fn effect_word(&self, effect: &Effect<E>) -> u64 {
         let name = |block: BlockId| self.blocks.name(block);
         let (kind, word) = match *effect {
             Effect::Send { ref message, .. } => (0, message.content(&self.blocks)),
@@ -834,7 +924,7 @@ impl<'a, E: Engine> Simulation<'a, E> {
             }
             Effect::Tell(word) => (14, word),
         };
-        self.digest.add(hash::fold(word, kind));
+        hash::fold(word, kind)
     }
 
     /// Lets an input wait for the node's CPU.
@@ -865,6 +955,9 @@ impl<'a, E: Engine> Simulation<'a, E> {
     /// The report; the simulation is over.
     pub fn finish(mut self) -> Report {
         let ended = self.ended();
+        if !self.liars.is_empty() {
+            self.count_chain_to_the_end();
+        }
         let last = self.probe.backlog.last().copied().unwrap_or(0);
         self.probe.backlog.resize(crate::probe::SLICES, last);
         self.chain.evidence += self.eras.equivocations();
@@ -904,6 +997,7 @@ impl<'a, E: Engine> Simulation<'a, E> {
             adopt_delay: (Span::from_ns(self.adopt_delay.0 / samples.max(1)), samples),
             propagation: self.propagation,
             anchoring: None,
+            lies: (!self.liars.is_empty()).then(|| Box::new(self.lies)),
             digest: self.digest.get(),
         }
     }

@@ -357,7 +357,11 @@ impl Search {
 /// All live ballots.
 pub(crate) struct Tally {
     committee: Committee,
+    /// The members, and behind them the second selves of those that run twice: places of their own, but
+    /// one voter.
     members: Vec<NodeId>,
+    /// By place: that of the voter.
+    voter: Vec<u32>,
     weights: Weights,
     /// No vote of one member arrives at another in less.
     shortest: Span,
@@ -385,14 +389,29 @@ const fn place(ballot: &Ballot) -> usize {
 pub(crate) type Slots = [Option<u32>; 3];
 
 impl Tally {
-    pub(crate) fn new(committee: Committee, shortest: Span) -> Self {
-        let n = committee.len() as usize;
+    /// Of so many machines the last are these nodes' second selves.
+    pub(crate) fn new(
+        committee: Committee,
+        (machines, seconds): (u32, &[NodeId]),
+        shortest: Span,
+    ) -> Self {
+        let mut members: Vec<NodeId> = committee.members().collect();
+        let mut voter: Vec<u32> = (0..committee.len()).collect();
+        for (machine, &node) in (machines - seconds.len() as u32..).zip(seconds) {
+            if let Some(place) = committee.position(node) {
+                members.push(NodeId::new(machine));
+                voter.push(place);
+            }
+        }
+        let n = members.len();
+        let weight = |&place: &u32| committee.weight(members[place as usize]);
         let weights = Weights {
-            of: committee.members().map(|m| committee.weight(m)).collect(),
+            of: voter.iter().map(weight).collect(),
             equal: committee.members().all(|m| committee.weight(m) == 1),
         };
         Self {
-            members: committee.members().collect(),
+            members,
+            voter,
             weights,
             committee,
             shortest,
@@ -421,6 +440,17 @@ impl Tally {
         &self.members
     }
 
+    /// The place of a machine.
+    fn position(&self, machine: NodeId) -> Option<u32> {
+        let known = self.committee.position(machine);
+        if known.is_some() || self.members.len() == self.committee.len() as usize {
+            return known;
+        }
+        let behind = self.committee.len() as usize..self.members.len();
+        let place = behind.into_iter().find(|&p| self.members[p] == machine);
+        place.map(|p| p as u32)
+    }
+
     /// Whether there are ballots of a height, or above.
     pub(crate) fn has_from(&self, height: u32) -> bool {
         let last = self.index.last_key_value();
@@ -428,7 +458,7 @@ impl Tally {
     }
 
     pub(crate) fn reached(&self, node: NodeId, ballot: Ballot) -> bool {
-        match (self.slot(ballot), self.committee.position(node)) {
+        match (self.slot(ballot), self.position(node)) {
             (Some(slot), Some(place)) => self.records[slot as usize].reached[place as usize],
             _ => false,
         }
@@ -482,7 +512,7 @@ impl Tally {
     /// The place of `voter` if it is a member and has not voted for this ballot before. Notes what
     /// contradicts an earlier vote.
     pub(crate) fn may_cast(&mut self, slot: u32, voter: NodeId) -> Option<u32> {
-        let place = self.committee.position(voter)?;
+        let place = self.position(voter)?;
         let record = &self.records[slot as usize];
         let ballot = record.ballot.expect("it is open");
         assert!(!record.wildcard, "a vote for {ballot:?}");
@@ -491,10 +521,21 @@ impl Tally {
         }
         if record.contested {
             let others = rivals(&self.index, &ballot);
-            let lied = others.filter(|&(_, &rival)| self.records[rival as usize].has_cast(place));
+            let lied = others.filter(|&(_, &rival)| self.has_cast(rival, place));
             self.equivocations += lied.count() as u64;
         }
         Some(place)
+    }
+
+    /// Whether a voter has voted, as any of its selves.
+    fn has_cast(&self, slot: u32, place: u32) -> bool {
+        let record = &self.records[slot as usize];
+        let selves = (0..).zip(&self.voter);
+        record.has_cast(place)
+            || self.voter.len() > self.committee.len() as usize
+                && selves
+                    .filter(|(_, voter)| **voter == self.voter[place as usize])
+                    .any(|(p, _)| record.has_cast(p))
     }
 
     /// Explicit form: the member at place `voter` votes for a ballot, and so for its wildcards.
@@ -630,7 +671,7 @@ impl Tally {
         (voter, receiver): (NodeId, NodeId),
         now: Time,
     ) -> bool {
-        let position = |node| self.committee.position(node).map(|p| p as usize);
+        let position = |node| self.position(node).map(|p| p as usize);
         let (Some(place), Some(from)) = (position(receiver), position(voter)) else {
             return false;
         };
@@ -639,7 +680,8 @@ impl Tally {
         if record.of[from] == NOT_CAST {
             return false;
         }
-        let Some(weight) = record.counted.add(from, place, self.weights.of[from]) else {
+        let voter = self.voter[from] as usize;
+        let Some(weight) = record.counted.add(voter, place, self.weights.of[from]) else {
             return false;
         };
         let decides = weight >= record.threshold && record.due[place] == Time::NEVER;
@@ -687,8 +729,8 @@ impl Tally {
     }
 
     fn tell_explicit(&mut self, slot: u32, receiver: NodeId, now: Time) -> bool {
+        let place = self.position(receiver).map(|p| p as usize);
         let record = &mut self.records[slot as usize];
-        let place = self.committee.position(receiver).map(|p| p as usize);
         let decides = place.filter(|&p| record.due[p] == now && !record.reached[p]);
         if let Some(place) = decides {
             record.reached[place] = true;
@@ -998,7 +1040,11 @@ mod tests {
             let n = self.committee.len() as usize;
             let mut run = Run {
                 vote: self,
-                tally: Tally::new(self.committee.clone(), Span::from_ns(self.shortest)),
+                tally: Tally::new(
+                    self.committee.clone(),
+                    (self.committee.len(), &[]),
+                    Span::from_ns(self.shortest),
+                ),
                 queue: std::collections::BTreeSet::new(),
                 told: [0, 1, ANY].map(|_| vec![Time::NEVER; n]),
             };
@@ -1190,7 +1236,7 @@ mod tests {
 
     #[test]
     fn a_second_choice_is_equivocation() {
-        let mut tally = Tally::new(Committee::equal(4), Span::ZERO);
+        let mut tally = Tally::new(Committee::equal(4), (4, &[]), Span::ZERO);
         let [nil, block, any] = ballots();
         let (a, b) = (tally.open(nil, 3, true), tally.open(block, 3, true));
         let any = tally.open(any, 3, true);

@@ -268,7 +268,7 @@ mod tests {
             initial_packets: 10,
             idle: Loss::NONE.timeout,
         });
-        Network::new(config, Seed::new(1, 0))
+        Network::new(config, &[], Seed::new(1, 0))
     }
 
     /// How much longer than its latency and transfer a message of so many bytes takes that is sent
@@ -450,7 +450,7 @@ mod tests {
             initial_packets: 10,
             idle: Loss::NONE.timeout,
         });
-        let mut net = Network::new(config, Seed::new(1, 0));
+        let mut net = Network::new(config, &[], Seed::new(1, 0));
         for i in 1..n {
             let at = Time::ZERO + Span::from_s(10) * u64::from(i);
             let message = net.prepare(A, 630 * PACKET, 1, (at, at));

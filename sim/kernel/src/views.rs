@@ -72,9 +72,19 @@ impl<E: Engine> Simulation<'_, E> {
     /// A head beside what the node had committed, where commits are conditional.
     fn leave_final(&mut self, node: NodeId, head: BlockId) {
         let fin = self.nodes[node.index()].fin;
-        if self.setup.finality == Finality::Conditional && !self.blocks.extends(head, fin) {
+        let conditional = self.is_conditional() || self.liars.lies(node);
+        if conditional && !self.commits_by_depth() && !self.blocks.extends(head, fin) {
             self.note_reversal(node, fin, head);
         }
+    }
+
+    /// Whether commits may conflict: the protocol says so, or more lie than it bears.
+    fn is_conditional(&self) -> bool {
+        self.setup.finality == Finality::Conditional || self.lies.liars > self.lies.bound
+    }
+
+    const fn commits_by_depth(&self) -> bool {
+        matches!(self.setup.finality, Finality::Depth { .. })
     }
 
     /// What had been called final was left: a result of the protocol, not a fault of the run.
@@ -84,7 +94,7 @@ impl<E: Engine> Simulation<'_, E> {
             .fork_point(old, head)
             .unwrap_or(self.blocks.first());
         let mut at = old;
-        while at != fork {
+        while at != fork && !self.liars.lies(node) {
             let block = self.blocks.get(at);
             self.chain.reversed_blocks += 1;
             self.chain.reversed_txs += u64::from(block.txs);
@@ -95,7 +105,9 @@ impl<E: Engine> Simulation<'_, E> {
 
     /// The protocol's own finality, held against what it promises.
     pub(crate) fn commit(&mut self, node: NodeId, block: BlockId) {
-        let conditional = self.setup.finality == Finality::Conditional;
+        // Who lies is not held to what it says.
+        let lies = self.liars.lies(node);
+        let conditional = self.is_conditional() || lies;
         if conditional {
             self.leave_final(node, block);
         }
@@ -105,16 +117,19 @@ impl<E: Engine> Simulation<'_, E> {
                 "{node} committed {block}, which does not extend its committed {old}"
             ));
         }
-        let path = self.path(old, block);
+        let path = self.path(self.nodes[node.index()].fin, block);
         for &committed in &path {
             let height = self.blocks.get(committed).height;
             let place = (height - self.committed_from) as usize;
+            if place >= self.committed.len() && lies {
+                continue;
+            }
             if place == self.committed.len() {
                 self.committed.push_back((committed, 0));
             }
             let (other, members) = &mut self.committed[place];
             if *other != committed && conditional {
-                self.chain.conflicting_finals += 1;
+                self.chain.conflicting_finals += u64::from(!lies);
                 continue;
             }
             if *other != committed {
@@ -145,14 +160,19 @@ impl<E: Engine> Simulation<'_, E> {
 
     /// A node says that a member is elected.
     pub(crate) fn elect(&mut self, node: NodeId, elected: (u32, NodeId, Weight)) {
-        if let Err(evidence) = self.eras.elect(elected, &self.net) {
+        if let Err(evidence) = self.eras.elect(elected, &self.net)
+            && !self.is_conditional()
+            && !self.liars.lies(node)
+        {
             self.violated(&format!("{node} {evidence}"));
         }
     }
 
-    /// Nodes that are up whose final block is not on the chain of the highest one.
+    /// Honest nodes that are up whose final block is not on the chain of the highest one.
     pub(crate) fn apart(&self) -> u64 {
-        let finals = self.nodes.iter().filter(|node| node.up).map(|n| n.fin);
+        let honest = |&(_, id): &(_, u32)| !self.liars.lies(NodeId::new(id));
+        let nodes = self.nodes.iter().zip(0..).filter(honest);
+        let finals = nodes.filter(|(node, _)| node.up).map(|(node, _)| node.fin);
         let height = |block| self.blocks.find(block).map_or(0, |b| b.height);
         let highest = finals.clone().max_by_key(|&fin| height(fin));
         let beside = |&fin: &BlockId| highest.is_some_and(|top| !self.blocks.extends(top, fin));
@@ -200,6 +220,9 @@ impl<E: Engine> Simulation<'_, E> {
             let mut order = core::mem::take(&mut self.order);
             self.pool
                 .order(&self.faults, &from, &to, stored.key.creator, &mut order);
+            if !self.liars.favours.is_empty() {
+                self.favour(block, &mut order);
+            }
             let classes = &self.classes;
             let expired = |tx: &Arrival, now: Time| {
                 classes[tx.class.index()]
@@ -225,9 +248,12 @@ impl<E: Engine> Simulation<'_, E> {
                 if self.is_evicted(block, site, seq) {
                     continue;
                 }
-                let tx = self.pool.get(site, seq);
+                let tx = *self.pool.get(site, seq);
                 self.probe.latency(level, tx.class, tx.at, self.now());
-                if self.has_deadline(tx.class) && self.in_time(tx) {
+                if !self.liars.is_empty() {
+                    self.note_site(level, site, self.now().saturating_since(tx.at));
+                }
+                if self.has_deadline(tx.class) && self.in_time(&tx) {
                     self.probe.on_time(level, tx.class, tx.at);
                 }
             }
@@ -268,6 +294,7 @@ impl<E: Engine> Simulation<'_, E> {
         }
         let path = self.path(old, block);
         for &step in &path {
+            self.note_final_lie(node, step);
             self.finalise_block(node, step);
         }
         self.path = path;
@@ -483,6 +510,10 @@ impl<E: Engine> Simulation<'_, E> {
         };
         let height = self.blocks.get(floor).height;
         self.settled_height = height;
+        if !self.liars.is_empty() {
+            self.count_chain(floor);
+            self.liars.retire(floor);
+        }
         self.book.settle(&self.blocks, floor);
         self.retire_transactions(floor);
         self.blocks.retire_before(floor);

@@ -226,6 +226,7 @@ impl<E: Engine> Simulation<'_, E> {
     fn open_ballots(&mut self, era: usize, ballot: Ballot, bytes: u64) -> Slots {
         // Where votes queue, one by one: between cast and count nothing may depend on others.
         let explicit = !self.setup.forms.tally
+            || !self.liars.is_empty()
             || self.setup.vote_checks == VoteChecks::Shared
             || self.net.queues(bytes);
         let [a, b] = E::also_counts(ballot);

@@ -65,7 +65,7 @@ impl<E: Engine> Simulation<'_, E> {
         };
         let envelope = self.seal(packet, usize::from(wire.kind), ready);
         if let To::One(one) = to {
-            self.post(&envelope, one);
+            self.post(&envelope, self.liars.machine(one, node));
             return;
         }
         let n = self.net.nodes();
@@ -74,8 +74,8 @@ impl<E: Engine> Simulation<'_, E> {
         for one in (node.get() + 1..n).chain(0..node.get()).map(NodeId::new) {
             let wanted = match to {
                 To::All | To::One(_) => true,
-                To::Committee => self.eras.at(era).committee().position(one).is_some(),
-                To::Observers => self.eras.at(era).committee().position(one).is_none(),
+                To::Committee => self.is_member(era, one),
+                To::Observers => !self.is_member(era, one),
             };
             if wanted {
                 let at = self.transmit(&envelope, one);
@@ -83,6 +83,11 @@ impl<E: Engine> Simulation<'_, E> {
             }
         }
         self.broadcast(packet, list);
+    }
+
+    fn is_member(&self, era: usize, machine: NodeId) -> bool {
+        let committee = self.eras.at(era).committee();
+        committee.position(self.liars.who(machine)).is_some()
     }
 
     /// The era of the height above a node's head.
@@ -162,6 +167,9 @@ impl<E: Engine> Simulation<'_, E> {
             kind,
             outgoing,
         } = envelope;
+        if !self.liars.is_empty() && self.is_held_back(packet, to) {
+            return None;
+        }
         self.traffic[*kind].messages += 1;
         self.traffic[*kind].bytes += packet.bytes;
         if self.faults.is_empty() {
@@ -245,7 +253,7 @@ impl<E: Engine> Simulation<'_, E> {
         match packet.payload {
             Payload::Message(message) => {
                 let input = Input::Message {
-                    from: packet.from,
+                    from: self.liars.who(packet.from),
                     message,
                 };
                 let done = self.cpus.serve(node, self.now, packet.check);

@@ -121,6 +121,7 @@ pub(super) fn chain(
             ..MempoolConfig::UNLIMITED
         },
         faults: Vec::new(),
+        corrupt: Vec::new(),
         finality,
         tolerated: 0,
         serving: served.chain(gateways.copied()).collect(),

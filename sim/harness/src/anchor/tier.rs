@@ -610,6 +610,13 @@ impl<E: Engine> Engine for Anchored<E> {
         }
     }
 
+    fn is_vote(message: &Self::Message) -> bool {
+        match message {
+            Said::Local(message) => E::is_vote(message),
+            _ => false,
+        }
+    }
+
     fn carries(message: &Self::Message) -> Option<BlockId> {
         match message {
             Said::Local(message) => E::carries(message),

@@ -99,6 +99,12 @@ pub fn judge(plan: &Plan, sheet: &EngineSheet, report: &Report) -> Option<Broken
         let why = format!("transactions are lost: {parts:?}");
         return Some(Broken::new(Breach::Bug, why));
     }
+    // Who checks what it finalises calls no block final that does not execute.
+    let invalid = report.lies.as_ref().map_or(0, |l| l.invalid_final);
+    if promise != Promise::Counted && invalid > 0 {
+        let why = format!("{invalid} blocks that do not execute became final");
+        return Some(Broken::new(Breach::Safety, why));
+    }
     match promise {
         Promise::Counted => None,
         Promise::Still => stillness(report),
@@ -133,9 +139,10 @@ fn agreement(plan: &Plan, sheet: &EngineSheet, report: &Report) -> Option<Broken
     Some(Broken::new(Breach::Agreement, why))
 }
 
-/// Whether nothing delays messages but the network itself: nodes may be down, links are whole.
+/// Whether nothing delays messages but the network itself, and nobody lies: nodes may be down, links are
+/// whole.
 fn is_timely(plan: &Plan) -> bool {
-    plan.faults.iter().all(|fault| !fault.crash.is_empty())
+    plan.corrupt.is_empty() && plan.faults.iter().all(|fault| !fault.crash.is_empty())
 }
 
 fn liveness(report: &Report) -> Option<Broken> {

@@ -104,7 +104,10 @@ pub(super) fn is_fair(plan: &Plan) -> bool {
             let most = plan.faults.iter().filter(|f| down(f)).map(members).max();
             super::halts(&sheet) && most.is_some_and(|m| m > sheet.promises.crashed)
         }
-        _ => plan.faults.iter().all(heals),
+        promise => {
+            let outnumbered = super::liars::count(plan) > sheet.promises.byzantine;
+            plan.faults.iter().all(heals) && (promise == Some(Promise::Counted)) == outnumbered
+        }
     }
 }
 

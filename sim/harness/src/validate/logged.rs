@@ -239,6 +239,10 @@ impl<E: Engine, R: Reader<E>> Engine for Logged<E, R> {
         self.engine.wire(message, ctx)
     }
 
+    fn is_vote(message: &Self::Message) -> bool {
+        E::is_vote(message)
+    }
+
     fn carries(message: &Self::Message) -> Option<BlockId> {
         E::carries(message)
     }

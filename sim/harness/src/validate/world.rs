@@ -203,6 +203,7 @@ impl World {
             vote_checks: VoteChecks::OwnCore,
             mempool: MempoolConfig::UNLIMITED,
             faults: Vec::new(),
+            corrupt: Vec::new(),
             finality: Finality::Commit,
             tolerated: 0,
             serving: vec![NodeId::new(0)],
