@@ -47,6 +47,7 @@ use crate::Presets;
 use crate::clique::RelayRule;
 use crate::config::unless_zero;
 use crate::orphans::{Orphans, Place};
+use crate::mutants::{Mutant, broken};
 use quorate_core::{
     Adversary, Agreement, BlockId, Blocks, Committee, Content, Context, Draws, Effect, Electorate,
     Engine, Facts, Family, Finality, Guarantee, Input, Invalid, Limits, NodeId, Outbox, Promises,
@@ -380,7 +381,8 @@ impl Engine for Aura {
                 blocks: VecDeque::new(),
                 signed: vec![0; n as usize],
                 distinct: 0,
-                quorum: config.finality.quorum(n),
+                quorum: config.finality.quorum(n)
+                    - u32::from(n > 1 && broken(Mutant::AuraMajority)),
             },
             valid: VecDeque::from([Blocks::<Header>::GENESIS]),
             seen: VecDeque::new(),

@@ -64,6 +64,7 @@ use crate::Presets;
 use crate::config::unless_zero;
 use crate::orphans::{Orphans, Place};
 use core::cmp::Ordering;
+use crate::mutants::{Mutant, broken};
 use quorate_core::{
     Adversary, Agreement, BlockId, Blocks, Committee, Content, Context, Draws, Effect, Electorate,
     Engine, Facts, Family, Finality, Guarantee, Input, Invalid, Limits, NodeId, Outbox, Promises,
@@ -474,7 +475,10 @@ impl Ancestry {
 
     /// Whether a node signed one of the last `LIMIT − 1` blocks up to this one.
     fn is_recent(&self, node: NodeId, head: &Known) -> bool {
-        let window = limit(self.roll(head).count()) - 1;
+        let window = match limit(self.roll(head).count()) - 1 {
+            _ if broken(Mutant::CliqueRecent) => 0,
+            window => window,
+        };
         let mut at = head;
         for _ in 0..window {
             if at.height == 0 {
@@ -1015,6 +1019,7 @@ impl Clique {
         match rank(new).cmp(&rank(&own)) {
             Ordering::Greater => true,
             Ordering::Less => false,
+            Ordering::Equal if broken(Mutant::CliqueTie) => false,
             Ordering::Equal => match self.rules.config.tie {
                 Tie::Geth => draws.chance(0.5),
                 Tie::Eip3436 => {

@@ -30,6 +30,7 @@ pub mod results;
 pub mod risk;
 pub mod run;
 pub mod screen;
+pub mod self_check;
 pub mod stats;
 pub mod study;
 pub mod summary;

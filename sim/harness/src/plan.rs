@@ -5,6 +5,7 @@ use crate::costs::{self, Executed, Signature};
 use crate::engines::{self, AnyEngine};
 use crate::error::Error;
 pub use crate::faults::FaultPlan;
+use crate::fuzz::Promise;
 use crate::level::{Level, LevelConfig};
 use crate::mempool::MempoolPlan;
 pub use crate::network::NetworkPlan;
@@ -21,6 +22,9 @@ pub struct Plan {
     pub name: String,
     /// What is made of the cells.
     pub kind: Kind,
+    /// What every run of a plan of kind `check` must keep.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promise: Option<Promise>,
     /// Master seed of all streams.
     #[serde(default = "default_seed")]
     pub seed: u64,
@@ -184,6 +188,8 @@ pub enum Kind {
     Scale,
     /// One pass over the workload as it is; no load is offered.
     Replay,
+    /// Nothing but whether each run keeps its `promise`: no folder, the exit code is the answer.
+    Check,
 }
 
 /// The machines.
@@ -694,6 +700,11 @@ pub(crate) mod check {
         if !plan.workloads.is_empty() && !plan.workload.is_empty() {
             let hint = "use [workload] for one workload or [[workloads]] for several";
             return Err(source.at_key("workload", "stands beside workloads", hint));
+        }
+        if (plan.kind == Kind::Check) != plan.promise.is_some() {
+            let hint = "say promise = \"live\", \"safe\", \"still\" or \"counted\" with kind = \"check\", and only there";
+            let why = "and kind = \"check\" go together";
+            return Err(source.at_key("promise", why, hint));
         }
         let wrong = match (plan.kind == Kind::Scale, &plan.scale) {
             (true, None) => Some(("kind", "is \"scale\", but there is no table [scale]")),

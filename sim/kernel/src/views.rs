@@ -166,6 +166,17 @@ impl<E: Engine> Simulation<'_, E> {
         }
     }
 
+    /// Honest nodes that are up whose final block is not on the chain of the highest one.
+    pub(crate) fn apart(&self) -> u64 {
+        let honest = |&(_, id): &(_, u32)| !self.liars.lies(NodeId::new(id));
+        let nodes = self.nodes.iter().zip(0..).filter(honest);
+        let finals = nodes.filter(|(node, _)| node.up).map(|(node, _)| node.fin);
+        let height = |block| self.blocks.find(block).map_or(0, |b| b.height);
+        let highest = finals.clone().max_by_key(|&fin| height(fin));
+        let beside = |&fin: &BlockId| highest.is_some_and(|top| !self.blocks.extends(top, fin));
+        finals.filter(beside).count() as u64
+    }
+
     fn violated(&mut self, evidence: &str) {
         self.status = Status::SafetyViolation;
         self.violation = Some(format!("at {}: {evidence}", self.now()));

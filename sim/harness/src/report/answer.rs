@@ -64,7 +64,7 @@ fn question(study: &Study) -> String {
             let axis = plan.scale.as_ref().map_or("nodes", |s| s.axis.label());
             format!("What becomes of each engine as the number of {axis} grows?")
         }
-        Kind::Replay => format!("{place}: how long does each transaction of a trace take?"),
+        Kind::Replay | Kind::Check => format!("{place}: how long does each transaction of a trace take?"),
     }
 }
 
@@ -242,7 +242,7 @@ fn in_short(study: &Study, ran: &[Ran<'_>]) -> String {
             let each = groups.iter().map(|g| lines(&g[0], &|e| grown(g, e)));
             each.collect()
         }
-        Kind::Replay => {
+        Kind::Replay | Kind::Check => {
             let each = |one: &Ran<'_>| lines(one, &|e| replayed(one, e));
             ran.iter().map(each).collect()
         }

@@ -45,7 +45,7 @@ fn part(study: &Study, ran: &Ran<'_>) -> String {
             body += &domain(ran);
         }
         PlanKind::Scale => {}
-        PlanKind::Replay => {
+        PlanKind::Replay | PlanKind::Check => {
             body += &imported(ran.part);
             body += &classes(ran);
             body += &domain(ran);

@@ -193,7 +193,7 @@ fn fixed(study: &Study) -> Vec<(&'static str, &'static str)> {
             "the largest load at which no backlog grows and the goodput is at least 99 % of what \
              the ledger's rules would accept; located by halving the bracket.",
         )),
-        Kind::Scale | Kind::Replay => {}
+        Kind::Scale | Kind::Replay | Kind::Check => {}
     }
     items
 }
