@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::attack::{self, Attack};
 use crate::engines::AnyEngine;
 use crate::error::{Error, exit};
 use crate::output::Ran;
@@ -49,7 +50,14 @@ enum Command {
         #[command(flatten)]
         options: Options,
     },
-    /// Show what there is: engines, workloads, plans, regions
+    /// Attack a ledger: how often it succeeds, what it costs, and what theory says
+    Attack {
+        /// A name from `quorate list attacks`, or a plan of kind `attack`
+        name: String,
+        #[command(flatten)]
+        options: Options,
+    },
+    /// Show what there is: engines, workloads, plans, attacks, regions
     List {
         /// What to list; everything when left out
         what: Option<What>,
@@ -195,11 +203,15 @@ struct BrokenRule {
 #[cfg(feature = "mutants")]
 fn mutant(text: &str) -> Result<Mutant, String> {
     let lines = || {
-        let lines = Mutant::ALL.iter().map(|m| format!("{:<18} {}", m.name(), m.doc()));
+        let lines = Mutant::ALL
+            .iter()
+            .map(|m| format!("{:<18} {}", m.name(), m.doc()));
         lines.collect::<Vec<String>>().join("\n")
     };
     let named = Mutant::ALL.iter().find(|m| m.name() == text);
-    named.copied().ok_or_else(|| format!("there are:\n{}", lines()))
+    named
+        .copied()
+        .ok_or_else(|| format!("there are:\n{}", lines()))
 }
 
 #[derive(clap::Args)]
@@ -231,6 +243,7 @@ enum What {
     Engines,
     Workloads,
     Plans,
+    Attacks,
     Regions,
 }
 
@@ -289,9 +302,13 @@ fn dispatch(command: Command) -> Result<u8, Error> {
         }
         Command::Run { plan, options } => {
             let source = Source::open(&plan)?;
+            if Attack::is_one(&source) {
+                return attack_with(&source, &options);
+            }
             let plan = read(&source, &options)?;
             execute(&source, plan, &options)
         }
+        Command::Attack { name, options } => attack_with(&Attack::source(&name)?, &options),
         Command::List { what } => {
             print(&list(what));
             Ok(exit::OK)
@@ -336,7 +353,11 @@ fn execute(source: &Source, plan: Plan, options: &Options) -> Result<u8, Error> 
             let differs = || self_check::differs("the check", "see above", &command.join(" "));
             same.then_some(()).ok_or_else(differs)?;
             let units = text.lines().count();
-            let _ = writeln!(std::io::stderr(), "{}", self_check::line(units, units, "units"));
+            let _ = writeln!(
+                std::io::stderr(),
+                "{}",
+                self_check::line(units, units, "units")
+            );
         }
         return Ok(code);
     }
@@ -372,6 +393,23 @@ fn execute(source: &Source, plan: Plan, options: &Options) -> Result<u8, Error> 
     Ok(safety(&outcomes))
 }
 
+fn attack_with(source: &Source, options: &Options) -> Result<u8, Error> {
+    if !Attack::is_one(source) {
+        let hint = "use `quorate run` for other kinds of plan";
+        return Err(source.at_key("kind", "is not \"attack\"", hint));
+    }
+    let engines = options.engines.as_deref();
+    let attack = Attack::open(source, &options.set, engines, options.quick)?;
+    output::probe(&options.out)?;
+    use_threads(options.threads)?;
+    stop_on_signal();
+    let command: Vec<String> = std::env::args().collect();
+    let result = attack.run(&command.join(" "))?;
+    let folder = result.write(&options.out)?;
+    print(&result.report(&folder));
+    Ok(kept(result.broken.as_deref()))
+}
+
 fn use_threads(threads: Option<usize>) -> Result<(), Error> {
     let Some(threads) = threads else {
         return Ok(());
@@ -384,7 +422,11 @@ fn use_threads(threads: Option<usize>) -> Result<(), Error> {
 
 fn swarm_out(swarm: &Swarm) -> Result<u8, Error> {
     let only = swarm.engine.as_deref();
-    let all = if swarm.budget.is_some() { u64::MAX } else { 1_000 };
+    let all = if swarm.budget.is_some() {
+        u64::MAX
+    } else {
+        1_000
+    };
     let one = swarm.seed.map(|seed| seed..seed.saturating_add(1));
     let seeds = one.or(swarm.seeds.clone()).unwrap_or(0..all);
     if swarm.plan {
@@ -418,7 +460,10 @@ fn broken_rule(swarm: &Swarm) -> (Option<&'static [&'static str]>, String) {
     break_rule(mutant);
     // One seed, or one engine, is what was asked for.
     let all = swarm.seed.is_none() && swarm.engine.is_none();
-    (all.then_some(mutant.engines()), format!(" --mutant {}", mutant.name()))
+    (
+        all.then_some(mutant.engines()),
+        format!(" --mutant {}", mutant.name()),
+    )
 }
 
 #[cfg(not(feature = "mutants"))]
@@ -456,12 +501,17 @@ fn validate(rows: Rows) -> Result<u8, Error> {
 }
 
 fn safety(outcomes: &[Outcome]) -> u8 {
-    let reports = outcomes
+    let units = outcomes
         .iter()
         .flat_map(|o| &o.cells)
-        .flat_map(|c| &c.units)
-        .map(|u| &u.report);
-    let Some(evidence) = reports.into_iter().find_map(|r| r.violation.as_ref()) else {
+        .flat_map(|c| &c.units);
+    let mut evidence = units.filter_map(|u| u.report.violation.as_deref());
+    kept(evidence.next())
+}
+
+/// Whether every protocol kept its promise.
+fn kept(evidence: Option<&str>) -> u8 {
+    let Some(evidence) = evidence else {
         return exit::OK;
     };
     let _ = writeln!(
@@ -520,6 +570,16 @@ fn list(what: Option<What>) -> String {
             .iter()
             .map(|p| (p.name.to_owned(), p.about.to_owned()));
         section("plans", lines.collect());
+    }
+    if wanted(What::Attacks) {
+        let line = |a: &attack::BuiltIn| {
+            let text = format!(
+                "{}\n      source: {}\n      needs: {}\n      look at: {}",
+                a.about, a.source, a.needs, a.look
+            );
+            (a.name.to_owned(), text)
+        };
+        section("attacks", attack::BUILT_IN.iter().map(line).collect());
     }
     if wanted(What::Regions) {
         let line = |t: &places::Table| {

@@ -6,6 +6,7 @@
 
 pub mod analysis;
 pub mod anchor;
+pub mod attack;
 pub mod calibrate;
 pub mod cli;
 mod corrupt;

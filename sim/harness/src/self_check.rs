@@ -11,7 +11,9 @@ use rayon::prelude::*;
 pub(crate) fn chosen(keys: &[u64], permille: u32) -> Vec<usize> {
     let share = f64::from(permille) / 1_000.0;
     let drawn = |key: u64| open01_at(key, &[]);
-    let mut places: Vec<usize> = (0..keys.len()).filter(|&i| drawn(keys[i]) < share).collect();
+    let mut places: Vec<usize> = (0..keys.len())
+        .filter(|&i| drawn(keys[i]) < share)
+        .collect();
     if places.is_empty() {
         let first = (0..keys.len()).min_by(|&a, &b| drawn(keys[a]).total_cmp(&drawn(keys[b])));
         places.extend(first);
@@ -54,7 +56,11 @@ pub fn units(
         let (p, first) = all[place];
         let second = run::guarded(&study.parts[p], first.key, command)?;
         difference(first, &second).map_or(Ok(()), |how| {
-            Err(differs(&run::name(&study.parts[p], first.key), &how, command))
+            Err(differs(
+                &run::name(&study.parts[p], first.key),
+                &how,
+                command,
+            ))
         })
     })?;
     Ok(line(chosen.len(), all.len(), "units"))
@@ -78,6 +84,11 @@ fn difference(first: &Done, second: &Done) -> Option<String> {
     let (a, b) = (whole(first), whole(second));
     let at = a.bytes().zip(b.bytes()).position(|(a, b)| a != b);
     let at = at.or((a.len() != b.len()).then(|| a.len().min(b.len())))?;
-    let near = |text: &str| text.chars().skip(at.saturating_sub(60)).take(100).collect::<String>();
+    let near = |text: &str| {
+        text.chars()
+            .skip(at.saturating_sub(60))
+            .take(100)
+            .collect::<String>()
+    };
     Some(format!("…{}…, then …{}…", near(&a), near(&b)))
 }

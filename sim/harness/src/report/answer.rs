@@ -64,7 +64,9 @@ fn question(study: &Study) -> String {
             let axis = plan.scale.as_ref().map_or("nodes", |s| s.axis.label());
             format!("What becomes of each engine as the number of {axis} grows?")
         }
-        Kind::Replay | Kind::Check => format!("{place}: how long does each transaction of a trace take?"),
+        Kind::Replay | Kind::Check | Kind::Attack => {
+            format!("{place}: how long does each transaction of a trace take?")
+        }
     }
 }
 
@@ -242,7 +244,7 @@ fn in_short(study: &Study, ran: &[Ran<'_>]) -> String {
             let each = groups.iter().map(|g| lines(&g[0], &|e| grown(g, e)));
             each.collect()
         }
-        Kind::Replay | Kind::Check => {
+        Kind::Replay | Kind::Check | Kind::Attack => {
             let each = |one: &Ran<'_>| lines(one, &|e| replayed(one, e));
             ran.iter().map(each).collect()
         }
