@@ -64,6 +64,7 @@
 
 use crate::Presets;
 use crate::config::unless_zero;
+use crate::mutants::{Mutant, broken};
 use crate::orphans::{Orphans, Place};
 use core::cmp::Ordering;
 use quorate_core::{
@@ -492,7 +493,10 @@ impl Ancestry {
 
     /// Whether a node signed one of the last `LIMIT − 1` blocks up to this one.
     fn is_recent(&self, node: NodeId, head: &Known) -> bool {
-        let window = limit(self.roll(head).count()) - 1;
+        let window = match limit(self.roll(head).count()) - 1 {
+            _ if broken(Mutant::CliqueRecent) => 0,
+            window => window,
+        };
         let mut at = head;
         for _ in 0..window {
             if at.height == 0 {
@@ -733,6 +737,13 @@ impl Engine for Clique {
         }
     }
 
+    fn leader(&self, _: &Ctx<'_>) -> Option<NodeId> {
+        let head = self.known_head();
+        let roll = self.ancestry.roll(&head);
+        let in_turn = |s: &&NodeId| roll.since_turn(head.height + 1, **s) == 0;
+        roll.signers().iter().find(in_turn).copied()
+    }
+
     fn wire(&self, _: &Message, _: &Ctx<'_>) -> Wire {
         Wire {
             kind: 0,
@@ -901,7 +912,8 @@ impl Clique {
         let same = self.rules.config.tie == Tie::Eip3436 && better == Ordering::Equal;
         if better == Ordering::Less {
             out.send(To::One(from), Message::Status(self.head));
-        } else if (better == Ordering::Greater || same) && !ctx.holds(head) {
+        } else if better == Ordering::Greater || same && !ctx.holds(head) {
+            // A better one that is held stands on something that is not.
             out.push(Effect::Sync { from });
         }
     }
@@ -1033,6 +1045,7 @@ impl Clique {
         match rank(new).cmp(&rank(&own)) {
             Ordering::Greater => true,
             Ordering::Less => false,
+            Ordering::Equal if broken(Mutant::CliqueTie) => false,
             Ordering::Equal => match self.rules.config.tie {
                 Tie::Geth => draws.chance(0.5),
                 Tie::Eip3436 => {

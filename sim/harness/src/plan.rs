@@ -6,9 +6,11 @@ use crate::costs::{self, Executed, Signature};
 use crate::engines::{self, AnyEngine};
 use crate::error::Error;
 pub use crate::faults::FaultPlan;
+use crate::fuzz::Promise;
 use crate::level::{Level, LevelConfig};
 use crate::mempool::MempoolPlan;
 pub use crate::network::NetworkPlan;
+use crate::outages::{self, OutagePlan};
 use crate::study;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -21,6 +23,9 @@ pub struct Plan {
     pub name: String,
     /// What is made of the cells.
     pub kind: Kind,
+    /// What every run of a plan of kind `check` must keep.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promise: Option<Promise>,
     /// Master seed of all streams.
     #[serde(default = "default_seed")]
     pub seed: u64,
@@ -74,6 +79,9 @@ pub struct Plan {
     /// Who lies.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub corrupt: Vec<CorruptPlan>,
+    /// The same as an architect says it: which site, region or leader loses what.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outages: Vec<OutagePlan>,
     /// When a unit is given up.
     #[serde(default)]
     pub limits: LimitsPlan,
@@ -184,6 +192,8 @@ pub enum Kind {
     Scale,
     /// One pass over the workload as it is; no load is offered.
     Replay,
+    /// Nothing but whether each run keeps its `promise`: no folder, the exit code is the answer.
+    Check,
     /// How often an attack succeeds, see [`crate::attack`].
     Attack,
 }
@@ -516,6 +526,11 @@ pub const BUILT_IN: &[BuiltIn] = &[
         text: include_str!("../scenarios/anchor.toml"),
     },
     BuiltIn {
+        name: "bad-day",
+        about: "12 hospitals in 3 regions: one region is cut off for two hours, then a site loses power",
+        text: include_str!("../scenarios/bad-day.toml"),
+    },
+    BuiltIn {
         name: "cdisc-pilot",
         about: "replay of the CDISC pilot study from a folder of its SDTM tables",
         text: include_str!("../scenarios/cdisc-pilot.toml"),
@@ -679,7 +694,7 @@ impl Source {
 
 pub(crate) mod check {
     use super::{
-        Axis, Error, Kind, Level, Plan, ScalePlan, Source, costs, engines as known, study,
+        Axis, Error, Kind, Level, Plan, ScalePlan, Source, costs, engines as known, outages, study,
     };
     use crate::unit;
 
@@ -698,6 +713,11 @@ pub(crate) mod check {
         if !plan.workloads.is_empty() && !plan.workload.is_empty() {
             let hint = "use [workload] for one workload or [[workloads]] for several";
             return Err(source.at_key("workload", "stands beside workloads", hint));
+        }
+        if (plan.kind == Kind::Check) != plan.promise.is_some() {
+            let hint = "say promise = \"live\", \"safe\", \"still\" or \"counted\" with kind = \"check\", and only there";
+            let why = "and kind = \"check\" go together";
+            return Err(source.at_key("promise", why, hint));
         }
         crate::attack::simulated::check(source, plan)?;
         let wrong = match (plan.kind == Kind::Scale, &plan.scale) {
@@ -745,6 +765,7 @@ pub(crate) mod check {
         engines(source, plan)?;
         levels(source, plan)?;
         faults(source, plan)?;
+        outages::check(source, plan)?;
         // Sites are known once the workload is open, and checked then.
         super::check_liars(source, plan, u32::MAX)?;
         engines_of_liars(source, plan)

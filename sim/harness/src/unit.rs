@@ -1,9 +1,9 @@
 //! One unit: a cell's replication, from plan to the kernel's report.
 
 use crate::engines::AnyEngine;
-use crate::plan::{CorruptPlan, FaultPlan, Plan, ReadLevel, VoteChecks as PlanVoteChecks};
+use crate::plan::{CorruptPlan, FaultPlan, Kind, Plan, ReadLevel, VoteChecks as PlanVoteChecks};
 use crate::workload::Workload;
-use crate::{costs, mempool, stats};
+use crate::{costs, mempool, outages, stats};
 use quorate_core::finality::Level;
 use quorate_core::{
     Adversary, Corrupt, Engine, Execution, Facts, Fault, FaultKind, Finality, Invalid, NodeId,
@@ -195,6 +195,7 @@ fn adversary(plan: &Plan, members: u32) -> Adversary {
 fn faults(plan: &Plan, tweak: Tweak) -> Vec<Fault> {
     let fault = |f: &FaultPlan| f.fault(plan.machines()).expect("the plan was checked");
     let mut faults: Vec<Fault> = plan.faults.iter().map(fault).collect();
+    faults.extend(outages::faults(plan));
     if tweak == Tweak::SiteDown {
         let what = FaultKind::Crash(vec![0]);
         faults.push(Fault {
@@ -289,7 +290,7 @@ pub fn setup(
         serving: (0..workload.sites()).map(|s| NodeId::new(s % n)).collect(),
         horizon,
         drain: Span::from_s_f64(plan.load.drain_s),
-        may_cut: key.offered_tps.is_some(),
+        may_cut: is_steady(plan, key),
         read_level: level,
         limits: RunLimits {
             events: plan.limits.events,
@@ -298,6 +299,11 @@ pub fn setup(
         forms: Forms::FAST,
         seed,
     }
+}
+
+/// Whether a warm-up is cut off, and a hopeless run given up.
+fn is_steady(plan: &Plan, key: Key) -> bool {
+    key.offered_tps.is_some() && plan.kind != Kind::Check
 }
 
 /// How a unit counts in the statistics.
@@ -354,14 +360,15 @@ pub fn run(plan: &Plan, workload: &Workload, sheet: &EngineSheet, key: Key) -> D
         .expect("an engine without finality is not run");
     let seed = Seed::new(plan.seed, key.replication);
     let horizon = workload.horizon(plan, key);
-    let setup = setup(plan, key, finality, workload, horizon, seed);
-    let (load, ledger) = workload.open(key.offered_tps, seed);
+    let mut setup = setup(plan, key, finality, workload, horizon, seed);
     let entry = &plan.engines[key.engine];
-    let table = entry.engine().tweaked(&entry.config, key.tweak);
-    let mut report = entry
-        .engine()
-        .run(&table, &sheet.adversary, setup, load, ledger.as_ref());
-    let (status, cut_slices) = settle(&mut report, key, plan.confidence);
+    let engine = entry.engine();
+    let table = engine.tweaked(&entry.config, key.tweak);
+    let unit = (sheet, key.offered_tps);
+    outages::strike_leaders(plan, workload, (engine, &table), unit, &mut setup);
+    let (load, ledger) = workload.open(key.offered_tps, seed);
+    let mut report = engine.run(&table, &sheet.adversary, setup, load, ledger.as_ref());
+    let (status, cut_slices) = settle(&mut report, is_steady(plan, key), plan.confidence);
     let all = Level::ALL.map(|level| merged(&report, level));
     Done {
         key,
@@ -381,8 +388,7 @@ fn merged(report: &Report, level: Level) -> LatencyHistogram {
 }
 
 /// Cuts the warm-up and judges whether the unit was steady.
-fn settle(report: &mut Report, key: Key, confidence: f64) -> (UnitStatus, usize) {
-    let steady = key.offered_tps.is_some();
+fn settle(report: &mut Report, steady: bool, confidence: f64) -> (UnitStatus, usize) {
     let status = match report.status {
         Status::Ok => UnitStatus::Ok,
         Status::NoCommit => UnitStatus::NoCommit,
