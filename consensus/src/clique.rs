@@ -710,6 +710,13 @@ impl Engine for Clique {
         }
     }
 
+    fn leader(&self, _: &Ctx<'_>) -> Option<NodeId> {
+        let head = self.known_head();
+        let roll = self.ancestry.roll(&head);
+        let in_turn = |s: &&NodeId| roll.since_turn(head.height + 1, **s) == 0;
+        roll.signers().iter().find(in_turn).copied()
+    }
+
     fn wire(&self, _: &Message, _: &Ctx<'_>) -> Wire {
         Wire {
             kind: 0,

@@ -19,6 +19,7 @@ pub mod knee;
 pub mod level;
 pub mod mempool;
 pub mod network;
+pub mod outages;
 pub mod output;
 pub mod places;
 pub mod plan;

@@ -8,6 +8,7 @@ pub use crate::faults::FaultPlan;
 use crate::level::{Level, LevelConfig};
 use crate::mempool::MempoolPlan;
 pub use crate::network::NetworkPlan;
+use crate::outages::{self, OutagePlan};
 use crate::study;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -67,6 +68,9 @@ pub struct Plan {
     /// What goes wrong.
     #[serde(default)]
     pub faults: Vec<FaultPlan>,
+    /// The same as an architect says it: which site, region or leader loses what.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outages: Vec<OutagePlan>,
     /// Who lies.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub corrupt: Vec<CorruptPlan>,
@@ -666,7 +670,7 @@ impl Source {
 
 pub(crate) mod check {
     use super::{
-        Axis, Error, Kind, Level, Plan, ScalePlan, Source, costs, engines as known, study,
+        Axis, Error, Kind, Level, Plan, ScalePlan, Source, costs, engines as known, outages, study,
     };
     use crate::unit;
 
@@ -731,6 +735,7 @@ pub(crate) mod check {
         engines(source, plan)?;
         levels(source, plan)?;
         faults(source, plan)?;
+        outages::check(source, plan)?;
         // Sites are known once the workload is open, and checked then.
         super::check_liars(source, plan, u32::MAX)?;
         engines_of_liars(source, plan)
