@@ -2,8 +2,9 @@
 
 use crate::engines::AnyEngine;
 use crate::plan::{CorruptPlan, FaultPlan, Plan, ReadLevel, VoteChecks as PlanVoteChecks};
+use crate::resilience::Day;
 use crate::workload::Workload;
-use crate::{costs, mempool, outages, stats};
+use crate::{costs, mempool, outages, resilience, stats};
 use quorate_core::finality::Level;
 use quorate_core::{
     Adversary, Corrupt, Engine, Execution, Facts, Fault, FaultKind, Finality, Invalid, NodeId,
@@ -42,6 +43,8 @@ pub enum Tweak {
     Interval,
     /// The plan's own faults, plus the first site's node down from the start.
     SiteDown,
+    /// The plan's own faults, plus a bad day.
+    Bad(Day),
 }
 
 impl Tweak {
@@ -64,6 +67,7 @@ impl Tweak {
             Self::Latency => "network latency",
             Self::Interval => "block interval",
             Self::SiteDown => "one site down",
+            Self::Bad(day) => day.name(),
         }
     }
 }
@@ -192,28 +196,33 @@ fn adversary(plan: &Plan, members: u32) -> Adversary {
     }
 }
 
-fn faults(plan: &Plan, tweak: Tweak) -> Vec<Fault> {
+fn faults(plan: &Plan, key: Key) -> Vec<Fault> {
     let fault = |f: &FaultPlan| f.fault(plan.machines()).expect("the plan was checked");
     let mut faults: Vec<Fault> = plan.faults.iter().map(fault).collect();
     faults.extend(outages::faults(plan));
-    if tweak == Tweak::SiteDown {
-        let what = FaultKind::Crash(vec![0]);
-        faults.push(Fault {
+    match key.tweak {
+        Tweak::SiteDown => faults.push(Fault {
             from: Time::ZERO,
             until: Time::NEVER,
-            what,
-        });
+            what: FaultKind::Crash(vec![0]),
+        }),
+        Tweak::Bad(day) => faults.extend(resilience::Case::new(plan, key.engine, day).fault()),
+        _ => {}
     }
     faults
 }
 
-fn corrupt(plan: &Plan, sites: u32) -> Vec<Corrupt> {
+fn corrupt(plan: &Plan, key: Key, finality: Finality, sites: u32) -> Vec<Corrupt> {
     let world = crate::corrupt::World {
         nodes: plan.network.nodes,
         sites,
     };
     let entry = |c: &CorruptPlan| c.corrupt(world).expect("the plan was checked");
-    plan.corrupt.iter().map(entry).collect()
+    let mut entries: Vec<Corrupt> = plan.corrupt.iter().map(entry).collect();
+    if let Tweak::Bad(day) = key.tweak {
+        entries.extend(resilience::Case::new(plan, key.engine, day).liars(plan, finality));
+    }
+    entries
 }
 
 /// The engine's table with a counterfactual applied. Keys that follow from others follow the
@@ -258,6 +267,20 @@ fn shortest(engine: &dyn AnyEngine, resolved: &toml::Table) -> toml::Table {
     table
 }
 
+/// How long blocks take on average until they are final, s, where that is by depth.
+pub(crate) fn depth_s(plan: &Plan, engine: usize) -> Option<f64> {
+    let entry = &plan.engines[engine];
+    let (engine, nodes) = (entry.engine(), plan.network.nodes);
+    let members = engine.committee(&entry.config, nodes).len();
+    match engine.finality(&entry.config, &adversary(plan, members)) {
+        Ok(Finality::Depth { fin, .. }) => {
+            let interval = engine.promises(&entry.config, nodes).interval;
+            Some(f64::from(fin) * interval.as_s())
+        }
+        _ => None,
+    }
+}
+
 /// Everything about a unit that a setup needs; shared with tests that drive the kernel themselves.
 pub fn setup(
     plan: &Plan,
@@ -283,14 +306,14 @@ pub fn setup(
             PlanVoteChecks::Shared => VoteChecks::Shared,
         },
         mempool: mempool::config(plan, workload, key),
-        faults: faults(plan, key.tweak),
-        corrupt: corrupt(plan, workload.sites()),
+        faults: faults(plan, key),
+        corrupt: corrupt(plan, key, finality, workload.sites()),
         finality,
         tolerated: byzantine_bound(n),
         serving: (0..workload.sites()).map(|s| NodeId::new(s % n)).collect(),
         horizon,
         drain: Span::from_s_f64(plan.load.drain_s),
-        may_cut: key.offered_tps.is_some(),
+        may_cut: is_steady(key),
         read_level: level,
         limits: RunLimits {
             events: plan.limits.events,
@@ -361,6 +384,7 @@ pub fn run(plan: &Plan, workload: &Workload, sheet: &EngineSheet, key: Key) -> D
     let table = engine.tweaked(&entry.config, key.tweak);
     let unit = (sheet, key.offered_tps);
     outages::strike_leaders(plan, workload, (engine, &table), unit, &mut setup);
+    resilience::strike_leader(plan, workload, (sheet, key), &table, &mut setup);
     let (load, ledger) = workload.open(key.offered_tps, seed);
     let mut report = engine.run(&table, &sheet.adversary, setup, load, ledger.as_ref());
     let (status, cut_slices) = settle(&mut report, key, plan.confidence);
@@ -382,9 +406,13 @@ fn merged(report: &Report, level: Level) -> LatencyHistogram {
     all
 }
 
+/// Whether a unit is to be steady: a trace is what it is, and on a bad day things pile up.
+const fn is_steady(key: Key) -> bool {
+    key.offered_tps.is_some() && !matches!(key.tweak, Tweak::Bad(_))
+}
+
 /// Cuts the warm-up and judges whether the unit was steady.
 fn settle(report: &mut Report, key: Key, confidence: f64) -> (UnitStatus, usize) {
-    let steady = key.offered_tps.is_some();
     let status = match report.status {
         Status::Ok => UnitStatus::Ok,
         Status::NoCommit => UnitStatus::NoCommit,
@@ -392,7 +420,7 @@ fn settle(report: &mut Report, key: Key, confidence: f64) -> (UnitStatus, usize)
         Status::Limit => UnitStatus::Limit,
         Status::SafetyViolation => UnitStatus::SafetyViolation,
     };
-    if !steady {
+    if !is_steady(key) {
         return (status, 0);
     }
     if status != UnitStatus::Ok {
