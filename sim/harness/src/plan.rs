@@ -680,8 +680,8 @@ impl Source {
 
 pub(crate) mod check {
     use super::{
-        Axis, EnginePlan, Error, Kind, Level, Plan, ScalePlan, Source, costs, engines as known,
-        outages, resilience, study,
+        Axis, Error, Kind, Level, Plan, ScalePlan, Source, costs, engines as known, outages,
+        resilience, study,
     };
     use crate::unit;
 

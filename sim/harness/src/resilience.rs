@@ -154,6 +154,7 @@ pub(crate) fn replications(plan: &Plan, day: Day) -> u32 {
 /// time: in the span of a good day, and where finality is by depth for as much longer as other bad days
 /// begin later and last, because a private branch takes its time.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[expect(clippy::struct_field_names, reason = "the unit")]
 pub(crate) struct Window {
     pub(crate) from_s: f64,
     pub(crate) until_s: f64,
