@@ -13,6 +13,7 @@ use crate::{figures, knee, report, resilience, risk, summary};
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 use quorate_core::{Level, Span};
+use quorate_kernel::Lies;
 use quorate_kernel::probe::{ClassCounts, LatencyHistogram, Traffic};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -112,6 +113,7 @@ pub fn write(parent: &Path, study: &Study, ran: &[Ran<'_>]) -> Result<PathBuf, E
     if study.plan.kind == PlanKind::Curve {
         writer.knees(&mut folder)?;
     }
+    writer.liars(&mut folder)?;
     writer.skipped(&mut folder)?;
     folder.bytes("latency.hlog", &writer.histograms())?;
     figures::write(&mut folder, study, ran)?;
@@ -251,6 +253,32 @@ impl Writer<'_> {
             })
         });
         Ok(folder.csv("replications.csv", &columns, rows)?)
+    }
+
+    /// What liars did, where somebody lies.
+    fn liars(&self, folder: &mut Folder) -> Result<(), Error> {
+        let lying = |unit: &&Done| unit.report.lies.is_some();
+        if !self
+            .cells()
+            .any(|(_, cell)| cell.units.iter().any(|u| lying(&u)))
+        {
+            return Ok(());
+        }
+        let mut columns = Self::cell_columns();
+        columns.insert(
+            1,
+            key("replication", Kind::Integer, "number of the replication"),
+        );
+        columns.extend(LIES.iter().map(|m| m.column));
+        let rows = self.cells().flat_map(|(ran, cell)| {
+            cell.units.iter().filter(lying).map(move |unit| {
+                let mut row = Self::cell_values(ran, cell);
+                row.insert(1, Value::from(u64::from(unit.key.replication)));
+                row.extend(LIES.iter().map(|m| (m.of)(unit)));
+                row
+            })
+        });
+        Ok(folder.csv("liars.csv", &columns, rows)?)
     }
 
     fn summary(&self, folder: &mut Folder) -> Result<(), Error> {
@@ -704,6 +732,114 @@ fn gossip(unit: &Done, of: impl Fn(&Traffic) -> u64) -> Value {
     let kinds = unit.report.gossip.traffic.iter();
     Value::from(kinds.map(|(_, t)| of(t)).sum::<u64>())
 }
+
+/// A figure of what liars did.
+fn lie(unit: &Done, of: impl Fn(&Lies) -> Value) -> Value {
+    of(unit.report.lies.as_ref().expect("somebody lies"))
+}
+
+/// Latency to *included* of the sites that liars name, and of the others; a percentile, ms.
+fn site_ms(lies: &Lies, which: usize, p: f64) -> Value {
+    let histogram = &lies.to_included[which];
+    Value::from((!histogram.is_empty()).then(|| summary::percentile_ms(histogram, p)))
+}
+
+/// What liars did in a replication, a column each.
+const LIES: &[Measure] = &[
+    count("liars", "nodes", "nodes that lie at some time", |u| {
+        lie(u, |l| u64::from(l.liars).into())
+    }),
+    count("bound", "nodes", "liars that the protocol bears", |u| {
+        lie(u, |l| u64::from(l.bound).into())
+    }),
+    count(
+        "on_chain",
+        "blocks",
+        "on the chain of the honest nodes",
+        |u| lie(u, |l| l.on_chain[0].into()),
+    ),
+    count("liars_on_chain", "blocks", "of those, made by liars", |u| {
+        lie(u, |l| l.on_chain[1].into())
+    }),
+    count("withheld_votes", "votes", "not sent", |u| {
+        lie(u, |l| l.withheld_votes.into())
+    }),
+    count("late_votes", "votes", "sent late", |u| {
+        lie(u, |l| l.late_votes.into())
+    }),
+    count(
+        "withheld_blocks",
+        "blocks",
+        "kept back, for a while or for good",
+        |u| lie(u, |l| l.withheld_blocks.into()),
+    ),
+    count("invalid_blocks", "blocks", "that do not execute", |u| {
+        lie(u, |l| l.invalid_blocks.into())
+    }),
+    count("refused", "times", "a node refused such a block", |u| {
+        lie(u, |l| l.refused.into())
+    }),
+    count(
+        "invalid_final",
+        "blocks",
+        "such that an honest node calls final",
+        |u| lie(u, |l| l.invalid_final.into()),
+    ),
+    count(
+        "overtaken_txs",
+        "transactions",
+        "seen earlier than a favoured one by the builder, and behind it in the block",
+        |u| lie(u, |l| l.overtaken_txs.into()),
+    ),
+    count("branches", "branches", "private ones begun", |u| {
+        lie(u, |l| l.branches[0].into())
+    }),
+    count(
+        "branches_won",
+        "branches",
+        "of those, published as the longer one",
+        |u| lie(u, |l| l.branches[1].into()),
+    ),
+    count("branches_lost", "branches", "of those, given up", |u| {
+        lie(u, |l| l.branches[2].into())
+    }),
+    count(
+        "ties_followed",
+        "blocks",
+        "of honest nodes on the liars' branch of a tie",
+        |u| lie(u, |l| l.ties[0].into()),
+    ),
+    count(
+        "ties_opposed",
+        "blocks",
+        "of honest nodes on the other branch of a tie",
+        |u| lie(u, |l| l.ties[1].into()),
+    ),
+    number(
+        "named_site_p50_ms",
+        "ms",
+        "latency to included of sites that liars leave out or favour, median",
+        |u| lie(u, |l| site_ms(l, 0, 50.0)),
+    ),
+    number(
+        "named_site_p99_ms",
+        "ms",
+        "the same, 99th percentile",
+        |u| lie(u, |l| site_ms(l, 0, 99.0)),
+    ),
+    number(
+        "other_sites_p50_ms",
+        "ms",
+        "latency to included of all other sites, median",
+        |u| lie(u, |l| site_ms(l, 1, 50.0)),
+    ),
+    number(
+        "other_sites_p99_ms",
+        "ms",
+        "the same, 99th percentile",
+        |u| lie(u, |l| site_ms(l, 1, 99.0)),
+    ),
+];
 
 /// What a replication left behind, a column each.
 const MEASURES: &[Measure] = &[
