@@ -341,6 +341,12 @@ impl Ledger for Records {
         self.layout.end()
     }
 
+    /// Of a consent. Whose a prescription, a document or a claim is, it does not know.
+    fn person(&self, entity: EntityId) -> Option<u32> {
+        let id = entity.get();
+        (self.layout.consents().contains(&id)).then(|| id / Layout::GRANTEES)
+    }
+
     fn apply(&self, tx: &Arrival, _now: Time, state: &mut dyn State) -> Verdict {
         let action = Action::ALL[usize::from(tx.action)];
         match step(action, tx.operand, state.get(tx.key)) {

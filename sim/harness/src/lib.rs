@@ -15,6 +15,7 @@ pub mod error;
 mod faults;
 mod figures;
 pub mod fuzz;
+mod incidents;
 pub mod knee;
 pub mod level;
 pub mod mempool;

@@ -524,6 +524,11 @@ pub const BUILT_IN: &[BuiltIn] = &[
         text: include_str!("../scenarios/anchor.toml"),
     },
     BuiltIn {
+        name: "bad-day",
+        about: "12 hospitals in 3 regions: one region is cut off for two hours, then a site loses power",
+        text: include_str!("../scenarios/bad-day.toml"),
+    },
+    BuiltIn {
         name: "cdisc-pilot",
         about: "replay of the CDISC pilot study from a folder of its SDTM tables",
         text: include_str!("../scenarios/cdisc-pilot.toml"),

@@ -205,7 +205,7 @@ fn batch_means(series: &[f64], size: usize) -> Vec<f64> {
     series.chunks_exact(size).map(mean).collect()
 }
 
-fn mean(samples: &[f64]) -> f64 {
+pub(crate) fn mean(samples: &[f64]) -> f64 {
     samples.iter().sum::<f64>() / samples.len() as f64
 }
 

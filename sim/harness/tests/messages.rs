@@ -252,6 +252,43 @@ fn faults_that_make_no_sense() {
     insta::assert_snapshot!(complaints.join("\n"));
 }
 
+/// Every way in which an outage can be wrong, one message each.
+#[test]
+fn outages_that_make_no_sense() {
+    let complaints: Vec<String> = [
+        "lose = \"wifi\"\nsite = 1\nfrom = \"10:00\"\nfor_min = 20",
+        "site = 1\nfrom = \"10:00\"\nfor_min = 20",
+        "lose = \"wan\"\nfrom = \"10:00\"\nfor_min = 20",
+        "lose = \"wan\"\nsite = 1\nregion = \"us-east-1\"\nfrom = \"10:00\"\nfor_min = 20",
+        "lose = \"wan\"\nsite = 4\nfrom = \"10:00\"\nfor_min = 20",
+        "lose = \"power\"\nsites = [1, 9]\nfrom = \"10:00\"\nfor_min = 20",
+        "lose = \"power\"\nregion = \"us-west-1\"\nfrom = \"10:00\"\nfor_min = 20",
+        "lose = \"region-link\"\nregion = \"us-east-1\"\nfrom = \"10:00\"\nfor_min = 20",
+        "lose = \"region-link\"\nsites = [1]\nfrom = \"10:00\"\nfor_min = 20",
+        "lose = \"leader\"\nsite = 1\nfrom = \"10:00\"\nfor_min = 20",
+        "lose = \"maintenance\"\nsites = [1, 5]\nfrom = \"10:00\"\nfor_min = 20",
+        "lose = \"wan\"\nsite = 1\nfor_min = 20",
+        "lose = \"wan\"\nsite = 1\nfrom = \"ten\"\nfor_min = 20",
+        "lose = \"wan\"\nsite = 1\nfrom = \"10:00\"\nfrom_s = 36000\nfor_min = 20",
+        "lose = \"wan\"\nsite = 1\nfrom = \"10:00\"",
+        "lose = \"wan\"\nsite = 1\nfrom = \"10:00\"\nfor_min = 0",
+        "lose = \"wan\"\nsite = 1\nfrom = \"10:00\"\nfor_min = 1\nfor_s = 60",
+        "lose = \"wan\"\nsite = 1\nfrom = \"10:00\"\nfor_min = 20\ngap_min = 5",
+        "lose = \"maintenance\"\nsite = 1\nfrom = \"10:00\"\nfor_min = 20\ngap_min = -5",
+        "lose = \"wan\"\nsite = 1\nfrom = \"10:00\"\nfor_min = 20\nevery_h = 1",
+        "lose = \"wan\"\nsite = 1\nfrom = \"10:00\"\nfor_min = 20\ntimes = 2",
+        "lose = \"wan\"\nsite = 1\nfrom = \"10:00\"\nfor_min = 20\nevery_h = 0.25\ntimes = 2",
+        "lose = \"wan\"\nsite = 1\nfrom = \"10:00\"\nfor_min = 20\nevery_h = 1\ntimes = 0",
+        "lose = \"time-sync\"\nsite = 1\nfrom = \"10:00\"\nfor_min = 20",
+        "lose = \"time-sync\"\nsite = 1\nfrom = \"10:00\"\nfor_min = 20\ndrift_ppm = 0",
+        "lose = \"time-sync\"\nsite = 1\nfrom = \"10:00\"\nfor_min = 20\ndrift_ppm = 200000",
+        "lose = \"power\"\nsite = 1\nfrom = \"10:00\"\nfor_min = 20\ndrift_ppm = 50",
+    ]
+    .map(|outage| with_tail(&format!("[[outages]]\n{outage}\n")))
+    .to_vec();
+    insta::assert_snapshot!(complaints.join("\n"));
+}
+
 #[test]
 fn fault_that_ends_before_it_starts() {
     insta::assert_snapshot!(with_tail(

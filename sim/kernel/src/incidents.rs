@@ -23,6 +23,9 @@ pub struct Incident {
     pub first_final: Option<Span>,
     /// From healing until the final view of a struck node first moved.
     pub first_final_struck: Option<Span>,
+    /// The longest time without such a block, from its beginning until the first one after healing; until
+    /// the end of the run, if there was none.
+    pub longest_pause: Span,
     /// Transactions submitted and not yet final when it began.
     pub backlog_before: u64,
     /// The most of them until they were back.
@@ -60,6 +63,8 @@ pub struct Incident {
     pub reversed_after_final: u64,
     /// Whether its end has been seen.
     healed: bool,
+    /// When such a block was last final, or it began.
+    last_final: Time,
 }
 
 impl Incident {
@@ -72,6 +77,7 @@ impl Incident {
             finals: 0,
             first_final: None,
             first_final_struck: None,
+            longest_pause: Span::ZERO,
             backlog_before: 0,
             backlog_peak: 0,
             back: None,
@@ -89,6 +95,7 @@ impl Incident {
             reversed_txs: 0,
             reversed_after_final: 0,
             healed: false,
+            last_final: from,
         }
     }
 
@@ -98,6 +105,15 @@ impl Incident {
 
     const fn is_over(&self) -> bool {
         self.back.is_some() && self.first_final.is_some() && self.first_final_struck.is_some()
+    }
+
+    /// A block is final that was final nowhere, or the run is over.
+    fn note_pause(&mut self, now: Time) {
+        if self.first_final.is_none() {
+            let pause = now.since(self.last_final);
+            self.longest_pause = self.longest_pause.max(pause);
+            self.last_final = now;
+        }
     }
 
     fn note_back(&mut self, backlog: u64, now: Time) {
@@ -265,6 +281,9 @@ impl Incidents {
         if let Some(incident) = self.current(now) {
             incident.finals += raised;
         }
+        if raised > 0 {
+            self.open().for_each(|i| i.note_pause(now));
+        }
         for incident in self.open().filter(|i| i.until <= now) {
             let since = now.since(incident.until);
             if raised > 0 {
@@ -323,6 +342,7 @@ impl Incidents {
     /// The run is over: those that began within it.
     pub(crate) fn finish(mut self, ended: Time) -> Vec<Incident> {
         self.tick(ended);
+        self.open().for_each(|i| i.note_pause(ended));
         self.list.truncate(self.begun);
         self.list
     }
@@ -437,6 +457,7 @@ mod tests {
         // Ten wait at 20, one comes and two leave each second: none are left after the tenth step.
         assert_eq!(incident.back, Some(Span::from_s(9)));
         assert_eq!(incident.first_final, Some(Span::ZERO));
+        assert_eq!(incident.longest_pause, Span::from_s(10));
         assert_eq!(incident.first_final_struck, Some(Span::ZERO));
     }
 

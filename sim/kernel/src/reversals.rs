@@ -5,21 +5,26 @@ use quorate_core::{BlockId, Class, Engine, EntityId, NodeId};
 use std::collections::BTreeSet;
 
 /// Different transactions that a node had called final and that its new chain then lacked, however
-/// many nodes that happened to, and the different keys, such as patients, that they are about.
+/// many nodes that happened to, and what they are about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Reversed {
     /// Transactions.
     pub txs: u64,
-    /// Keys.
-    pub keys: u64,
+    /// Different records, such as consents or packs.
+    pub records: u64,
+    /// Different people, as far as the ledger knows whose a record is, see [`Ledger::person`].
+    ///
+    /// [`Ledger::person`]: quorate_core::Ledger::person
+    pub people: u64,
 }
 
 /// All of them so far.
 #[derive(Default)]
 pub(crate) struct Reversals {
     txs: BTreeSet<(u32, u32)>,
-    /// With their class.
-    keys: BTreeSet<(u8, EntityId)>,
+    /// With the class that wrote them.
+    records: BTreeSet<(u8, EntityId)>,
+    people: BTreeSet<(u8, u32)>,
     classes: Vec<u64>,
 }
 
@@ -33,21 +38,25 @@ impl Reversals {
 
     /// In all and by class.
     pub(crate) fn report(&self) -> (Reversed, Vec<Reversed>) {
-        let different: BTreeSet<EntityId> = self.keys.iter().map(|k| k.1).collect();
+        let records: BTreeSet<EntityId> = self.records.iter().map(|r| r.1).collect();
+        let people: BTreeSet<u32> = self.people.iter().map(|p| p.1).collect();
         let all = Reversed {
             txs: self.txs.len() as u64,
-            keys: different.len() as u64,
+            records: records.len() as u64,
+            people: people.len() as u64,
         };
         let of_class = |(class, &txs): (usize, &u64)| Reversed {
             txs,
-            keys: self
-                .keys
-                .iter()
-                .filter(|k| usize::from(k.0) == class)
-                .count() as u64,
+            records: of(&self.records, class),
+            people: of(&self.people, class),
         };
         (all, self.classes.iter().enumerate().map(of_class).collect())
     }
+}
+
+/// How many of a class there are.
+fn of<T>(all: &BTreeSet<(u8, T)>, class: usize) -> u64 {
+    all.iter().filter(|one| usize::from(one.0) == class).count() as u64
 }
 
 impl<E: Engine> Simulation<'_, E> {
@@ -84,7 +93,11 @@ impl<E: Engine> Simulation<'_, E> {
                 }
                 let tx = self.pool.get(site, seq);
                 self.reversals.classes[tx.class.index()] += 1;
-                self.reversals.keys.insert((tx.class.0, tx.key));
+                self.reversals.records.insert((tx.class.0, tx.key));
+                let person = self.ledger.person(tx.key);
+                self.reversals
+                    .people
+                    .extend(person.map(|p| (tx.class.0, p)));
             }
         }
         (self.reversals.txs.len() - before) as u64
