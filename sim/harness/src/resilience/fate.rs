@@ -82,6 +82,8 @@ pub struct Figures {
     pub reversed_txs: u64,
     /// Different records that they are about, in that replication.
     pub reversed_records: u64,
+    /// Different patients, likewise, as far as the ledger knows whose a record is.
+    pub reversed_patients: u64,
     /// Those transactions by class, likewise.
     pub reversed_classes: Vec<u64>,
     /// Blocks that a node called final where another was.
@@ -214,7 +216,8 @@ fn figures(part: &Part, cell: &Cell, case: &Case) -> Figures {
         }),
         reversed_blocks: most(&|u| u.report.chain.reversed_blocks),
         reversed_txs: worst.map_or(0, |u| u.report.reversed.txs),
-        reversed_records: worst.map_or(0, |u| u.report.reversed.keys),
+        reversed_records: worst.map_or(0, |u| u.report.reversed.records),
+        reversed_patients: worst.map_or(0, |u| u.report.reversed.people),
         reversed_classes: worst.map_or_else(Vec::new, classes),
         conflicting_finals: most(&|u| u.report.chain.conflicting_finals),
         invalid_final: most(&|u| u.report.lies.as_ref().map_or(0, |l| l.invalid_final)),

@@ -38,7 +38,7 @@ fn columns() -> Vec<Column> {
 
 type Described = (&'static str, Kind, &'static str, &'static str);
 
-const FIGURES: [Described; 26] = [
+const FIGURES: [Described; 27] = [
     ("who", Kind::String, "", "who is down, cut off or lies"),
     (
         "bound",
@@ -144,7 +144,13 @@ const FIGURES: [Described; 26] = [
         "reversed_records",
         Kind::Integer,
         "records",
-        "different ones that those are about, such as consents of patients",
+        "different ones, such as consents or packs, that those are about",
+    ),
+    (
+        "reversed_patients",
+        Kind::Integer,
+        "patients",
+        "different ones, as far as the ledger knows whose a record is: consents",
     ),
     (
         "reversed_classes",
@@ -197,6 +203,7 @@ fn values(ran: &Ran<'_>, row: &fate::Row) -> Vec<Value> {
         Value::from(figures.reversed_blocks),
         Value::from(figures.reversed_txs),
         Value::from(figures.reversed_records),
+        Value::from(figures.reversed_patients),
         Value::from(words::by_class(part, figures)),
         Value::from(figures.conflicting_finals),
         Value::from(figures.invalid_final),

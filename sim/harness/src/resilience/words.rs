@@ -191,13 +191,18 @@ fn reversed(part: &Part, figures: &Figures) -> Option<String> {
     let Figures {
         reversed_txs: txs,
         reversed_records: records,
+        reversed_patients: patients,
         conflicting_finals,
         ..
     } = *figures;
     let classes = by_class(part, figures);
     let lost = (txs > 0).then(|| {
+        let known = match patients {
+            0 => String::new(),
+            n => format!(" ({} known by a consent)", many(n, "patient")),
+        };
         let (txs, records) = (many(txs, "write"), many(records, "record"));
-        format!("{txs} that had been final are gone, on {records}: {classes}")
+        format!("{txs} that had been final are gone, on {records}{known}: {classes}")
     });
     let forks = (conflicting_finals > 0).then(|| many(conflicting_finals, "conflicting final"));
     let both: Vec<String> = lost.into_iter().chain(forks).collect();
