@@ -46,6 +46,7 @@
 use crate::Presets;
 use crate::clique::RelayRule;
 use crate::config::unless_zero;
+use crate::mutants::{Mutant, broken};
 use crate::orphans::{Orphans, Place};
 use quorate_core::{
     Adversary, Agreement, BlockId, Blocks, Committee, Content, Context, Draws, Effect, Electorate,
@@ -380,7 +381,8 @@ impl Engine for Aura {
                 blocks: VecDeque::new(),
                 signed: vec![0; n as usize],
                 distinct: 0,
-                quorum: config.finality.quorum(n),
+                quorum: config.finality.quorum(n)
+                    - u32::from(n > 1 && broken(Mutant::AuraMajority)),
             },
             valid: VecDeque::from([Blocks::<Header>::GENESIS]),
             seen: VecDeque::new(),

@@ -54,6 +54,7 @@ pub use message::{
     Header, Justification, MemberVote, Message, Prepared, Proposal, RoundChange, Said, Timer,
 };
 
+use crate::mutants::{Mutant, broken};
 use core::cmp::Ordering;
 use core::fmt::Debug;
 use core::marker::PhantomData;
@@ -127,7 +128,7 @@ pub trait Protocol: Debug + Sized + 'static {
 
     /// How many Prepares decide among `n` validators.
     fn prepares(n: u32) -> u32 {
-        two_thirds(n) - u32::from(!Self::PROPOSER_PREPARES)
+        decisive(n) - u32::from(!Self::PROPOSER_PREPARES)
     }
 }
 
@@ -831,7 +832,7 @@ impl<P: Protocol> Replica<P> {
             plain: statements.len() as u32 - prepared,
             prepared,
         });
-        match best {
+        match best.filter(|_| !broken(Mutant::BftCertificate)) {
             Some(p) => self.propose(p.block, justification, ctx, out),
             None => self.build(justification, ctx, out),
         }
@@ -919,6 +920,9 @@ impl<P: Protocol> Replica<P> {
         let in_order = changes.iter().all(|s| s.round.is_none_or(|r| r < p.round));
         if p.round == 0 || !in_order || !self.are_signed(changes, self.quorum, ctx) {
             return false;
+        }
+        if broken(Mutant::BftCertificate) {
+            return fresh;
         }
         let prepared = changes.iter().filter_map(|s| s.round.zip(s.block));
         match (prepared.max_by_key(|at| at.0), j.prepares) {
@@ -1293,8 +1297,12 @@ impl<P: Protocol> Replica<P> {
 fn needed<P: Protocol>(phase: u8, n: u32) -> u32 {
     match phase {
         PREPARE => P::prepares(n),
-        _ => two_thirds(n),
+        _ => decisive(n),
     }
+}
+
+fn decisive(n: u32) -> u32 {
+    two_thirds(n) - u32::from(n > 1 && broken(Mutant::BftQuorum))
 }
 
 fn validators(settings: &Settings, nodes: u32) -> u32 {

@@ -59,6 +59,7 @@
 use crate::Presets;
 use crate::config::unless_zero;
 use crate::mining::{self, Found, Miners, Search};
+use crate::mutants::{Mutant, broken};
 use crate::orphans::{Orphans, Place};
 use quorate_core::{
     Adversary, Agreement, Block, BlockId, Blocks, Committee, Content, Context, Draws, Effect,
@@ -813,7 +814,8 @@ impl Ethash {
         });
         self.relay(id, ctx, out);
         let head = self.choose(id, ctx, draws);
-        if head != self.head {
+        let stays = broken(Mutant::EthashWork) && !ctx.blocks.extends(head, self.head);
+        if head != self.head && !stays {
             self.head = head;
             out.push(Effect::Adopt(head));
         }

@@ -67,6 +67,7 @@
 
 use crate::Presets;
 use crate::config::unless_zero;
+use crate::mutants::{Mutant, broken};
 use quorate_core::{
     Adversary, Agreement, BlockId, Blocks, CertId, Committee, Content, Context, Draws, Effect,
     Electorate, Engine, Execution, Facts, Family, Finality, Guarantee, Input, Invalid, Limits,
@@ -506,7 +507,8 @@ impl Engine for HotStuff {
             me,
             rules: rules(config),
             place: committee.position(me),
-            quorum: (n - byzantine_bound(n)) as usize,
+            quorum: (n - byzantine_bound(n)) as usize
+                - usize::from(n > 1 && broken(Mutant::HotstuffQuorum)),
             view: 1,
             base: Qc::GENESIS,
             tc: None,
@@ -1104,6 +1106,7 @@ impl HotStuff {
     /// Whether a vote for a block can break nothing.
     fn is_safe(&self, id: BlockId, header: &Header, ctx: &Ctx<'_>, out: &Out) -> bool {
         match self.rules.commit {
+            _ if broken(Mutant::HotstuffLock) => true,
             CommitRule::ThreeChain => {
                 header.justify.view > self.locked.view || ctx.blocks.extends(id, self.locked.block)
             }
@@ -1306,6 +1309,7 @@ impl HotStuff {
     /// The block that a certificate commits.
     fn commit_target(&self, qc: Qc, blocks: &Blocks<Header>) -> Option<BlockId> {
         let links = match (self.rules.variant, self.rules.commit) {
+            _ if broken(Mutant::HotstuffChain) => 0,
             (Variant::Basic, _) if qc.phase == COMMIT => 0,
             (Variant::Basic, _) => return None,
             (Variant::Chained, CommitRule::TwoChain) => 1,

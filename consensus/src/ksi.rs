@@ -43,6 +43,7 @@
 //! half a second for each wait, two ways in the core, and one back.
 
 use crate::Presets;
+use crate::mutants::{Mutant, broken};
 use quorate_core::{
     Adversary, Agreement, BlockId, Blocks, Committee, Content, Context, Draws, Effect, Electorate,
     Engine, Execution, Facts, Family, Finality, Guarantee, Input, Invalid, NodeId, Outbox,
@@ -555,6 +556,10 @@ impl Ksi {
         }
         let latest = promises.values().copied();
         let latest = latest.max_by_key(|block| Self::second_of(*block, ctx));
+        let latest = latest.map(|block| match broken(Mutant::KsiPromise) {
+            true => self.accepted,
+            false => block,
+        });
         let (second, parent) = (*second, latest.expect("a majority"));
         if self.missing(parent, ctx).is_some() {
             self.ask_below(parent, from, ctx, out);

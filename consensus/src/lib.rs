@@ -19,6 +19,7 @@ pub mod ibft2;
 pub mod ksi;
 pub mod miners;
 mod mining;
+pub mod mutants;
 pub mod nakamoto;
 mod orphans;
 pub mod praos;

@@ -69,6 +69,7 @@
 use crate::Presets;
 use crate::config::unless_zero;
 use crate::mining::{self, Miners, Search};
+use crate::mutants::{Mutant, broken};
 use crate::orphans::{Orphans, Place};
 use quorate_core::{
     Adversary, Agreement, Background, Block, BlockId, Blocks, Committee, Compact, Content, Context,
@@ -705,7 +706,8 @@ impl Nakamoto {
 
     fn compete(&mut self, block: BlockId, ctx: &Ctx<'_>, out: &mut Out) {
         let work = ctx.blocks.get(block).header.work;
-        if work > self.work {
+        let stays = broken(Mutant::NakamotoWork) && !ctx.blocks.extends(block, self.head);
+        if work > self.work && !stays {
             self.work = work;
             self.head = block;
             out.push(Effect::Adopt(block));

@@ -43,6 +43,7 @@
 
 use crate::Presets;
 use crate::config::unless_zero;
+use crate::mutants::{Mutant, broken};
 use crate::orphans::{Orphans, Place};
 use quorate_core::settlement::{Symbols, settlement_depth, settlement_risk_after};
 use quorate_core::{
@@ -584,7 +585,8 @@ impl Praos {
         let near = new.header.slot.abs_diff(own.header.slot) <= self.rules.window;
         let wins = new.height > own.height
             || new.height == own.height && near && new.header.vrf < own.header.vrf;
-        wins && self.may_switch(block, ctx)
+        let stays = broken(Mutant::PraosLength) && !ctx.blocks.extends(block, self.head);
+        wins && !stays && self.may_switch(block, ctx)
     }
 
     /// Whether a chain leaves the own one at most `security_blocks` blocks below its head, and its

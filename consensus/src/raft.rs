@@ -59,6 +59,7 @@
 //! round trip and two writes, one more way to the followers.
 
 use crate::Presets;
+use crate::mutants::{Mutant, broken};
 use quorate_core::{
     Adversary, Agreement, BlockId, Blocks, Committee, Content, Context, Draws, Effect, Electorate,
     Engine, Facts, Family, Finality, Guarantee, Input, Invalid, Limits, NodeId, Outbox, Promises,
@@ -899,6 +900,11 @@ impl Engine for Raft {
 }
 
 /// How many nodes order.
+/// How many copies commit.
+fn copies(members: u32) -> u32 {
+    majority(members) - u32::from(members > 1 && broken(Mutant::RaftQuorum))
+}
+
 fn orderers(config: &Config, nodes: u32) -> u32 {
     if config.orderers == 0 {
         nodes
@@ -969,6 +975,9 @@ impl Raft {
         let now = s.ctx.clock;
         self.role = Role::Follower;
         self.leader = None;
+        if broken(Mutant::RaftForgets) {
+            self.vote = None;
+        }
         self.early.clear();
         (self.restoring, self.hole) = (None, None);
         self.armed = None;
@@ -1135,8 +1144,9 @@ impl Raft {
         let (term, last, pre) = asked;
         let free = self.vote == Some(from)
             || self.vote.is_none() && self.leader.is_none()
-            || pre && term > self.term;
-        let granted = free && last >= self.log.last();
+            || pre && term > self.term
+            || broken(Mutant::RaftVoteTwice);
+        let granted = free && (last >= self.log.last() || broken(Mutant::RaftShortLog));
         let term = if granted { term } else { self.term };
         let vote = Message::Vote { term, pre, granted };
         if granted && !pre {
@@ -1761,7 +1771,7 @@ impl Raft {
             .scratch
             .extend(office.peers.iter().map(|p| p.matched));
         office.scratch.sort_unstable();
-        let height = office.scratch[(self.members - majority(self.members)) as usize];
+        let height = office.scratch[(self.members - copies(self.members)) as usize];
         let own = self.log.get(height).is_some_and(|e| e.term == self.term);
         if height <= self.commit || !own {
             return false;

@@ -76,6 +76,7 @@
 
 use crate::Presets;
 use crate::config::unless_zero;
+use crate::mutants::{Mutant, broken};
 use core::cmp::Ordering;
 use quorate_core::{
     Adversary, Agreement, Ballot, BlockId, Blocks, Committee, Content, Context, Draws, Effect,
@@ -996,7 +997,7 @@ impl Engine for Tendermint {
         match phase {
             SOME_PREVOTE => committee.total() / 3 + 1,
             ALL_PRECOMMIT => committee.total(),
-            _ => 2 * committee.total() / 3 + 1,
+            _ => 2 * committee.total() / 3 + Weight::from(!broken(Mutant::TendermintQuorum)),
         }
     }
 
@@ -1040,7 +1041,9 @@ impl Tendermint {
             self.set_timer(Patience::Stall, ctx, out);
         }
         let free = self.locked.is_none_or(|lock| {
-            lock.block == p.block || p.valid_round.is_some_and(|valid| lock.round <= valid)
+            broken(Mutant::TendermintLock)
+                || lock.block == p.block
+                || p.valid_round.is_some_and(|valid| lock.round <= valid)
         });
         let choice = (free && self.is_sound(&p, ctx)).then_some(p.block);
         self.prevote(choice, out);

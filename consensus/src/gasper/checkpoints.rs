@@ -1,5 +1,6 @@
 //! Casper FFG: what a chain has justified and finalised.
 
+use crate::mutants::{Mutant, broken};
 use quorate_core::BlockId;
 
 /// A block as the boundary of an epoch: the last one up to the epoch's first slot.
@@ -56,7 +57,7 @@ impl Tally {
         self.previous = self.justified;
         self.bits = [false, self.bits[0], self.bits[1], self.bits[2]];
         for ago in [1, 0] {
-            if 3 * self.votes[ago] >= 2 * total {
+            if 3 * self.votes[ago] >= total * (2 - u64::from(broken(Mutant::GasperMinority))) {
                 self.justified = Checkpoint {
                     epoch: self.epoch - ago as u32,
                     block: self.targets[ago],

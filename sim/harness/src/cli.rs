@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::attack::{self, Attack};
 use crate::engines::AnyEngine;
 use crate::error::{Error, exit};
 use crate::output::Ran;
@@ -9,8 +10,10 @@ use crate::run::{self, Outcome, STOP};
 use crate::study::Study;
 use crate::validate::Tier;
 use crate::validate::run as validation;
-use crate::{analysis, calibrate, engines, fuzz, output, places, screen, verdict};
+use crate::{analysis, calibrate, engines, fuzz, output, places, screen, self_check, verdict};
 use clap::{Parser, Subcommand};
+#[cfg(feature = "mutants")]
+use quorate_consensus::mutants::{Mutant, break_rule};
 use quorate_core::{Engine, Guarantee};
 use quorate_workloads::WorkloadKind;
 use std::fmt::Write as _;
@@ -18,6 +21,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// Which consensus should a healthcare ledger run on, and what will it do under load, on this
 /// network, on a bad day?
@@ -51,7 +55,14 @@ enum Command {
         #[command(flatten)]
         options: Options,
     },
-    /// Show what there is: engines, workloads, plans, regions
+    /// Attack a ledger: how often it succeeds, what it costs, and what theory says
+    Attack {
+        /// A name from `quorate list attacks`, or a plan of kind `attack`
+        name: String,
+        #[command(flatten)]
+        options: Options,
+    },
+    /// Show what there is: engines, workloads, plans, attacks, regions
     List {
         /// What to list; everything when left out
         what: Option<What>,
@@ -122,15 +133,30 @@ fn tier(text: &str) -> Result<Tier, String> {
 
 #[derive(clap::Args)]
 struct Swarm {
-    /// The seeds, such as 0..1000; the last is left out
-    #[arg(long, value_name = "A..B", default_value = "0..1000", value_parser = seeds)]
-    seeds: std::ops::Range<u64>,
+    /// The seeds, such as 0..1000; the last is left out. With --budget from 0 on without an end, else
+    /// 0..1000, when left out
+    #[arg(long, value_name = "A..B", value_parser = seeds)]
+    seeds: Option<std::ops::Range<u64>>,
+    /// Only this seed
+    #[arg(long, value_name = "N", conflicts_with = "seeds")]
+    seed: Option<u64>,
+    /// Begin no more seeds after this time, such as 30s, 10m or 2h
+    #[arg(long, value_name = "TIME", value_parser = budget)]
+    budget: Option<Duration>,
     /// Only this engine; the seeds then draw everything else
     #[arg(long)]
     engine: Option<String>,
     /// Print the plan of the first seed instead of running it
     #[arg(long)]
     plan: bool,
+    /// Folder that smaller plans of what was found are put into
+    #[arg(long, default_value = "results/fuzz")]
+    out: PathBuf,
+    #[command(flatten)]
+    again: Again,
+    #[cfg(feature = "mutants")]
+    #[command(flatten)]
+    broken: BrokenRule,
     /// Threads; all cores when left out
     #[arg(long)]
     threads: Option<usize>,
@@ -146,6 +172,51 @@ fn seeds(text: &str) -> Result<std::ops::Range<u64>, String> {
     } else {
         Ok(range)
     }
+}
+
+/// A number and a unit.
+fn budget(text: &str) -> Result<Duration, String> {
+    let wrong = || "a number with s, m or h after it".to_owned();
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        _ => return Err(wrong()),
+    };
+    let number: u32 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
+    Ok(Duration::from_secs(u64::from(number) * seconds))
+}
+
+#[derive(clap::Args)]
+struct Again {
+    /// Run so many of a thousand again and compare; 50 without a number, and at least one in any case
+    #[arg(long, value_name = "PERMILLE", num_args = 0..=1, require_equals = true,
+        default_missing_value = "50", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    self_check: Option<u32>,
+}
+
+/// For builds with the feature `mutants`.
+#[cfg(feature = "mutants")]
+#[derive(clap::Args)]
+struct BrokenRule {
+    /// Break a rule, and for fuzz stop at the first seed that finds out; `list` shows them
+    #[arg(long, value_name = "NAME", value_parser = mutant)]
+    mutant: Option<Mutant>,
+}
+
+#[cfg(feature = "mutants")]
+fn mutant(text: &str) -> Result<Mutant, String> {
+    let lines = || {
+        let lines = Mutant::ALL
+            .iter()
+            .map(|m| format!("{:<18} {}", m.name(), m.doc()));
+        lines.collect::<Vec<String>>().join("\n")
+    };
+    let named = Mutant::ALL.iter().find(|m| m.name() == text);
+    named
+        .copied()
+        .ok_or_else(|| format!("there are:\n{}", lines()))
 }
 
 #[derive(clap::Args)]
@@ -165,6 +236,11 @@ struct Options {
     /// Folder that the results folder is put into
     #[arg(long, default_value = "results")]
     out: PathBuf,
+    #[command(flatten)]
+    again: Again,
+    #[cfg(feature = "mutants")]
+    #[command(flatten)]
+    broken: BrokenRule,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -172,6 +248,7 @@ enum What {
     Engines,
     Workloads,
     Plans,
+    Attacks,
     Regions,
 }
 
@@ -238,9 +315,13 @@ fn dispatch(command: Command) -> Result<u8, Error> {
         }
         Command::Run { plan, options } => {
             let source = Source::open(&plan)?;
+            if Attack::is_one(&source) {
+                return attack_with(&source, &options);
+            }
             let plan = read(&source, &options)?;
             execute(&source, plan, &options)
         }
+        Command::Attack { name, options } => attack_with(&Attack::source(&name)?, &options),
         Command::List { what } => {
             print(&list(what));
             Ok(exit::OK)
@@ -270,13 +351,38 @@ fn read(source: &Source, options: &Options) -> Result<Plan, Error> {
 }
 
 fn execute(source: &Source, plan: Plan, options: &Options) -> Result<u8, Error> {
+    #[cfg(feature = "mutants")]
+    options.broken.mutant.iter().copied().for_each(break_rule);
     let study = Study::open(source, plan)?;
-    output::probe(&options.out)?;
     use_threads(options.threads)?;
     stop_on_signal();
+    if study.plan.kind == Kind::Check {
+        let (text, code) = fuzz::check(&study)?;
+        print(&text);
+        if options.again.self_check.is_some() {
+            // Few units: all of them.
+            let same = fuzz::check(&study)?.0 == text;
+            let command: Vec<String> = std::env::args().collect();
+            let differs = || self_check::differs("the check", "see above", &command.join(" "));
+            same.then_some(()).ok_or_else(differs)?;
+            let units = text.lines().count();
+            let _ = writeln!(
+                std::io::stderr(),
+                "{}",
+                self_check::line(units, units, "units")
+            );
+        }
+        return Ok(code);
+    }
+    output::probe(&options.out)?;
     let command: Vec<String> = std::env::args().collect();
     print(&screen::placements(&study));
-    let outcomes = run::run(&study, &command.join(" "))?;
+    let command = command.join(" ");
+    let outcomes = run::run(&study, &command)?;
+    if let Some(permille) = options.again.self_check {
+        let line = self_check::units(&study, &outcomes, permille, &command)?;
+        let _ = writeln!(std::io::stderr(), "{line}");
+    }
     let comparisons = verdict::comparisons(&study);
     let judged = study
         .parts
@@ -300,6 +406,23 @@ fn execute(source: &Source, plan: Plan, options: &Options) -> Result<u8, Error> 
     Ok(safety(&outcomes))
 }
 
+fn attack_with(source: &Source, options: &Options) -> Result<u8, Error> {
+    if !Attack::is_one(source) {
+        let hint = "use `quorate run` for other kinds of plan";
+        return Err(source.at_key("kind", "is not \"attack\"", hint));
+    }
+    let engines = options.engines.as_deref();
+    let attack = Attack::open(source, &options.set, engines, options.quick)?;
+    output::probe(&options.out)?;
+    use_threads(options.threads)?;
+    stop_on_signal();
+    let command: Vec<String> = std::env::args().collect();
+    let result = attack.run(&command.join(" "))?;
+    let folder = result.write(&options.out)?;
+    print(&result.report(&folder));
+    Ok(kept(result.broken.as_deref()))
+}
+
 fn use_threads(threads: Option<usize>) -> Result<(), Error> {
     let Some(threads) = threads else {
         return Ok(());
@@ -312,16 +435,53 @@ fn use_threads(threads: Option<usize>) -> Result<(), Error> {
 
 fn swarm_out(swarm: &Swarm) -> Result<u8, Error> {
     let only = swarm.engine.as_deref();
+    let all = if swarm.budget.is_some() {
+        u64::MAX
+    } else {
+        1_000
+    };
+    let one = swarm.seed.map(|seed| seed..seed.saturating_add(1));
+    let seeds = one.or(swarm.seeds.clone()).unwrap_or(0..all);
     if swarm.plan {
-        let draw = fuzz::draw(swarm.seeds.start, only)?;
+        let draw = fuzz::draw(seeds.start, only)?;
         print(&toml::to_string(&draw.plan).expect("a plan is a table"));
         return Ok(exit::OK);
     }
     use_threads(swarm.threads)?;
     stop_on_signal();
-    let (text, code) = fuzz::run(swarm.seeds.clone(), only)?;
+    let (hunt, options) = broken_rule(swarm);
+    let wanted = fuzz::Wanted {
+        seeds,
+        only,
+        budget: swarm.budget,
+        out: &swarm.out,
+        self_check: swarm.again.self_check,
+        hunt,
+        options: &options,
+    };
+    let (text, code) = fuzz::run(&wanted)?;
     print(&text);
     Ok(code)
+}
+
+/// Breaks the rule that is asked for; the engines that have it, and the option.
+#[cfg(feature = "mutants")]
+fn broken_rule(swarm: &Swarm) -> (Option<&'static [&'static str]>, String) {
+    let Some(mutant) = swarm.broken.mutant else {
+        return (None, String::new());
+    };
+    break_rule(mutant);
+    // One seed, or one engine, is what was asked for.
+    let all = swarm.seed.is_none() && swarm.engine.is_none();
+    (
+        all.then_some(mutant.engines()),
+        format!(" --mutant {}", mutant.name()),
+    )
+}
+
+#[cfg(not(feature = "mutants"))]
+fn broken_rule(_: &Swarm) -> (Option<&'static [&'static str]>, String) {
+    (None, String::new())
 }
 
 fn validate(rows: Rows) -> Result<u8, Error> {
@@ -354,12 +514,17 @@ fn validate(rows: Rows) -> Result<u8, Error> {
 }
 
 fn safety(outcomes: &[Outcome]) -> u8 {
-    let reports = outcomes
+    let units = outcomes
         .iter()
         .flat_map(|o| &o.cells)
-        .flat_map(|c| &c.units)
-        .map(|u| &u.report);
-    let Some(evidence) = reports.into_iter().find_map(|r| r.violation.as_ref()) else {
+        .flat_map(|c| &c.units);
+    let mut evidence = units.filter_map(|u| u.report.violation.as_deref());
+    kept(evidence.next())
+}
+
+/// Whether every protocol kept its promise.
+fn kept(evidence: Option<&str>) -> u8 {
+    let Some(evidence) = evidence else {
         return exit::OK;
     };
     let _ = writeln!(
@@ -418,6 +583,16 @@ fn list(what: Option<What>) -> String {
             .iter()
             .map(|p| (p.name.to_owned(), p.about.to_owned()));
         section("plans", lines.collect());
+    }
+    if wanted(What::Attacks) {
+        let line = |a: &attack::BuiltIn| {
+            let text = format!(
+                "{}\n      source: {}\n      needs: {}\n      look at: {}",
+                a.about, a.source, a.needs, a.look
+            );
+            (a.name.to_owned(), text)
+        };
+        section("attacks", attack::BUILT_IN.iter().map(line).collect());
     }
     if wanted(What::Regions) {
         let line = |t: &places::Table| {

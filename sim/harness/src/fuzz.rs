@@ -5,22 +5,24 @@
 //!
 //! What a seed draws is a plan, so that any seed can be looked at, changed and run by itself.
 
-use crate::engines::{self, AnyEngine};
-use crate::error::{Error, exit};
-use crate::plan::{FaultPlan, Plan, Source};
-use crate::run::STOP;
-use crate::unit::{self, EngineSheet, Key, Tweak};
-use crate::workload::Workload;
-use indicatif::{ProgressBar, ProgressStyle};
-use quorate_core::{Draws, Guarantee, Seed};
-use quorate_kernel::{Report, Status};
-use rayon::prelude::*;
-use std::fmt::Write as _;
-use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::Ordering;
+mod judge;
+mod liars;
+mod shrink;
+mod storm;
+mod swarm;
 
-/// What the faults of a seed allow to be expected.
+pub use judge::{Breach, Broken, Promise, check, judge};
+pub use shrink::{Shrunk, shrink};
+pub use swarm::{Ended, Wanted, run, run_one};
+
+use crate::engines::{self, AnyEngine};
+use crate::error::Error;
+use crate::plan::{FaultPlan, Plan, Source};
+use crate::unit::{self, EngineSheet};
+use quorate_core::{Draws, Guarantee, Seed};
+use std::fmt::Write as _;
+
+/// What the faults of a seed are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Faults {
     /// No more members are down or cut off at once than the protocol bears, and all come back.
@@ -29,6 +31,32 @@ pub enum Faults {
     Healed,
     /// From the start, for good, one member more is down than the protocol bears.
     Beyond,
+    /// Any of these, and no more members lie than the protocol bears.
+    Lied,
+    /// More members lie than the protocol bears.
+    Outnumbered,
+}
+
+impl Faults {
+    /// All, in the order of the summary.
+    pub const ALL: [Self; 5] = [
+        Self::Within,
+        Self::Healed,
+        Self::Beyond,
+        Self::Lied,
+        Self::Outnumbered,
+    ];
+
+    /// The name in the summary.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Within => "within",
+            Self::Healed => "healed",
+            Self::Beyond => "beyond",
+            Self::Lied => "lied",
+            Self::Outnumbered => "outnumbered",
+        }
+    }
 }
 
 /// A seed's run, not yet started.
@@ -37,25 +65,6 @@ pub struct Draw {
     pub plan: Plan,
     /// What its faults are.
     pub faults: Faults,
-}
-
-/// How a seed ended.
-#[derive(Clone, Debug)]
-pub struct Ended {
-    /// Which.
-    pub seed: u64,
-    /// The engine.
-    pub engine: &'static str,
-    /// What its faults were.
-    pub faults: Faults,
-    /// What was broken: the exit code and the evidence.
-    pub broken: Option<(u8, String)>,
-    /// Blocks that became final.
-    pub blocks: u64,
-    /// Views given up.
-    pub round_changes: u64,
-    /// Blocks that a node had called final and then left, or that contradict another node's.
-    pub reversed: u64,
 }
 
 /// Writes in a run.
@@ -69,19 +78,21 @@ const SHORTEST_S: f64 = 60.0;
 /// How many times its length a run may take to make everything final: round time-outs double, and
 /// what an outage cost is paid again after it.
 const PATIENCE: f64 = 40.0;
+/// The same where nothing may become final.
+// assumption: twice what the slowest finality takes when all is well, four epochs of `gasper`.
+const BEYOND_PATIENCE: f64 = 6.0;
 
 /// Draws a seed's plan; `only` fixes the engine.
 ///
 /// # Errors
 /// An engine that is not there, or whose defaults do not work with the nodes that were drawn.
 pub fn draw(seed: u64, only: Option<&str>) -> Result<Draw, Error> {
-    let d = &mut Seed::new(seed, 0).stream("fuzz", 0);
-    let all = engines::ledgers();
-    let drawn = all[d.below(all.len() as u64) as usize];
+    let d = &mut stream(seed);
+    let drawn = pick(d, &engines::ledgers());
     let engine = match only {
         None => drawn,
         Some(name) => engines::find(name).ok_or_else(|| {
-            let names: Vec<&str> = all.iter().map(|e| e.name()).collect();
+            let names: Vec<&str> = engines::ledgers().iter().map(|e| e.name()).collect();
             Error::config(
                 format!("--engine {name}: no such engine"),
                 format!("engines: {}", names.join(", ")),
@@ -90,7 +101,21 @@ pub fn draw(seed: u64, only: Option<&str>) -> Result<Draw, Error> {
     };
     let nodes = pick(d, &[2, 3, 4, 4, 5, 6, 7, 7, 9, 10, 13]);
     let (plan, sheet) = settle(seed, engine, nodes, d)?;
-    Ok(schedule(plan, &sheet, d))
+    let mut draw = schedule(plan, &sheet, d);
+    let streams = Seed::new(seed, 0);
+    // On streams of their own: what was drawn so far stays.
+    liars::add(&mut draw, &sheet, &mut streams.stream("fuzz liars", 0));
+    storm::add(&mut draw, &sheet, &mut streams.stream("fuzz storm", 0));
+    Ok(draw)
+}
+
+fn stream(seed: u64) -> Draws {
+    Seed::new(seed, 0).stream("fuzz", 0)
+}
+
+/// The engine of a seed.
+fn drawn_engine(seed: u64) -> &'static dyn AnyEngine {
+    pick(&mut stream(seed), &engines::ledgers())
 }
 
 fn pick<T: Copy>(d: &mut Draws, of: &[T]) -> T {
@@ -172,8 +197,8 @@ fn network(nodes: u32, d: &mut Draws) -> String {
     text
 }
 
-/// One way, small against every time-out of the engine: what it is built for.
-fn latency_ms(sheet: &EngineSheet, d: &mut Draws) -> f64 {
+/// The longest one-way latency that is small against every time-out of the engine: what it is built for.
+fn most_latency_ms(sheet: &EngineSheet) -> f64 {
     let times = sheet.resolved.iter().filter_map(|(key, value)| {
         let number = value
             .as_float()
@@ -187,8 +212,11 @@ fn latency_ms(sheet: &EngineSheet, d: &mut Draws) -> f64 {
         };
         (ms > 0.0).then_some(ms)
     });
-    let shortest = times.fold(1_000.0, f64::min);
-    let most = shortest / 10.0;
+    times.fold(1_000.0, f64::min) / 10.0
+}
+
+fn latency_ms(sheet: &EngineSheet, d: &mut Draws) -> f64 {
+    let most = most_latency_ms(sheet);
     let fits: Vec<f64> = [0.5, 2.0, 10.0, 40.0, 100.0]
         .into_iter()
         .filter(|l| *l <= most)
@@ -206,7 +234,7 @@ fn text(seed: u64, engine: &dyn AnyEngine, config: &toml::Table, network: &str) 
         text
     });
     format!(
-        "name = \"seed-{seed}\"\nkind = \"curve\"\nseed = {seed}\nreplications = 2\n\n\
+        "name = \"seed-{seed}\"\nkind = \"check\"\npromise = \"live\"\nseed = {seed}\nreplications = 2\n\n\
          [network]\n{network}\n[workload]\nname = \"hospital\"\npreset = \"clinic\"\n\
          most_patients = 200\n\n[load]\noffered_tps = [1.0]\n\n[limits]\nevents = 50000000\n\n\
          [[engines]]\nname = \"{}\"\n\n[engines.config]\n{config}",
@@ -225,18 +253,14 @@ fn schedule(mut plan: Plan, sheet: &EngineSheet, d: &mut Draws) -> Draw {
         .insert("sites".to_owned(), i64::from(plan.network.nodes).into());
     let members: Vec<u32> = sheet.committee.iter().map(|m| m.get()).collect();
     let bears = sheet.promises.crashed;
-    // Only where members are alike does their number say what stops them; and where any one carries
-    // on alone, nothing does.
-    let alike = sheet.promises.quorum + bears == members.len() as u32;
-    let halts = alike && sheet.facts.guarantee != Guarantee::Risk;
     let faults = match d.below(8) {
-        0 if halts => Faults::Beyond,
+        0 if halts(sheet) => Faults::Beyond,
         0..=2 => Faults::Healed,
         _ => Faults::Within,
     };
     // What must not happen is not waited for as long as what must.
     let patience = if faults == Faults::Beyond {
-        1.0
+        BEYOND_PATIENCE
     } else {
         PATIENCE
     };
@@ -250,14 +274,26 @@ fn schedule(mut plan: Plan, sheet: &EngineSheet, d: &mut Draws) -> Draw {
             let victims = some(&members, d.below(u64::from(bears) + 1) as usize, d);
             drawn(&victims, plan.network.nodes, length_s, d)
         }
-        Faults::Healed => {
+        // Liars come later.
+        Faults::Healed | Faults::Lied | Faults::Outnumbered => {
             let everybody: Vec<u32> = (0..plan.network.nodes).collect();
             let most = 1 + d.below(u64::from(plan.network.nodes)) as usize;
             let victims = some(&everybody, most, d);
             drawn(&victims, plan.network.nodes, length_s, d)
         }
     };
+    if faults == Faults::Beyond {
+        plan.promise = Some(Promise::Still);
+    }
     Draw { plan, faults }
+}
+
+/// Whether one member more down than the protocol bears stops it. Only where members are alike does
+/// their number say so; and where any one carries on alone, nothing does.
+fn halts(sheet: &EngineSheet) -> bool {
+    let promises = &sheet.promises;
+    let alike = promises.quorum + promises.crashed == sheet.committee.len() as u32;
+    alike && sheet.facts.guarantee != Guarantee::Risk
 }
 
 fn window(from_s: f64, until_s: Option<f64>) -> FaultPlan {
@@ -330,174 +366,4 @@ fn drawn(victims: &[u32], nodes: u32, length_s: f64, d: &mut Draws) -> Vec<Fault
         });
     }
     list
-}
-
-/// Runs a seed to its end.
-///
-/// # Errors
-/// An engine that is not there, or whose defaults do not work with the nodes that were drawn.
-pub fn run_one(seed: u64, only: Option<&str>) -> Result<Ended, Error> {
-    let draw = draw(seed, only)?;
-    let engine = draw.plan.engines[0].engine().name();
-    let mut ended = Ended {
-        seed,
-        engine,
-        faults: draw.faults,
-        broken: None,
-        blocks: 0,
-        round_changes: 0,
-        reversed: 0,
-    };
-    match catch_unwind(AssertUnwindSafe(|| simulate(seed, &draw))) {
-        Ok(report) => {
-            ended.blocks = report.chain.final_height;
-            ended.round_changes = report.chain.round_changes;
-            ended.reversed = report.chain.reversed_blocks + report.chain.conflicting_finals;
-            ended.broken = judge(draw.faults, &report);
-        }
-        Err(_) => ended.broken = Some((exit::BUG, "a bug: it panicked, see above".to_owned())),
-    }
-    Ok(ended)
-}
-
-fn simulate(seed: u64, draw: &Draw) -> Report {
-    let plan = &draw.plan;
-    let source = Source::new(format!("seed {seed}"), String::new());
-    let workload = Workload::open_plan(&source, plan).expect("the clinic needs no file");
-    let sheet = unit::sheet(plan, 0);
-    let key = Key {
-        engine: 0,
-        offered_tps: Some(plan.load.offered_tps[0]),
-        replication: 0,
-        tweak: Tweak::None,
-    };
-    let finality = sheet.finality.clone().expect("a weak adversary");
-    let streams = Seed::new(plan.seed, 0);
-    let horizon = workload.horizon(plan, key);
-    let mut setup = unit::setup(plan, key, finality, &workload, horizon, streams);
-    setup.may_cut = false;
-    let (load, ledger) = workload.open(key.offered_tps, streams);
-    let entry = &plan.engines[0];
-    entry.engine().run(
-        &entry.config,
-        &sheet.adversary,
-        setup,
-        load,
-        ledger.as_ref(),
-    )
-}
-
-/// What a run broke.
-fn judge(faults: Faults, report: &Report) -> Option<(u8, String)> {
-    if let Some(evidence) = &report.violation {
-        return Some((exit::SAFETY, format!("safety: {evidence}")));
-    }
-    let parts = report.conservation;
-    let sum = parts.valid + parts.rejected + parts.expired + parts.dropped + parts.pending;
-    if sum != parts.submitted {
-        return Some((
-            exit::BUG,
-            format!("a bug: transactions are lost: {parts:?}"),
-        ));
-    }
-    let final_height = report.chain.final_height;
-    if faults == Faults::Beyond {
-        let why = format!("safety: {final_height} blocks became final beyond the bound");
-        return (final_height > 0).then_some((exit::SAFETY, why));
-    }
-    let classes = &report.probe.classes;
-    let submitted: u64 = classes.iter().map(|c| c.submitted).sum();
-    let settled: u64 = classes.iter().map(unit::settled).sum();
-    let why = format!(
-        "liveness: {} of {submitted} writes never became final ({:?}, {final_height} blocks did)",
-        submitted - settled,
-        report.status
-    );
-    (settled < submitted || report.status != Status::Ok).then_some((exit::LIVENESS, why))
-}
-
-/// Runs all seeds; what was found, and the exit code of the worst. A signal ends the run with what was
-/// found so far.
-///
-/// # Errors
-/// When the engine is not there.
-pub fn run(seeds: Range<u64>, only: Option<&str>) -> Result<(String, u8), Error> {
-    draw(seeds.start, only)?;
-    let bar = ProgressBar::new(seeds.end.saturating_sub(seeds.start)).with_style(
-        ProgressStyle::with_template("{bar:30} {pos}/{len} seeds, {eta} left")
-            .expect("the template is fixed"),
-    );
-    let list: Vec<u64> = seeds.collect();
-    let ended: Vec<Option<Result<Ended, Error>>> = list
-        .par_iter()
-        .with_max_len(16)
-        .map(|&seed| {
-            if STOP.load(Ordering::Relaxed) {
-                return None;
-            }
-            let ended = run_one(seed, only);
-            bar.inc(1);
-            Some(ended)
-        })
-        .collect();
-    bar.finish_and_clear();
-    let done = ended.into_iter().flatten();
-    let done = done.collect::<Result<Vec<Ended>, Error>>()?;
-    let left = list.len() - done.len();
-    let codes = done.iter().filter_map(|e| e.broken.as_ref()).map(|b| b.0);
-    // A bug goes before a broken promise, and that before a standstill.
-    let worst = codes.min();
-    let mut text = summary(&done, only);
-    if left > 0 {
-        let _ = writeln!(text, "interrupted: {left} seeds were not run");
-    }
-    let clean = if left > 0 {
-        exit::INTERRUPTED
-    } else {
-        exit::OK
-    };
-    Ok((text, worst.unwrap_or(clean)))
-}
-
-/// A line for each engine, and one for each seed that broke something.
-fn summary(done: &[Ended], only: Option<&str>) -> String {
-    let mut text = format!(
-        "{:<12}{:>8}{:>8}{:>8}{:>10}{:>12}{:>10}{:>8}\n",
-        "engine", "within", "healed", "beyond", "blocks", "new rounds", "reversed", "broken"
-    );
-    for engine in engines::all() {
-        let of = || done.iter().filter(|e| e.engine == engine.name());
-        if of().next().is_none() {
-            continue;
-        }
-        let with = |faults| of().filter(|e| e.faults == faults).count();
-        let _ = writeln!(
-            text,
-            "{:<12}{:>8}{:>8}{:>8}{:>10}{:>12}{:>10}{:>8}",
-            engine.name(),
-            with(Faults::Within),
-            with(Faults::Healed),
-            with(Faults::Beyond),
-            of().map(|e| e.blocks).sum::<u64>(),
-            of().map(|e| e.round_changes).sum::<u64>(),
-            of().map(|e| e.reversed).sum::<u64>(),
-            of().filter(|e| e.broken.is_some()).count(),
-        );
-    }
-    let broken: Vec<&Ended> = done.iter().filter(|e| e.broken.is_some()).collect();
-    let _ = writeln!(text, "{} seeds, {} broken", done.len(), broken.len());
-    let with = only.map_or(String::new(), |name| format!(" --engine {name}"));
-    for ended in broken {
-        let (_, why) = ended.broken.as_ref().expect("it is broken");
-        let _ = writeln!(
-            text,
-            "seed {} ({}, {:?}): {why}\n  again: quorate fuzz --seeds {}..{}{with}",
-            ended.seed,
-            ended.engine,
-            ended.faults,
-            ended.seed,
-            ended.seed + 1
-        );
-    }
-    text
 }

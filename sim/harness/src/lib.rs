@@ -6,6 +6,7 @@
 
 pub mod analysis;
 pub mod anchor;
+pub mod attack;
 pub mod calibrate;
 pub mod cli;
 mod corrupt;
@@ -31,6 +32,7 @@ pub mod results;
 pub mod risk;
 pub mod run;
 pub mod screen;
+pub mod self_check;
 pub mod stats;
 pub mod study;
 pub mod summary;

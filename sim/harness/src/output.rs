@@ -2,7 +2,7 @@
 
 use crate::anchor::figures as anchored;
 use crate::error::Error;
-use crate::plan::{Kind as PlanKind, Plan};
+use crate::plan::Kind as PlanKind;
 use crate::results::{Column, Folder, Kind, Value, sha256_hex};
 use crate::run::{Cell, Outcome};
 use crate::stats::Interval;
@@ -70,7 +70,8 @@ pub fn resolved(part: &Part) -> String {
     with_version(&plan)
 }
 
-fn with_version(plan: &Plan) -> String {
+/// A plan as it is written into results.
+pub(crate) fn with_version(plan: &impl serde::Serialize) -> String {
     let text = toml::to_string(plan).expect("a plan is a table");
     format!("# model_version = {MODEL_VERSION}\n{text}")
 }

@@ -1,10 +1,12 @@
 //! Plans: what to run, in TOML. Unknown keys are refused; every error names file, line and key.
 
+pub use crate::attack::AttackPlan;
 pub use crate::corrupt::{CorruptPlan, ReorgPlan};
 use crate::costs::{self, Executed, Signature};
 use crate::engines::{self, AnyEngine};
 use crate::error::Error;
 pub use crate::faults::FaultPlan;
+use crate::fuzz::Promise;
 use crate::level::{Level, LevelConfig};
 use crate::mempool::MempoolPlan;
 pub use crate::network::NetworkPlan;
@@ -22,6 +24,9 @@ pub struct Plan {
     pub name: String,
     /// What is made of the cells.
     pub kind: Kind,
+    /// What every run of a plan of kind `check` must keep.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promise: Option<Promise>,
     /// Master seed of all streams.
     #[serde(default = "default_seed")]
     pub seed: u64,
@@ -66,15 +71,18 @@ pub struct Plan {
     /// What must hold.
     #[serde(default)]
     pub levels: Vec<LevelConfig>,
+    /// What is attacked in a plan of kind `attack`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attack: Option<AttackPlan>,
     /// What goes wrong.
     #[serde(default)]
     pub faults: Vec<FaultPlan>,
-    /// The same as an architect says it: which site, region or leader loses what.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub outages: Vec<OutagePlan>,
     /// Who lies.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub corrupt: Vec<CorruptPlan>,
+    /// The same as an architect says it: which site, region or leader loses what.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outages: Vec<OutagePlan>,
     /// What a comparison says of bad days.
     #[serde(default, skip_serializing_if = "ResiliencePlan::is_default")]
     pub resilience: ResiliencePlan,
@@ -194,6 +202,10 @@ pub enum Kind {
     Scale,
     /// One pass over the workload as it is; no load is offered.
     Replay,
+    /// Nothing but whether each run keeps its `promise`: no folder, the exit code is the answer.
+    Check,
+    /// How often an attack succeeds, see [`crate::attack`].
+    Attack,
 }
 
 /// The machines.
@@ -555,13 +567,20 @@ impl Source {
         if let Some(plan) = BUILT_IN.iter().find(|p| p.name == name) {
             return Ok(Self::new(format!("built-in plan {name}"), plan.text));
         }
-        let text = std::fs::read_to_string(Path::new(name)).map_err(|e| {
-            let names: Vec<&str> = BUILT_IN.iter().map(|p| p.name).collect();
-            Error::missing(
-                format!("cannot read plan {name}: {e}"),
-                format!("give a file, or a built-in plan: {}", names.join(", ")),
-            )
-        })?;
+        let names: Vec<&str> = BUILT_IN.iter().map(|p| p.name).collect();
+        Self::file(
+            name,
+            &format!("give a file, or a built-in plan: {}", names.join(", ")),
+        )
+    }
+
+    /// A plan file.
+    ///
+    /// # Errors
+    /// When it cannot be read; the hint says what else there is.
+    pub(crate) fn file(name: &str, hint: &str) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(Path::new(name))
+            .map_err(|e| Error::missing(format!("cannot read plan {name}: {e}"), hint))?;
         Ok(Self::new(name, text))
     }
 
@@ -692,7 +711,7 @@ pub(crate) mod check {
 
     /// Checks a plan as written, through the plans that it comes to.
     pub(super) fn all(source: &Source, plan: &Plan) -> Result<(), Error> {
-        name(source, plan)?;
+        head(source, &plan.name, plan.replications, plan.confidence)?;
         shape(source, plan)?;
         study::expand(source, plan).map(|_| ())
     }
@@ -706,6 +725,12 @@ pub(crate) mod check {
             let hint = "use [workload] for one workload or [[workloads]] for several";
             return Err(source.at_key("workload", "stands beside workloads", hint));
         }
+        if (plan.kind == Kind::Check) != plan.promise.is_some() {
+            let hint = "say promise = \"live\", \"safe\", \"still\" or \"counted\" with kind = \"check\", and only there";
+            let why = "and kind = \"check\" go together";
+            return Err(source.at_key("promise", why, hint));
+        }
+        crate::attack::simulated::check(source, plan)?;
         let wrong = match (plan.kind == Kind::Scale, &plan.scale) {
             (true, None) => Some(("kind", "is \"scale\", but there is no table [scale]")),
             (false, Some(_)) => Some(("scale", "goes with kind = \"scale\" only")),
@@ -761,26 +786,32 @@ pub(crate) mod check {
         })
     }
 
-    fn name(source: &Source, plan: &Plan) -> Result<(), Error> {
+    /// Checks what every plan has.
+    pub(crate) fn head(
+        source: &Source,
+        name: &str,
+        replications: u32,
+        confidence: f64,
+    ) -> Result<(), Error> {
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        if plan.name.is_empty() || !plan.name.chars().all(plain) {
+        if name.is_empty() || !name.chars().all(plain) {
             return Err(source.at_key(
                 "name",
-                &format!("is {:?}", plan.name),
+                &format!("is {name:?}"),
                 "it names a folder: use letters, digits, - and _",
             ));
         }
-        if plan.replications < 2 {
+        if replications < 2 {
             return Err(source.at_key(
                 "replications",
-                &format!("is {}, too few for an interval", plan.replications),
+                &format!("is {replications}, too few for an interval"),
                 "use at least 10",
             ));
         }
-        if !(0.5..1.0).contains(&plan.confidence) {
+        if !(0.5..1.0).contains(&confidence) {
             return Err(source.at_key(
                 "confidence",
-                &format!("is {}", plan.confidence),
+                &format!("is {confidence}"),
                 "use a share such as 0.95",
             ));
         }
@@ -946,7 +977,7 @@ pub(crate) fn check_liars(source: &Source, plan: &Plan, sites: u32) -> Result<()
 }
 
 /// Sets one key of a table from `a.b.c=value`; the value is TOML, or else a string.
-fn set(table: &mut toml::Table, text: &str) -> Result<(), Error> {
+pub(crate) fn set(table: &mut toml::Table, text: &str) -> Result<(), Error> {
     let usage = || {
         Error::config(
             format!("-s {text}: not key=value"),

@@ -149,10 +149,23 @@ pub(crate) fn replications(plan: &Plan, day: Day) -> u32 {
     }
 }
 
-/// When it is bad: after the span that is measured on a good day, and as much later as depth takes to
-/// make its first block final; then half of that span follows, in which it gets well. Liars lie all the
-/// time: in the span of a good day, and where finality is by depth for as much longer as other bad days
-/// begin later and last, because a private branch takes its time.
+/// What goes wrong.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Harm {
+    /// A node is down.
+    Down,
+    /// Nodes are cut off.
+    Cut,
+    /// Liars extend a private branch, as long as what is final, against depth.
+    Branch(u32),
+    /// Liars' blocks do not execute, where whoever leads is trusted.
+    Invalid,
+    /// Liars run twice under one identity, for two halves of the others; and where commits must hold
+    /// whatever the network does, it parts these halves from each other for a while.
+    Twice { half: Vec<u32>, cut: bool },
+}
+
+/// When it is bad.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[expect(clippy::struct_field_names, reason = "the unit")]
 pub(crate) struct Window {
@@ -163,19 +176,30 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    pub(crate) fn new(plan: &Plan, engine: usize, day: Day) -> Self {
-        let (span, for_s) = (plan.span_s(engine), plan.resilience.for_s);
-        let depth_s = unit::depth_s(plan, engine);
-        let begins = span + depth_s.unwrap_or(0.0);
-        let (from_s, until_s, well_s) = match (day.asked(), depth_s) {
-            (BadDay::SiteDown | BadDay::Partition, _) => (begins, begins + for_s, span / 2.0),
-            (BadDay::Byzantine, Some(_)) => (0.0, begins + for_s, 0.0),
-            (BadDay::Byzantine, None) => (0.0, span, 0.0),
+    /// After the span that is measured on a good day, and as much later as depth takes to make its first
+    /// block final; half of that span follows, in which it gets well. Liars lie in the span of a good
+    /// day, and a private branch, which takes its time, until the others would have their bad day behind
+    /// them.
+    fn new(plan: &Plan, engine: usize, harm: &Harm) -> Self {
+        let span = plan.span_s(engine);
+        let (finality, interval) = unit::finality(plan, engine);
+        let depth_s = match finality {
+            Ok(Finality::Depth { fin, .. }) => f64::from(fin) * interval.as_s(),
+            _ => 0.0,
+        };
+        let begins = span + depth_s;
+        let ends = begins + plan.resilience.for_s;
+        let [from_s, until_s, horizon_s] = match harm {
+            Harm::Down | Harm::Cut => [begins, ends, ends + span / 2.0],
+            Harm::Branch(_) => [0.0, ends, ends],
+            // assumption: many blocks long, and over early enough to see who gets well.
+            Harm::Twice { cut: true, .. } => [span / 4.0, span / 2.0, span],
+            Harm::Invalid | Harm::Twice { .. } => [0.0, span, span],
         };
         Self {
             from_s,
             until_s,
-            horizon_s: until_s + well_s,
+            horizon_s,
         }
     }
 
@@ -219,7 +243,10 @@ pub struct Case {
     pub hit: Vec<NodeId>,
     /// Members that may lie without breaking what it promises.
     pub bound: u32,
+    pub(crate) harm: Harm,
     pub(crate) window: Window,
+    /// Nodes of the network; behind them are the second selves of who runs twice.
+    nodes: u32,
 }
 
 impl Case {
@@ -234,52 +261,64 @@ impl Case {
             Day::Partition => region(plan, heaviest[0]),
             Day::Liars | Day::OneMore => heaviest[..day.liars(bound) as usize].to_vec(),
         };
+        let harm = match (day, unit::finality(plan, engine).0) {
+            (Day::SiteDown, _) => Harm::Down,
+            (Day::Partition, _) => Harm::Cut,
+            (_, Ok(Finality::Depth { fin, .. })) => Harm::Branch(fin),
+            _ if bound == 0 => Harm::Invalid,
+            (_, finality) => {
+                let honest = (0..nodes).filter(|&n| !hit.contains(&NodeId::new(n)));
+                Harm::Twice {
+                    half: honest.skip(1).step_by(2).collect(),
+                    cut: finality == Ok(Finality::Commit),
+                }
+            }
+        };
         Self {
             day,
+            window: Window::new(plan, engine, &harm),
             hit,
             bound,
-            window: Window::new(plan, engine, day),
+            harm,
+            nodes,
         }
     }
 
-    fn nodes(&self) -> Vec<u32> {
+    fn numbers(&self) -> Vec<u32> {
         self.hit.iter().map(|n| n.get()).collect()
     }
 
     /// What is wrong with the network, as far as it is known before the run.
     pub(crate) fn fault(&self) -> Option<Fault> {
-        let what = FaultKind::Partition(self.nodes());
-        (self.day == Day::Partition).then(|| self.window.fault(what))
+        let side = match &self.harm {
+            Harm::Cut => self.numbers(),
+            Harm::Twice { half, cut: true } => {
+                let seconds = self.nodes..self.nodes + self.hit.len() as u32;
+                half.iter().copied().chain(seconds).collect()
+            }
+            _ => return None,
+        };
+        Some(self.window.fault(FaultKind::Partition(side)))
     }
 
-    /// Who lies, by what does an engine of this kind most harm: a private branch as long as what is
-    /// final, against depth; blocks that do not execute, where whoever leads is trusted; else running
-    /// twice under one identity, each self for one half of the others.
-    pub(crate) fn liars(&self, plan: &Plan, finality: Finality) -> Option<Corrupt> {
-        if self.day.asked() != BadDay::Byzantine {
-            return None;
-        }
-        let conduct = match finality {
+    /// Who lies, and how.
+    pub(crate) fn liars(&self) -> Option<Corrupt> {
+        let conduct = match &self.harm {
+            Harm::Down | Harm::Cut => return None,
             // assumption: a branch that is further behind than what it must undo is not worth more work.
-            Finality::Depth { fin, .. } => Conduct::Reorg {
-                confirmations: fin,
-                give_up: fin,
+            Harm::Branch(fin) => Conduct::Reorg {
+                confirmations: *fin,
+                give_up: *fin,
             },
-            Finality::Commit | Finality::Conditional if self.bound == 0 => Conduct::InvalidBlocks,
-            Finality::Commit | Finality::Conditional => Conduct::Twin(self.half(plan)),
+            Harm::Invalid => Conduct::InvalidBlocks,
+            Harm::Twice { half, .. } => Conduct::Twin(half.clone()),
         };
         Some(Corrupt {
-            nodes: self.nodes(),
+            nodes: self.numbers(),
             from: Time::ZERO,
             until: Time::NEVER,
             conduct,
         })
-    }
-
-    /// Every other node of those that do not lie.
-    fn half(&self, plan: &Plan) -> Vec<u32> {
-        let honest = (0..plan.network.nodes).filter(|n| !self.nodes().contains(n));
-        honest.skip(1).step_by(2).collect()
     }
 }
 

@@ -249,7 +249,20 @@ fn run_units(
     Ok(())
 }
 
-fn guarded(part: &Part, key: Key, command: &str) -> Result<Done, Error> {
+/// What a unit is called in messages.
+pub(crate) fn name(part: &Part, key: Key) -> String {
+    format!(
+        "replication {} of {} ({}, {}) at {:?} writes/s ({})",
+        key.replication,
+        part.plan.engines[key.engine].label(),
+        part.label,
+        part.profile.name(),
+        key.offered_tps.unwrap_or(0.0),
+        key.tweak.name()
+    )
+}
+
+pub(crate) fn guarded(part: &Part, key: Key, command: &str) -> Result<Done, Error> {
     if STOP.load(Ordering::Relaxed) {
         return Err(Error::interrupted());
     }
@@ -261,15 +274,7 @@ fn guarded(part: &Part, key: Key, command: &str) -> Result<Done, Error> {
     } = part;
     let sheet = &sheets[key.engine];
     catch_unwind(AssertUnwindSafe(|| unit::run(plan, workload, sheet, key))).map_err(|_| Error {
-        message: format!(
-            "a bug: replication {} of {} ({}, {}) at {:?} writes/s ({}) panicked, see above",
-            key.replication,
-            plan.engines[key.engine].label(),
-            part.label,
-            part.profile.name(),
-            key.offered_tps.unwrap_or(0.0),
-            key.tweak.name()
-        ),
+        message: format!("a bug: {} panicked, see above", name(part, key)),
         hint: format!("please report it with this command: {command}"),
         code: crate::error::exit::BUG,
     })

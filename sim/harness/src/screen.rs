@@ -86,7 +86,7 @@ pub fn report(study: &Study, ran: &[Ran<'_>], folder: &Path) -> String {
             }
         }
         (Kind::Scale, many) => scale_table(&mut text, many),
-        (Kind::Replay, many) => {
+        (Kind::Replay | Kind::Check | Kind::Attack, many) => {
             for one in many {
                 replay(&mut text, &one.part.plan, &one.part.workload, one.outcome);
             }

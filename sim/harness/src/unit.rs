@@ -1,7 +1,7 @@
 //! One unit: a cell's replication, from plan to the kernel's report.
 
 use crate::engines::AnyEngine;
-use crate::plan::{CorruptPlan, FaultPlan, Plan, ReadLevel, VoteChecks as PlanVoteChecks};
+use crate::plan::{CorruptPlan, FaultPlan, Kind, Plan, ReadLevel, VoteChecks as PlanVoteChecks};
 use crate::resilience::Day;
 use crate::workload::Workload;
 use crate::{costs, mempool, outages, resilience, stats};
@@ -212,7 +212,7 @@ fn faults(plan: &Plan, key: Key) -> Vec<Fault> {
     faults
 }
 
-fn corrupt(plan: &Plan, key: Key, finality: Finality, sites: u32) -> Vec<Corrupt> {
+fn corrupt(plan: &Plan, key: Key, sites: u32) -> Vec<Corrupt> {
     let world = crate::corrupt::World {
         nodes: plan.network.nodes,
         sites,
@@ -220,7 +220,7 @@ fn corrupt(plan: &Plan, key: Key, finality: Finality, sites: u32) -> Vec<Corrupt
     let entry = |c: &CorruptPlan| c.corrupt(world).expect("the plan was checked");
     let mut entries: Vec<Corrupt> = plan.corrupt.iter().map(entry).collect();
     if let Tweak::Bad(day) = key.tweak {
-        entries.extend(resilience::Case::new(plan, key.engine, day).liars(plan, finality));
+        entries.extend(resilience::Case::new(plan, key.engine, day).liars());
     }
     entries
 }
@@ -267,18 +267,15 @@ fn shortest(engine: &dyn AnyEngine, resolved: &toml::Table) -> toml::Table {
     table
 }
 
-/// How long blocks take on average until they are final, s, where that is by depth.
-pub(crate) fn depth_s(plan: &Plan, engine: usize) -> Option<f64> {
+/// How one of the plan's engines is final, and its mean time between blocks.
+pub(crate) fn finality(plan: &Plan, engine: usize) -> (Result<Finality, String>, Span) {
     let entry = &plan.engines[engine];
     let (engine, nodes) = (entry.engine(), plan.network.nodes);
     let members = engine.committee(&entry.config, nodes).len();
-    match engine.finality(&entry.config, &adversary(plan, members)) {
-        Ok(Finality::Depth { fin, .. }) => {
-            let interval = engine.promises(&entry.config, nodes).interval;
-            Some(f64::from(fin) * interval.as_s())
-        }
-        _ => None,
-    }
+    (
+        engine.finality(&entry.config, &adversary(plan, members)),
+        engine.promises(&entry.config, nodes).interval,
+    )
 }
 
 /// Everything about a unit that a setup needs; shared with tests that drive the kernel themselves.
@@ -307,13 +304,13 @@ pub fn setup(
         },
         mempool: mempool::config(plan, workload, key),
         faults: faults(plan, key),
-        corrupt: corrupt(plan, key, finality, workload.sites()),
+        corrupt: corrupt(plan, key, workload.sites()),
         finality,
         tolerated: byzantine_bound(n),
         serving: (0..workload.sites()).map(|s| NodeId::new(s % n)).collect(),
         horizon,
         drain: Span::from_s_f64(plan.load.drain_s),
-        may_cut: is_steady(key),
+        may_cut: is_steady(plan, key),
         read_level: level,
         limits: RunLimits {
             events: plan.limits.events,
@@ -322,6 +319,12 @@ pub fn setup(
         forms: Forms::FAST,
         seed,
     }
+}
+
+/// Whether a warm-up is cut off, and a hopeless run given up. On a bad day things pile up.
+fn is_steady(plan: &Plan, key: Key) -> bool {
+    let bad = matches!(key.tweak, Tweak::Bad(_));
+    key.offered_tps.is_some() && plan.kind != Kind::Check && !bad
 }
 
 /// How a unit counts in the statistics.
@@ -387,7 +390,7 @@ pub fn run(plan: &Plan, workload: &Workload, sheet: &EngineSheet, key: Key) -> D
     resilience::strike_leader(plan, workload, (sheet, key), &table, &mut setup);
     let (load, ledger) = workload.open(key.offered_tps, seed);
     let mut report = engine.run(&table, &sheet.adversary, setup, load, ledger.as_ref());
-    let (status, cut_slices) = settle(&mut report, key, plan.confidence);
+    let (status, cut_slices) = settle(&mut report, is_steady(plan, key), plan.confidence);
     let all = Level::ALL.map(|level| merged(&report, level));
     Done {
         key,
@@ -406,13 +409,8 @@ fn merged(report: &Report, level: Level) -> LatencyHistogram {
     all
 }
 
-/// Whether a unit is to be steady: a trace is what it is, and on a bad day things pile up.
-const fn is_steady(key: Key) -> bool {
-    key.offered_tps.is_some() && !matches!(key.tweak, Tweak::Bad(_))
-}
-
 /// Cuts the warm-up and judges whether the unit was steady.
-fn settle(report: &mut Report, key: Key, confidence: f64) -> (UnitStatus, usize) {
+fn settle(report: &mut Report, steady: bool, confidence: f64) -> (UnitStatus, usize) {
     let status = match report.status {
         Status::Ok => UnitStatus::Ok,
         Status::NoCommit => UnitStatus::NoCommit,
@@ -420,7 +418,7 @@ fn settle(report: &mut Report, key: Key, confidence: f64) -> (UnitStatus, usize)
         Status::Limit => UnitStatus::Limit,
         Status::SafetyViolation => UnitStatus::SafetyViolation,
     };
-    if !is_steady(key) {
+    if !steady {
         return (status, 0);
     }
     if status != UnitStatus::Ok {

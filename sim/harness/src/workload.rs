@@ -216,7 +216,11 @@ impl Workload {
 /// The measured span of a unit that is not a trace, s.
 fn span_s(plan: &Plan, key: Key) -> f64 {
     match key.tweak {
-        Tweak::Bad(day) => resilience::Window::new(plan, key.engine, day).horizon_s,
+        Tweak::Bad(day) => {
+            resilience::Case::new(plan, key.engine, day)
+                .window
+                .horizon_s
+        }
         _ => plan.span_s(key.engine),
     }
 }

@@ -84,8 +84,9 @@ fn digests(outcome: &Outcome, which: impl Fn(Tweak) -> bool) -> Vec<String> {
         .collect()
 }
 
-/// One of four members may lie: it runs twice, and nothing comes of it. With two, each half of the others
-/// has a quorum with them, and two blocks are final at one height.
+/// One of four members may lie: it runs twice, while the others cannot reach each other, and nothing comes
+/// of it but that one side waits. With two, each half of the others has a quorum with them, and two
+/// blocks are final at one height.
 #[test]
 fn as_many_liars_as_a_committee_bears_break_nothing_and_one_more_does() {
     let rows = judged(&plan("[\"byzantine\"]"));
@@ -230,7 +231,7 @@ fn who_is_hit_follows_from_the_plan() {
             .collect()
     };
     let days = plan("[\"partition\", \"byzantine\"]");
-    let shares = "block_interval_s = 1.0, shares = [0.1, 0.2, 0.3, 0.4]";
+    let shares = "block_interval_s = 1.0, hash_shares = [0.1, 0.2, 0.3, 0.4]";
     let unequal = days.replace("block_interval_s = 1.0", shares);
     // Only the two heaviest have more than half of the work.
     assert_eq!(hits(&unequal), [vec![1, 3], vec![3, 2]]);

@@ -1,7 +1,7 @@
 //! What an outage did, and how long it took to recover from it.
 //!
 //! An incident is a maximal union of fault windows that stop a node or cut a link and that overlap or
-//! touch. What is counted follows from what is measured anyway, so that nothing is done where there
+//! touch. A fault from the start of the run to its end is how the run is, not an incident. What is counted follows from what is measured anyway, so that nothing is done where there
 //! are no faults. No event is needed either: between two things that are counted nothing changes.
 
 use quorate_core::{Fault, FaultKind, NodeId, Span, Time};
@@ -164,6 +164,7 @@ impl Incidents {
         let mut cuts: Vec<(&Fault, &'static str, Vec<u32>)> = schedule
             .iter()
             .filter(|f| f.from < f.until)
+            .filter(|f| (f.from, f.until) != (Time::ZERO, Time::NEVER))
             .filter_map(|f| struck(&f.what, nodes).map(|(cause, struck)| (f, cause, struck)))
             .collect();
         cuts.sort_by_key(|(fault, ..)| fault.from);
@@ -402,6 +403,8 @@ mod tests {
             ),
             fault(90, 0, crash(0)),
             fault(70, 70, crash(0)),
+            // Nor is what is so from the start and for good.
+            fault(0, 0, crash(2)),
         ];
         let incidents = Incidents::new(&schedule, 4).finish(s(100));
         let seen: Vec<(Time, Time, Vec<&str>, Vec<u32>)> = incidents

@@ -393,6 +393,8 @@ pub struct ChainCounts {
     pub conflicting_finals: u64,
     /// Proofs that a node lied.
     pub evidence: u64,
+    /// Honest nodes that are up at the end and whose final block is not on the chain of the highest one.
+    pub apart: u64,
 }
 
 /// Reads of a local view, of those that come before the end of the measured span.

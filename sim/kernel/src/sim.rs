@@ -966,6 +966,7 @@ impl<'a, E: Engine> Simulation<'a, E> {
         let last = self.probe.backlog.last().copied().unwrap_or(0);
         self.probe.backlog.resize(crate::probe::SLICES, last);
         self.chain.evidence += self.eras.equivocations();
+        self.chain.apart = self.apart();
         self.conservation.pending = self.pending_now();
         let c = &self.conservation;
         if c.submitted != c.valid + c.rejected + c.expired + c.dropped + c.pending {

@@ -94,6 +94,7 @@ impl<E: Engine> Simulation<'_, E> {
             .fork_point(old, head)
             .unwrap_or(self.blocks.first());
         if self.liars.lies(node) {
+            // Who lies is not believed when it calls something final.
             self.nodes[node.index()].fin = fork;
             return;
         }
@@ -163,6 +164,17 @@ impl<E: Engine> Simulation<'_, E> {
         {
             self.violated(&format!("{node} {evidence}"));
         }
+    }
+
+    /// Honest nodes that are up whose final block is not on the chain of the highest one.
+    pub(crate) fn apart(&self) -> u64 {
+        let honest = |&(_, id): &(_, u32)| !self.liars.lies(NodeId::new(id));
+        let nodes = self.nodes.iter().zip(0..).filter(honest);
+        let finals = nodes.filter(|(node, _)| node.up).map(|(node, _)| node.fin);
+        let height = |block| self.blocks.find(block).map_or(0, |b| b.height);
+        let highest = finals.clone().max_by_key(|&fin| height(fin));
+        let beside = |&fin: &BlockId| highest.is_some_and(|top| !self.blocks.extends(top, fin));
+        finals.filter(beside).count() as u64
     }
 
     fn violated(&mut self, evidence: &str) {

@@ -47,7 +47,7 @@ fn part(study: &Study, ran: &Ran<'_>) -> String {
             body += &domain(ran);
         }
         PlanKind::Scale => {}
-        PlanKind::Replay => {
+        PlanKind::Replay | PlanKind::Check | PlanKind::Attack => {
             body += &imported(ran.part);
             body += &classes(ran);
             body += &domain(ran);

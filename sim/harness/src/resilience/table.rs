@@ -51,7 +51,7 @@ const FIGURES: [Described; 27] = [
         "until_s",
         Kind::Number,
         "s",
-        "when it ends; for liars the end of the measured span",
+        "when it ends; for liars without a partition the end of the measured span",
     ),
     (
         "replications",

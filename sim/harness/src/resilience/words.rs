@@ -1,12 +1,12 @@
 //! Bad days in words, for the screen and the page.
 
-use super::Day;
 use super::fate::{Fate, Figures, Row};
+use super::{Day, Harm};
 use crate::plan::Plan;
 use crate::risk::wait_name;
 use crate::study::Part;
 use crate::words::{duration, percent};
-use quorate_core::{Conduct, NodeId};
+use quorate_core::NodeId;
 
 /// What the rows have in common.
 pub(crate) fn title(part: &Part, rows: &[Row]) -> String {
@@ -93,9 +93,6 @@ fn many(n: u64, what: &str) -> String {
 /// Who is hit, and how.
 pub(crate) fn hit(part: &Part, row: &Row) -> String {
     let (plan, case) = (&part.plan, &row.case);
-    let finality = part.sheets[row.engine].finality.as_ref().ok();
-    let liars = finality.and_then(|f| case.liars(plan, *f));
-    let conduct = liars.map(|l| l.conduct);
     let region = |node: &NodeId| {
         let of = plan.network.region_of();
         plan.network.regions[usize::from(of[node.index()])].as_str()
@@ -107,22 +104,25 @@ pub(crate) fn hit(part: &Part, row: &Row) -> String {
         [] => "no site".to_owned(),
     };
     let of = case.hit.first().map_or("nowhere", region);
-    match case.day {
-        Day::SiteDown if case.hit.len() == 1 => format!("{numbers} ({of}), which leads, is down"),
-        Day::SiteDown => format!("whoever leads is down, one of {numbers}"),
-        Day::Partition if case.hit.iter().all(|n| region(n) == of) => {
+    let s = if case.hit.len() == 1 { "s" } else { "" };
+    match &case.harm {
+        Harm::Down if case.hit.len() == 1 => format!("{numbers} ({of}), which leads, is down"),
+        Harm::Down => format!("whoever leads is down, one of {numbers}"),
+        Harm::Cut if case.hit.iter().all(|n| region(n) == of) => {
             format!("{of} ({numbers}) is cut off")
         }
-        Day::Partition => format!("{numbers} are cut off"),
-        Day::Liars | Day::OneMore => {
-            let s = if case.hit.len() == 1 { "s" } else { "" };
-            match conduct {
-                Some(Conduct::Reorg { .. }) => format!("{numbers} extend{s} a private branch"),
-                Some(Conduct::InvalidBlocks) => {
-                    format!("{numbers} make{s} blocks that do not execute")
-                }
-                _ => format!("{numbers} run{s} twice, for two halves of the others"),
-            }
+        Harm::Cut => format!("{numbers} are cut off"),
+        Harm::Branch(_) => format!("{numbers} extend{s} a private branch"),
+        Harm::Invalid => format!("{numbers} make{s} blocks that do not execute"),
+        Harm::Twice { cut: false, .. } => {
+            format!("{numbers} run{s} twice, for two halves of the others")
+        }
+        Harm::Twice { cut: true, .. } => {
+            let for_s = case.window.until_s - case.window.from_s;
+            let parted = duration(1e3 * for_s);
+            format!(
+                "{numbers} run{s} twice, for two halves of the others that are parted for {parted}"
+            )
         }
     }
 }
