@@ -5,6 +5,7 @@ use crate::engines::AnyEngine;
 use crate::error::{Error, exit};
 use crate::output::Ran;
 use crate::plan::{BUILT_IN, Kind, Plan, Source};
+use crate::resilience::BadDay;
 use crate::run::{self, Outcome, STOP};
 use crate::study::Study;
 use crate::validate::Tier;
@@ -40,6 +41,10 @@ enum Command {
     Compare {
         /// Another plan of kind `compare` than the built-in one
         plan: Option<String>,
+        /// Bad days that every engine must go through as well: a site down, a region cut off, liars;
+        /// with commas between them
+        #[arg(long, value_name = "LIST", value_enum, value_delimiter = ',')]
+        faults: Vec<BadDay>,
         #[command(flatten)]
         options: Options,
     },
@@ -291,8 +296,16 @@ fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> Result<u8, Error> {
     match command {
-        Command::Compare { plan, options } => {
+        Command::Compare {
+            plan,
+            faults,
+            mut options,
+        } => {
             let source = Source::open(plan.as_deref().unwrap_or("compare"))?;
+            if !faults.is_empty() {
+                let names: Vec<&str> = faults.iter().map(|f| f.name()).collect();
+                options.set.push(format!("resilience.bad_days={names:?}"));
+            }
             let plan = read(&source, &options)?;
             if plan.kind != Kind::Compare {
                 let hint = "use `quorate run` for other kinds of plan";

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 /// Whether anything goes wrong by plan.
 fn has_faults(plan: &Plan) -> bool {
-    !plan.faults.is_empty() || !plan.outages.is_empty()
+    !plan.faults.is_empty() || !plan.outages.is_empty() || !plan.resilience.bad_days.is_empty()
 }
 
 /// Writes `incidents.csv` where something goes wrong by plan, and `reversals.csv` there and where

@@ -27,6 +27,7 @@ pub mod places;
 pub mod plan;
 pub mod plots;
 mod report;
+pub mod resilience;
 pub mod results;
 pub mod risk;
 pub mod run;

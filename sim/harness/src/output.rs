@@ -9,7 +9,7 @@ use crate::stats::Interval;
 use crate::study::{Part, Study};
 use crate::unit::{Done, Tweak};
 use crate::verdict::Row;
-use crate::{figures, incidents, knee, report, risk, summary};
+use crate::{figures, incidents, knee, report, resilience, risk, summary};
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 use quorate_core::{Level, Span};
@@ -109,6 +109,7 @@ pub fn write(parent: &Path, study: &Study, ran: &[Ran<'_>]) -> Result<PathBuf, E
     writer.summary(&mut folder)?;
     if study.plan.kind == PlanKind::Compare {
         writer.verdict(&mut folder)?;
+        resilience::table::write(&mut folder, ran)?;
     }
     if study.plan.kind == PlanKind::Curve {
         writer.knees(&mut folder)?;

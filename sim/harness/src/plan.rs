@@ -11,6 +11,7 @@ use crate::level::{Level, LevelConfig};
 use crate::mempool::MempoolPlan;
 pub use crate::network::NetworkPlan;
 use crate::outages::{self, OutagePlan};
+use crate::resilience::{self, ResiliencePlan};
 use crate::study;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -82,6 +83,9 @@ pub struct Plan {
     /// The same as an architect says it: which site, region or leader loses what.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outages: Vec<OutagePlan>,
+    /// What a comparison says of bad days.
+    #[serde(default, skip_serializing_if = "ResiliencePlan::is_default")]
+    pub resilience: ResiliencePlan,
     /// When a unit is given up.
     #[serde(default)]
     pub limits: LimitsPlan,
@@ -95,6 +99,12 @@ impl Plan {
             .or_else(|| text("name"))
             .unwrap_or_default()
             .to_owned()
+    }
+
+    /// Measured span of an engine's units, s.
+    pub fn span_s(&self, engine: usize) -> f64 {
+        let own = self.engines[engine].duration_s;
+        own.unwrap_or(self.load.duration_s)
     }
 
     /// Nodes, and behind them the second selves of liars that run twice.
@@ -694,7 +704,8 @@ impl Source {
 
 pub(crate) mod check {
     use super::{
-        Axis, Error, Kind, Level, Plan, ScalePlan, Source, costs, engines as known, outages, study,
+        Axis, Error, Kind, Level, Plan, ScalePlan, Source, costs, engines as known, outages,
+        resilience, study,
     };
     use crate::unit;
 
@@ -768,7 +779,11 @@ pub(crate) mod check {
         outages::check(source, plan)?;
         // Sites are known once the workload is open, and checked then.
         super::check_liars(source, plan, u32::MAX)?;
-        engines_of_liars(source, plan)
+        engines_of_liars(source, plan)?;
+        resilience::check(plan).map_err(|wrong| {
+            let path = format!("resilience.{}", wrong.key);
+            source.at_key(&path, &wrong.why, &wrong.hint)
+        })
     }
 
     /// Checks what every plan has.

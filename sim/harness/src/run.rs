@@ -1,10 +1,10 @@
 //! Runs the units of a plan over all cores, longest first, and collects them in plan order.
 
 use crate::error::Error;
-use crate::knee;
 use crate::plan::{Kind, Plan};
 use crate::study::{Part, Study};
 use crate::unit::{self, Done, EngineSheet, Key, Tweak};
+use crate::{knee, resilience};
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -91,6 +91,19 @@ fn cells(plan: &Plan, first: usize) -> Vec<Cell> {
     list.into_iter().enumerate().map(cell).collect()
 }
 
+/// The cells of a part's bad days, after those of all parts.
+fn bad_days(part: &Part, first: usize) -> Vec<Cell> {
+    let plan = &part.plan;
+    let days = |e: usize| {
+        let days = resilience::days(plan, &part.sheets[e]);
+        days.into_iter().map(move |day| (e, day))
+    };
+    let all = (0..plan.engines.len()).flat_map(days);
+    let decisive = plan.load.decide_at_tps;
+    let cell = |(i, (engine, day))| Cell::new(first + i, engine, decisive, Tweak::Bad(day));
+    all.enumerate().map(cell).collect()
+}
+
 /// A unit to run: its part, the place of its cell in the part, and the unit.
 type Task = (usize, usize, Key);
 
@@ -102,18 +115,25 @@ pub fn run(study: &Study, command: &str) -> Result<Vec<Outcome>, Error> {
     let mut next = 0;
     let mut outcomes = Vec::new();
     let mut tasks: Vec<Task> = Vec::new();
-    for (p, part) in study.parts.iter().enumerate() {
+    for part in &study.parts {
         let cells = cells(&part.plan, next);
         next += cells.len();
-        for (place, cell) in cells.iter().enumerate() {
-            if twin(study, p, cell.engine).is_none() {
-                tasks.extend(units(part, cell).map(|key| (p, place, key)));
-            }
-        }
         outcomes.push(Outcome {
             sheets: part.sheets.clone(),
             cells,
         });
+    }
+    for (part, outcome) in study.parts.iter().zip(&mut outcomes) {
+        let bad = bad_days(part, next);
+        next += bad.len();
+        outcome.cells.extend(bad);
+    }
+    for (p, part) in study.parts.iter().enumerate() {
+        for (place, cell) in outcomes[p].cells.iter().enumerate() {
+            if twin(study, p, cell.engine).is_none() {
+                tasks.extend(units(part, cell).map(|key| (p, place, key)));
+            }
+        }
     }
     run_units(study, tasks, &mut outcomes, command)?;
     copy_twins(study, &mut outcomes);
@@ -160,8 +180,10 @@ fn twin(study: &Study, p: usize, engine: usize) -> Option<usize> {
 fn copy_twins(study: &Study, outcomes: &mut [Outcome]) {
     for p in 0..outcomes.len() {
         for place in 0..outcomes[p].cells.len() {
-            if let Some(q) = twin(study, p, outcomes[p].cells[place].engine) {
-                let units = outcomes[q].cells[place].units.clone();
+            let cell = &outcomes[p].cells[place];
+            if let Some(q) = twin(study, p, cell.engine) {
+                let same = outcomes[q].cell(cell.engine, cell.offered_tps, cell.tweak);
+                let units = same.expect("twins have the same cells").units.clone();
                 outcomes[p].cells[place].units = units;
             }
         }
@@ -181,10 +203,12 @@ fn units(part: &Part, cell: &Cell) -> impl Iterator<Item = Key> {
         tweak,
         ..
     } = *cell;
-    let replications = match part.sheets[engine].finality {
-        Ok(_) if Tweak::LIMITS.contains(&tweak) => part.plan.replications.min(PAIRS),
-        Ok(_) => part.plan.replications,
-        Err(_) => 0,
+    let plan = &part.plan;
+    let replications = match (&part.sheets[engine].finality, tweak) {
+        (Err(_), _) => 0,
+        (_, Tweak::Bad(day)) => resilience::replications(plan, day),
+        _ if Tweak::LIMITS.contains(&tweak) => plan.replications.min(PAIRS),
+        _ => plan.replications,
     };
     (0..replications).map(move |replication| Key {
         engine,

@@ -2,6 +2,7 @@
 
 use crate::output::Ran;
 use crate::plan::{Kind, Plan, Profile};
+use crate::resilience::{self, fate};
 use crate::run::{Cell, Outcome};
 use crate::study::{Part, Study};
 use crate::unit::Done;
@@ -73,6 +74,7 @@ pub fn report(study: &Study, ran: &[Ran<'_>], folder: &Path) -> String {
     match (study.plan.kind, ran) {
         (Kind::Compare, [only]) => {
             verdict(&mut text, &only.part.plan, only.outcome, only.rows);
+            bad_days(&mut text, only, true);
             load_table(&mut text, &only.part.plan, only.outcome);
         }
         (Kind::Compare, many) => overview(&mut text, study, many),
@@ -169,6 +171,24 @@ fn overview(text: &mut String, study: &Study, ran: &[Ran<'_>]) {
         }
         table(text, &lines);
         recommendation(text, plan, one.outcome, one.rows);
+        bad_days(text, one, false);
+    }
+}
+
+/// What became of each engine on bad days, if some were simulated.
+fn bad_days(text: &mut String, ran: &Ran<'_>, with_sentences: bool) {
+    let rows = fate::judge(ran.part, ran.outcome);
+    if rows.is_empty() {
+        return;
+    }
+    let _ = writeln!(text, "{}", resilience::words::title(ran.part, &rows));
+    table(text, &resilience::words::matrix(&ran.part.plan, &rows));
+    if with_sentences {
+        for row in &rows {
+            let sentence = resilience::words::sentence(ran.part, row);
+            let _ = writeln!(text, "  {sentence}");
+        }
+        text.push('\n');
     }
 }
 

@@ -2,8 +2,9 @@
 
 use crate::engines::AnyEngine;
 use crate::plan::{CorruptPlan, FaultPlan, Kind, Plan, ReadLevel, VoteChecks as PlanVoteChecks};
+use crate::resilience::Day;
 use crate::workload::Workload;
-use crate::{costs, mempool, outages, stats};
+use crate::{costs, mempool, outages, resilience, stats};
 use quorate_core::finality::Level;
 use quorate_core::{
     Adversary, Corrupt, Engine, Execution, Facts, Fault, FaultKind, Finality, Invalid, NodeId,
@@ -42,6 +43,8 @@ pub enum Tweak {
     Interval,
     /// The plan's own faults, plus the first site's node down from the start.
     SiteDown,
+    /// The plan's own faults, plus a bad day.
+    Bad(Day),
 }
 
 impl Tweak {
@@ -64,6 +67,7 @@ impl Tweak {
             Self::Latency => "network latency",
             Self::Interval => "block interval",
             Self::SiteDown => "one site down",
+            Self::Bad(day) => day.name(),
         }
     }
 }
@@ -192,28 +196,33 @@ fn adversary(plan: &Plan, members: u32) -> Adversary {
     }
 }
 
-fn faults(plan: &Plan, tweak: Tweak) -> Vec<Fault> {
+fn faults(plan: &Plan, key: Key) -> Vec<Fault> {
     let fault = |f: &FaultPlan| f.fault(plan.machines()).expect("the plan was checked");
     let mut faults: Vec<Fault> = plan.faults.iter().map(fault).collect();
     faults.extend(outages::faults(plan));
-    if tweak == Tweak::SiteDown {
-        let what = FaultKind::Crash(vec![0]);
-        faults.push(Fault {
+    match key.tweak {
+        Tweak::SiteDown => faults.push(Fault {
             from: Time::ZERO,
             until: Time::NEVER,
-            what,
-        });
+            what: FaultKind::Crash(vec![0]),
+        }),
+        Tweak::Bad(day) => faults.extend(resilience::Case::new(plan, key.engine, day).fault()),
+        _ => {}
     }
     faults
 }
 
-fn corrupt(plan: &Plan, sites: u32) -> Vec<Corrupt> {
+fn corrupt(plan: &Plan, key: Key, sites: u32) -> Vec<Corrupt> {
     let world = crate::corrupt::World {
         nodes: plan.network.nodes,
         sites,
     };
     let entry = |c: &CorruptPlan| c.corrupt(world).expect("the plan was checked");
-    plan.corrupt.iter().map(entry).collect()
+    let mut entries: Vec<Corrupt> = plan.corrupt.iter().map(entry).collect();
+    if let Tweak::Bad(day) = key.tweak {
+        entries.extend(resilience::Case::new(plan, key.engine, day).liars());
+    }
+    entries
 }
 
 /// The engine's table with a counterfactual applied. Keys that follow from others follow the
@@ -258,6 +267,17 @@ fn shortest(engine: &dyn AnyEngine, resolved: &toml::Table) -> toml::Table {
     table
 }
 
+/// How one of the plan's engines is final, and its mean time between blocks.
+pub(crate) fn finality(plan: &Plan, engine: usize) -> (Result<Finality, String>, Span) {
+    let entry = &plan.engines[engine];
+    let (engine, nodes) = (entry.engine(), plan.network.nodes);
+    let members = engine.committee(&entry.config, nodes).len();
+    (
+        engine.finality(&entry.config, &adversary(plan, members)),
+        engine.promises(&entry.config, nodes).interval,
+    )
+}
+
 /// Everything about a unit that a setup needs; shared with tests that drive the kernel themselves.
 pub fn setup(
     plan: &Plan,
@@ -283,8 +303,8 @@ pub fn setup(
             PlanVoteChecks::Shared => VoteChecks::Shared,
         },
         mempool: mempool::config(plan, workload, key),
-        faults: faults(plan, key.tweak),
-        corrupt: corrupt(plan, workload.sites()),
+        faults: faults(plan, key),
+        corrupt: corrupt(plan, key, workload.sites()),
         finality,
         tolerated: byzantine_bound(n),
         serving: (0..workload.sites()).map(|s| NodeId::new(s % n)).collect(),
@@ -301,9 +321,10 @@ pub fn setup(
     }
 }
 
-/// Whether a warm-up is cut off, and a hopeless run given up.
+/// Whether a warm-up is cut off, and a hopeless run given up. On a bad day things pile up.
 fn is_steady(plan: &Plan, key: Key) -> bool {
-    key.offered_tps.is_some() && plan.kind != Kind::Check
+    let bad = matches!(key.tweak, Tweak::Bad(_));
+    key.offered_tps.is_some() && plan.kind != Kind::Check && !bad
 }
 
 /// How a unit counts in the statistics.
@@ -366,6 +387,7 @@ pub fn run(plan: &Plan, workload: &Workload, sheet: &EngineSheet, key: Key) -> D
     let table = engine.tweaked(&entry.config, key.tweak);
     let unit = (sheet, key.offered_tps);
     outages::strike_leaders(plan, workload, (engine, &table), unit, &mut setup);
+    resilience::strike_leader(plan, workload, (sheet, key), &table, &mut setup);
     let (load, ledger) = workload.open(key.offered_tps, seed);
     let mut report = engine.run(&table, &sheet.adversary, setup, load, ledger.as_ref());
     let (status, cut_slices) = settle(&mut report, is_steady(plan, key), plan.confidence);

@@ -3,7 +3,8 @@
 use crate::error::Error;
 use crate::level::{Level as ServiceLevel, Metric};
 use crate::plan::{Plan, Source};
-use crate::unit::Key;
+use crate::resilience;
+use crate::unit::{Key, Tweak};
 use quorate_core::{Class, ClassId, Kind, Ledger, Load, Seed, Span, Time};
 use quorate_workloads::{self as workloads, Rate, Setup, WorkloadKind};
 use std::io;
@@ -196,10 +197,7 @@ impl Workload {
     pub fn horizon(&self, plan: &Plan, key: Key) -> Time {
         // A generator never ends; a trace does.
         if self.imported.is_none() {
-            let seconds = plan.engines[key.engine]
-                .duration_s
-                .unwrap_or(plan.load.duration_s);
-            return Time::ZERO + Span::from_s_f64(seconds);
+            return Time::ZERO + Span::from_s_f64(span_s(plan, key));
         }
         let (mut load, _) = self.open(None, Seed::new(plan.seed, key.replication));
         let mut last = Time::ZERO;
@@ -211,10 +209,19 @@ impl Workload {
 
     /// A guess of what a unit costs, for the order of work only.
     pub fn cost(&self, plan: &Plan, key: Key) -> f64 {
-        let seconds = plan.engines[key.engine]
-            .duration_s
-            .unwrap_or(plan.load.duration_s);
-        seconds * (50.0 + key.offered_tps.unwrap_or(10.0))
+        span_s(plan, key) * (50.0 + key.offered_tps.unwrap_or(10.0))
+    }
+}
+
+/// The measured span of a unit that is not a trace, s.
+fn span_s(plan: &Plan, key: Key) -> f64 {
+    match key.tweak {
+        Tweak::Bad(day) => {
+            resilience::Case::new(plan, key.engine, day)
+                .window
+                .horizon_s
+        }
+        _ => plan.span_s(key.engine),
     }
 }
 

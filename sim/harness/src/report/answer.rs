@@ -225,7 +225,7 @@ fn condition(part: &Part, engine: usize) -> String {
     format!("{label} is final only if {}", facts.final_holds_if)
 }
 
-fn capital(line: &str) -> String {
+pub(super) fn capital(line: &str) -> String {
     let mut letters = line.chars();
     let first = letters.next().into_iter().flat_map(char::to_uppercase);
     first.chain(letters).collect()

@@ -1,10 +1,11 @@
 //! What the answer rests on: service levels, curves and domain metrics of each profile and workload.
 
-use super::answer::answer;
-use super::html::{Table, class, element, measured, tag, text};
+use super::answer::{answer, capital};
+use super::html::{Table, class, element, list, measured, tag, text};
 use super::{figure, part_name};
 use crate::output::Ran;
 use crate::plan::{EnginePlan, Kind as PlanKind};
+use crate::resilience::{self, fate};
 use crate::run::Cell;
 use crate::stats::Interval;
 use crate::study::{Part, Study};
@@ -34,6 +35,7 @@ fn part(study: &Study, ran: &Ran<'_>) -> String {
         PlanKind::Compare => {
             body += &levels(ran.part);
             body += &verdicts(ran);
+            body += &bad_days(ran);
             body += &curves(ran);
             body += &sweep(ran);
             body += &domain(ran);
@@ -112,6 +114,28 @@ fn verdicts(ran: &Ran<'_>) -> String {
         ]);
     }
     table.markup()
+}
+
+/// What became of each engine on bad days, if some were simulated.
+fn bad_days(ran: &Ran<'_>) -> String {
+    let rows = fate::judge(ran.part, ran.outcome);
+    if rows.is_empty() {
+        return String::new();
+    }
+    let title = tag("h4", &capital(&resilience::words::title(ran.part, &rows)));
+    let lines = resilience::words::matrix(&ran.part.plan, &rows);
+    let head: Vec<&str> = lines[0].iter().map(String::as_str).collect();
+    let mut table = Table::new("What becomes of each engine", &head);
+    let cells = lines[1..]
+        .iter()
+        .map(|l| l.iter().map(|c| text(c)).collect());
+    table.rows.extend(cells);
+    let sentence = |row: &fate::Row| {
+        let sentence = text(&format!(" {}", resilience::words::sentence(ran.part, row)));
+        answer(row.answer) + &sentence
+    };
+    let sentences: Vec<String> = rows.iter().map(sentence).collect();
+    title + &table.markup() + &list(&sentences)
 }
 
 /// Where each engine stops carrying the load, beside what arithmetic allows.
