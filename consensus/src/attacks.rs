@@ -560,7 +560,7 @@ impl Balance {
                 }
             }
         }
-        states.values().sum()
+        states.values().sum::<f64>().min(1.0)
     }
 }
 
