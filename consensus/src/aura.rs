@@ -46,8 +46,8 @@
 use crate::Presets;
 use crate::clique::RelayRule;
 use crate::config::unless_zero;
-use crate::orphans::{Orphans, Place};
 use crate::mutants::{Mutant, broken};
+use crate::orphans::{Orphans, Place};
 use quorate_core::{
     Adversary, Agreement, BlockId, Blocks, Committee, Content, Context, Draws, Effect, Electorate,
     Engine, Facts, Family, Finality, Guarantee, Input, Invalid, Limits, NodeId, Outbox, Promises,

@@ -54,11 +54,11 @@ pub use message::{
     Header, Justification, MemberVote, Message, Prepared, Proposal, RoundChange, Said, Timer,
 };
 
+use crate::mutants::{Mutant, broken};
 use core::cmp::Ordering;
 use core::fmt::Debug;
 use core::marker::PhantomData;
 use members::Votes;
-use crate::mutants::{Mutant, broken};
 use quorate_core::{
     Adversary, Ballot, BlockId, Blocks, CertId, Committee, Content, Context, Draws, Effect, Engine,
     Execution, Facts, Finality, Input, Invalid, Limits, NodeId, Outbox, Promises, Span, Statement,

@@ -62,9 +62,9 @@
 
 use crate::Presets;
 use crate::config::unless_zero;
+use crate::mutants::{Mutant, broken};
 use crate::orphans::{Orphans, Place};
 use core::cmp::Ordering;
-use crate::mutants::{Mutant, broken};
 use quorate_core::{
     Adversary, Agreement, BlockId, Blocks, Committee, Content, Context, Draws, Effect, Electorate,
     Engine, Facts, Family, Finality, Guarantee, Input, Invalid, Limits, NodeId, Outbox, Promises,

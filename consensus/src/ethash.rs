@@ -59,8 +59,8 @@
 use crate::Presets;
 use crate::config::unless_zero;
 use crate::mining::{self, Found, Miners, Search};
-use crate::orphans::{Orphans, Place};
 use crate::mutants::{Mutant, broken};
+use crate::orphans::{Orphans, Place};
 use quorate_core::{
     Adversary, Agreement, Block, BlockId, Blocks, Committee, Content, Context, Draws, Effect,
     Electorate, Engine, Facts, Family, Finality, Guarantee, Input, Invalid, Limits, NodeId, Outbox,

@@ -69,8 +69,8 @@
 use crate::Presets;
 use crate::config::unless_zero;
 use crate::mining::{self, Miners, Search};
-use crate::orphans::{Orphans, Place};
 use crate::mutants::{Mutant, broken};
+use crate::orphans::{Orphans, Place};
 use quorate_core::{
     Adversary, Agreement, Background, Block, BlockId, Blocks, Committee, Compact, Content, Context,
     Draws, Effect, Electorate, Engine, Execution, Facts, Family, Finality, Guarantee, Input,

@@ -43,8 +43,8 @@
 
 use crate::Presets;
 use crate::config::unless_zero;
-use crate::orphans::{Orphans, Place};
 use crate::mutants::{Mutant, broken};
+use crate::orphans::{Orphans, Place};
 use quorate_core::settlement::{Symbols, settlement_depth, settlement_risk_after};
 use quorate_core::{
     Adversary, Agreement, BlockId, Blocks, Committee, Content, Context, Draws, Effect, Electorate,

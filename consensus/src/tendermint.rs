@@ -76,8 +76,8 @@
 
 use crate::Presets;
 use crate::config::unless_zero;
-use core::cmp::Ordering;
 use crate::mutants::{Mutant, broken};
+use core::cmp::Ordering;
 use quorate_core::{
     Adversary, Agreement, Ballot, BlockId, Blocks, Committee, Content, Context, Draws, Effect,
     Electorate, Engine, Execution, Facts, Family, Finality, Guarantee, Input, Invalid, Limits,

@@ -211,8 +211,11 @@ pub fn check(study: &Study) -> Result<(String, u8), Error> {
     let mut worst: Option<Breach> = None;
     for ((part, key), done) in tasks.iter().zip(done) {
         let (report, broken) = done?;
-        let digest = report.map_or_else(|| "no digest".to_owned(), |r| format!("{:016x}", r.digest));
-        let what = broken.as_ref().map_or_else(|| "kept".to_owned(), ToString::to_string);
+        let digest =
+            report.map_or_else(|| "no digest".to_owned(), |r| format!("{:016x}", r.digest));
+        let what = broken
+            .as_ref()
+            .map_or_else(|| "kept".to_owned(), ToString::to_string);
         let _ = writeln!(
             text,
             "{} at {:.4} writes/s, replication {} ({digest}): {what}",

@@ -39,7 +39,10 @@ pub fn shrink(plan: &Plan, breaks: &mut dyn FnMut(&Plan) -> bool) -> Shrunk {
         shorter_windows,
     ];
     // A later pass may make room for an earlier one.
-    while passes.iter().fold(false, |any, pass| state.exhaust(*pass) || any) {}
+    while passes
+        .iter()
+        .fold(false, |any, pass| state.exhaust(*pass) || any)
+    {}
     Shrunk {
         text: toml::to_string(&compact(&state.table)).expect("a plan is a table"),
         runs: state.runs,
@@ -199,7 +202,11 @@ fn fewer_nodes(table: &Table) -> Vec<Table> {
         }
         table
     };
-    [old / 2, old - 1].into_iter().filter(|n| *n > 0).map(fewer).collect()
+    [old / 2, old - 1]
+        .into_iter()
+        .filter(|n| *n > 0)
+        .map(fewer)
+        .collect()
 }
 
 /// Takes the nodes from `new` up to `old` out of an entry's lists; second selves follow the nodes.
@@ -318,7 +325,8 @@ fn without(table: &Table, path: &[&str], key: &str) -> Table {
 }
 
 fn descend<'a>(table: &'a mut Table, path: &[&str]) -> Option<&'a mut Table> {
-    path.iter().try_fold(table, |at, key| at.get_mut(*key)?.as_table_mut())
+    path.iter()
+        .try_fold(table, |at, key| at.get_mut(*key)?.as_table_mut())
 }
 
 /// The table without what says nothing: the plan is the same without it.

@@ -13,7 +13,10 @@ const MOST: u64 = 48;
 
 /// Adds a storm to a run whose faults may befall anybody.
 pub(super) fn add(draw: &mut Draw, sheet: &EngineSheet, d: &mut Draws) {
-    let anybody = matches!(draw.faults, Faults::Healed | Faults::Lied | Faults::Outnumbered);
+    let anybody = matches!(
+        draw.faults,
+        Faults::Healed | Faults::Lied | Faults::Outnumbered
+    );
     if !anybody || draw.plan.network.nodes < 2 || !d.chance(0.7) {
         return;
     }
@@ -28,12 +31,15 @@ pub(super) fn add(draw: &mut Draw, sheet: &EngineSheet, d: &mut Draws) {
     }
 }
 
-/// From the time of a message to that of a few blocks or of many time-outs, s.
+/// From the time of a message to that of a few blocks or time-outs, and no less than a second; s.
 fn scales_s(draw: &Draw, sheet: &EngineSheet) -> (f64, f64) {
     let latency = draw.plan.network.one_way_ms.unwrap_or(1.0) / 1e3;
     let time_out = most_latency_ms(sheet) / 100.0;
     let block = sheet.promises.interval.as_s();
-    (latency.max(1e-3), (2.0 * block).max(4.0 * time_out).max(0.1))
+    (
+        latency.max(1e-3),
+        (2.0 * block).max(4.0 * time_out).max(1.0),
+    )
 }
 
 /// To the millisecond, and never nothing.
@@ -70,7 +76,11 @@ fn fault(draw: &Draw, (from, until): (f64, f64), longest: f64, d: &mut Draws) ->
         // Longer than what anybody waits for.
         _ => FaultPlan {
             clog: side,
-            clog_ms: Some((pick(d, &[0.25, 1.0, 2.0]) * longest * 1e3).round().max(1.0)),
+            clog_ms: Some(
+                (pick(d, &[0.25, 1.0, 2.0]) * longest * 1e3)
+                    .round()
+                    .max(1.0),
+            ),
             ..fault
         },
     }

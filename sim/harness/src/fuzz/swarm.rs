@@ -121,10 +121,10 @@ pub fn run(wanted: &Wanted<'_>) -> Result<(String, u8), Error> {
     let mut text = summary(&done);
     let _ = writeln!(
         text,
-        "{} seeds of {}..{end}, {} broken",
+        "{} seeds, {} broken ({}..{end})",
         done.len(),
+        done.iter().filter(|e| e.broken.is_some()).count(),
         wanted.seeds.start,
-        done.iter().filter(|e| e.broken.is_some()).count()
     );
     let interrupted = STOP.load(Ordering::Relaxed);
     if interrupted {
@@ -136,12 +136,19 @@ pub fn run(wanted: &Wanted<'_>) -> Result<(String, u8), Error> {
     let breaches = done.iter().filter_map(|e| e.broken.as_ref());
     // A bug goes before a broken promise, and that before a standstill.
     let worst = breaches.map(|b| b.breach).min().map(Breach::code);
-    let clean = if interrupted { exit::INTERRUPTED } else { exit::OK };
+    let clean = if interrupted {
+        exit::INTERRUPTED
+    } else {
+        exit::OK
+    };
     Ok((text, worst.unwrap_or(clean)))
 }
 
 /// All seeds that are wanted and that the time allows, and the first that was not looked at.
-#[expect(clippy::disallowed_types, reason = "a budget of real time; it decides how many, not what")]
+#[expect(
+    clippy::disallowed_types,
+    reason = "a budget of real time; it decides how many, not what"
+)]
 fn all(wanted: &Wanted<'_>) -> Result<(Vec<Ended>, u64), Error> {
     let began = Instant::now();
     let Range { start, end } = wanted.seeds;
@@ -156,8 +163,11 @@ fn all(wanted: &Wanted<'_>) -> Result<(Vec<Ended>, u64), Error> {
     while next < end {
         let chunk: Vec<u64> = (next..end.min(next.saturating_add(CHUNK))).collect();
         let run = |&seed: &u64| {
-            let asked = wanted.hunt.is_none_or(|of| of.contains(&drawn_engine(seed).name()));
-            let ended = (asked && !STOP.load(Ordering::Relaxed)).then(|| run_one(seed, wanted.only));
+            let asked = wanted
+                .hunt
+                .is_none_or(|of| of.contains(&drawn_engine(seed).name()));
+            let ended =
+                (asked && !STOP.load(Ordering::Relaxed)).then(|| run_one(seed, wanted.only));
             bar.inc(1);
             ended
         };
@@ -175,7 +185,9 @@ fn all(wanted: &Wanted<'_>) -> Result<(Vec<Ended>, u64), Error> {
         }
         next += chunk.len() as u64;
         let found = done.iter().any(|e: &Ended| e.broken.is_some());
-        let late = wanted.budget.is_some_and(|budget| began.elapsed() >= budget);
+        let late = wanted
+            .budget
+            .is_some_and(|budget| began.elapsed() >= budget);
         if late || wanted.hunt.is_some() && found {
             break;
         }
@@ -219,7 +231,10 @@ fn summary(done: &[Ended]) -> String {
 
 /// Runs a share of the seeds again.
 fn again(wanted: &Wanted<'_>, done: &[Ended], permille: u32) -> Result<String, Error> {
-    let keys: Vec<u64> = done.iter().map(|e| Seed::new(e.seed, 0).key(e.engine)).collect();
+    let keys: Vec<u64> = done
+        .iter()
+        .map(|e| Seed::new(e.seed, 0).key(e.engine))
+        .collect();
     let chosen = self_check::chosen(&keys, permille);
     let equal = |&place: &usize| {
         let first = &done[place];
@@ -237,7 +252,9 @@ fn again(wanted: &Wanted<'_>, done: &[Ended], permille: u32) -> Result<String, E
 
 /// The command that repeats a seed.
 fn repeat(wanted: &Wanted<'_>, ended: &Ended) -> String {
-    let only = wanted.only.map_or(String::new(), |name| format!(" --engine {name}"));
+    let only = wanted
+        .only
+        .map_or(String::new(), |name| format!(" --engine {name}"));
     format!("quorate fuzz --seed {}{only}{}", ended.seed, wanted.options)
 }
 
@@ -246,7 +263,9 @@ fn findings(wanted: &Wanted<'_>, done: &[Ended]) -> Result<String, Error> {
     let mut text = String::new();
     let mut known: Vec<(&str, Breach)> = Vec::new();
     for ended in done {
-        let Some(broken) = &ended.broken else { continue };
+        let Some(broken) = &ended.broken else {
+            continue;
+        };
         let repeat = repeat(wanted, ended);
         let faults = ended.faults.name();
         let _ = writeln!(
@@ -278,7 +297,11 @@ fn smaller(
     broken: &Broken,
     repeat: &str,
 ) -> Result<(PathBuf, u32), Error> {
-    let _ = writeln!(std::io::stderr(), "shrinking the plan of seed {}", ended.seed);
+    let _ = writeln!(
+        std::io::stderr(),
+        "shrinking the plan of seed {}",
+        ended.seed
+    );
     let plan = draw(ended.seed, wanted.only)?.plan;
     let mut last = broken.why.clone();
     let mut breaks = |plan: &Plan| {
@@ -294,7 +317,11 @@ fn smaller(
     std::panic::set_hook(Box::new(|_| {}));
     let shrunk = shrink(&plan, &mut breaks);
     std::panic::set_hook(hook);
-    let title = format!("{} breaks a promise ({}).", ended.engine, ended.faults.name());
+    let title = format!(
+        "{} breaks a promise ({}).",
+        ended.engine,
+        ended.faults.name()
+    );
     let page = shrink::page(&shrunk.text, &title, broken.breach, &last, repeat);
     let name = format!("{}-{}.toml", ended.engine, ended.seed);
     Ok((write_whole(wanted.out, &name, &page)?, shrunk.runs))

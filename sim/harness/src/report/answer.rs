@@ -64,7 +64,9 @@ fn question(study: &Study) -> String {
             let axis = plan.scale.as_ref().map_or("nodes", |s| s.axis.label());
             format!("What becomes of each engine as the number of {axis} grows?")
         }
-        Kind::Replay | Kind::Check => format!("{place}: how long does each transaction of a trace take?"),
+        Kind::Replay | Kind::Check => {
+            format!("{place}: how long does each transaction of a trace take?")
+        }
     }
 }
 
