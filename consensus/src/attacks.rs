@@ -17,7 +17,10 @@
 //! Double spend: one block is mined in advance. The merchant waits for `confirmations` blocks on the
 //! public chain, while the attacker extends its own; then it goes on until it is strictly longer,
 //! which is success, or too far behind, which is giving up.
+//!
+//! Beside each machine stands its exact law. The laws are not used by the machines.
 
+use quorate_core::math::{exp, ln, ln_gamma, pow};
 use quorate_core::{Draws, Seed};
 
 /// Who found a block.
@@ -173,6 +176,88 @@ pub fn selfish_mining(alpha: f64, gamma: f64, blocks: u64, seed: Seed) -> Kept {
     race.kept()
 }
 
+/// The attacker's share of the chain by SM1 with a share `alpha` of the work, below one half.
+///
+/// source: Eyal and Sirer 2014, equation 8.
+pub fn selfish_law(alpha: f64, gamma: f64) -> f64 {
+    let rest = 1.0 - alpha;
+    let won = alpha * rest * rest * (4.0 * alpha + gamma * (1.0 - 2.0 * alpha));
+    (won - alpha * alpha * alpha) / (1.0 - alpha * (1.0 + (2.0 - alpha) * alpha))
+}
+
+/// The share of all blocks that SM1 makes stale; how ties end changes whose they are, not how many.
+///
+/// source: the stationary distribution of Eyal and Sirer 2014, equations 2 to 5; each state's
+/// settled blocks from their section 4.3.
+pub fn selfish_stale_law(alpha: f64) -> f64 {
+    let rest = 1.0 - alpha;
+    let one =
+        (alpha - 2.0 * alpha * alpha) / (1.0 - 4.0 * alpha * alpha + 2.0 * alpha * alpha * alpha);
+    let (none, tie) = (one / alpha, one * rest);
+    let two = one * alpha / rest;
+    let longer = two * (alpha / rest) / (1.0 - alpha / rest);
+    1.0 - (2.0 * tie + rest * (none + 2.0 * two + longer))
+}
+
+/// The least share of the work at which SM1 pays. source: Eyal and Sirer 2014, equation 9.
+pub fn selfish_threshold_law(gamma: f64) -> f64 {
+    (1.0 - gamma) / (3.0 - 2.0 * gamma)
+}
+
+/// Retarget periods, in time that they take at the nominal interval, until SM1 has earned as much as
+/// honest mining; `None` where it never pays. Before the first retarget it earns less, since stale
+/// blocks slow the chain; from then on its share counts.
+///
+/// source: own counting: with `s` the stale share and `R` that of the chain, the first period takes
+/// 1/(1−s) and leaves it α/(1−s) − R behind; each later one regains R − α.
+pub fn selfish_profit_law(alpha: f64, gamma: f64) -> Option<f64> {
+    let (share, stale) = (selfish_law(alpha, gamma), selfish_stale_law(alpha));
+    (share > alpha).then(|| share / (share - alpha) * stale / (1.0 - stale))
+}
+
+/// What a selfish miner has at the end of a retarget period.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Income {
+    /// Time since the start, in nominal intervals.
+    pub time: f64,
+    /// Its blocks on the chain.
+    pub blocks: u64,
+}
+
+/// By how much a retarget changes the difficulty at most. source: bitcoin/bitcoin `src/pow.cpp`,
+/// `CalculateNextWorkRequired`.
+const MOST_RETARGET: f64 = 4.0;
+
+/// SM1 over so many retarget periods of `period` blocks each: the difficulty is right for all the
+/// work at first, and changes only when the chain has grown by a period.
+pub fn selfish_income(
+    alpha: f64,
+    gamma: f64,
+    period: u64,
+    periods: u32,
+    seed: Seed,
+) -> Vec<Income> {
+    let mut finders = seed.stream("finders", 0);
+    let mut ties = seed.stream("ties", 0);
+    let mut gaps = seed.stream("gaps", 0);
+    let mut race = Selfish::new(gamma);
+    let (mut time, mut since, mut interval) = (0.0, 0.0, 1.0);
+    let mut incomes = Vec::new();
+    while incomes.len() < periods as usize {
+        time -= interval * ln(gaps.open01());
+        race.found(Finder::draw(alpha, &mut finders), &mut ties);
+        let kept = race.kept();
+        if kept.attacker + kept.others >= period * (incomes.len() as u64 + 1) {
+            let blocks = kept.attacker;
+            incomes.push(Income { time, blocks });
+            let ratio = period as f64 / (time - since);
+            interval *= ratio.clamp(1.0 / MOST_RETARGET, MOST_RETARGET);
+            since = time;
+        }
+    }
+    incomes
+}
+
 /// How a double spend stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Attempt {
@@ -228,18 +313,129 @@ impl DoubleSpend {
     }
 }
 
-/// How many of so many double spends succeed, for an attacker with a share `q` of the work.
-pub fn double_spends(q: f64, confirmations: u32, give_up: u32, attempts: u64, seed: Seed) -> u64 {
+/// What became of many double spends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Spends {
+    /// Attempts.
+    pub attempts: u64,
+    /// Those that succeeded.
+    pub won: u64,
+    /// The attacker's blocks on branches that were given up, the one in advance included.
+    pub wasted: u64,
+    /// Public blocks that were reversed.
+    pub reversed: u64,
+}
+
+/// So many double spends by an attacker with a share `q` of the work.
+pub fn double_spends(
+    q: f64,
+    confirmations: u32,
+    give_up: u32,
+    attempts: u64,
+    seed: Seed,
+) -> Spends {
     let mut finders = seed.stream("finders", 0);
-    let succeeds = |finders: &mut Draws| {
+    let mut spends = Spends {
+        attempts,
+        ..Spends::default()
+    };
+    for _ in 0..attempts {
         let mut attempt = DoubleSpend::new(confirmations, give_up);
         let mut stands = attempt.stands();
         while stands == Attempt::Open {
-            stands = attempt.found(Finder::draw(q, finders));
+            stands = attempt.found(Finder::draw(q, &mut finders));
         }
-        stands == Attempt::Won
+        if stands == Attempt::Won {
+            spends.won += 1;
+            spends.reversed += attempt.public;
+        } else {
+            spends.wasted += attempt.attacker;
+        }
+    }
+    spends
+}
+
+/// The same for rare successes, by importance sampling: the mean of what this returns for each of
+/// so many attempts is the exact chance of success, whatever the draws are tilted by.
+///
+/// Until the merchant accepts, both sides find every other block; then the attacker has the others'
+/// share and they have its. Each block weighs as much as it is likelier in truth.
+pub fn tilted_double_spends(
+    q: f64,
+    confirmations: u32,
+    give_up: u32,
+    attempts: u64,
+    seed: Seed,
+) -> impl Iterator<Item = f64> {
+    let mut finders = seed.stream("tilted", 0);
+    let p = 1.0 - q;
+    (0..attempts).map(move |_| {
+        let mut attempt = DoubleSpend::new(confirmations, give_up);
+        let mut stands = attempt.stands();
+        let mut weight = 1.0;
+        while stands == Attempt::Open {
+            let tilted = if attempt.public < attempt.confirmations {
+                0.5
+            } else {
+                p
+            };
+            let by = Finder::draw(tilted, &mut finders);
+            weight *= match by {
+                Finder::Attacker => q / tilted,
+                Finder::Others => p / (1.0 - tilted),
+            };
+            stands = attempt.found(by);
+        }
+        if stands == Attempt::Won { weight } else { 0.0 }
+    })
+}
+
+/// The chance that a double spend succeeds when the attacker gives up as soon as it is more than
+/// `give_up` blocks behind after the merchant has accepted: exact. Rosenfeld's formula
+/// ([`quorate_core::finality::reversal_risk`]) is its limit for an attacker who never does.
+///
+/// While the others find `n` blocks the attacker finds `m`, negative binomial; it is then
+/// `d = n − 1 − m` behind, and the gambler's ruin between one ahead and `give_up + 1` behind decides:
+/// with `r = p/q`, `(r^(g+1−d) − 1) / (r^(g+2) − 1)`. source: Feller, "An Introduction to Probability
+/// Theory and Its Applications" I, chapter XIV.
+pub fn double_spend_law(q: f64, confirmations: u32, give_up: u32) -> f64 {
+    let p = 1.0 - q;
+    let n = confirmations;
+    if n == 0 || q >= 1.0 {
+        return 1.0;
+    }
+    if q <= 0.0 {
+        return 0.0;
+    }
+    let found = |m: u32| {
+        let choose = ln_gamma(f64::from(m + n)) - ln_gamma(f64::from(m) + 1.0);
+        exp(choose - ln_gamma(f64::from(n)) + f64::from(n) * ln(p) + f64::from(m) * ln(q))
     };
-    (0..attempts).filter(|_| succeeds(&mut finders)).count() as u64
+    // Divided by the larger power, so that nothing overflows; q = 1/2 has a limit of its own.
+    let ruin = |d: u32| {
+        let (left, all) = (f64::from(give_up + 1 - d), f64::from(give_up + 2));
+        let r = q / p;
+        if (r - 1.0).abs() < 1e-9 {
+            left / all
+        } else {
+            (pow(r, all - left) - pow(r, all)) / (1.0 - pow(r, all))
+        }
+    };
+    let behind = (0..n).map(|m| (found(m), n - 1 - m));
+    let open: f64 = behind
+        .filter(|(_, d)| *d <= give_up)
+        .map(|(chance, d)| chance * ruin(d))
+        .sum();
+    // Who found as many as the others is ahead already. Summed, not taken from one: nothing cancels.
+    let mut ahead = 0.0;
+    for m in n.. {
+        let add = found(m);
+        ahead += add;
+        if add < ahead * 1e-17 || add < 1e-300 {
+            break;
+        }
+    }
+    open + ahead
 }
 
 #[cfg(test)]
@@ -340,5 +536,97 @@ mod tests {
         stands(1, 2, &[O, O, O], Attempt::Open);
         stands(1, 2, &[O, O, O, O], Attempt::Lost);
         stands(0, 9, &[], Attempt::Won);
+    }
+
+    /// Eyal and Sirer 2014, equation 8, recomputed by hand: γ = 0, ½, 1.
+    #[test]
+    fn the_laws_of_selfish_mining() {
+        for (alpha, shares) in [
+            (0.10, [0.03564, 0.07242, 0.10919]),
+            (0.25, [0.19512, 0.25, 0.30488]),
+            (0.30, [0.27313, 0.32687, 0.38062]),
+            (0.40, [0.48372, 0.52558, 0.56744]),
+            (0.45, [0.65177, 0.68060, 0.70942]),
+        ] {
+            for (gamma, share) in [0.0, 0.5, 1.0].into_iter().zip(shares) {
+                let law = selfish_law(alpha, gamma);
+                assert!((law - share).abs() < 6e-6, "{alpha} {gamma}: {law}");
+            }
+        }
+        for (alpha, stale) in [(0.25, 0.18), (0.3, 0.2118), (0.4, 0.2951), (0.45, 0.3657)] {
+            assert!((selfish_stale_law(alpha) - stale).abs() < 6e-5, "{alpha}");
+        }
+        for gamma in [0.0, 0.25, 0.5, 0.9] {
+            let least = selfish_threshold_law(gamma);
+            assert!((selfish_law(least, gamma) - least).abs() < 1e-12);
+            assert_eq!(selfish_profit_law(0.99 * least, gamma), None);
+        }
+    }
+
+    /// Periods until it pays, from runs with a retarget: the slope between the first retarget and the
+    /// last, and what was lost before.
+    #[test]
+    fn selfish_mining_pays_only_after_a_retarget() {
+        let (alpha, gamma, period) = (0.4, 0.0, 2_016);
+        let runs: Vec<_> = (0..12)
+            .map(|i| selfish_income(alpha, gamma, period, 8, Seed::new(5, i)))
+            .collect();
+        let behind = |i: usize| {
+            let of = |run: &Vec<Income>| alpha * run[i].time - run[i].blocks as f64;
+            runs.iter().map(of).sum::<f64>() / runs.len() as f64 / period as f64
+        };
+        let first = alpha / (1.0 - selfish_stale_law(alpha)) - selfish_law(alpha, gamma);
+        assert!((behind(0) - first).abs() < 0.02, "{} {first}", behind(0));
+        let each = selfish_law(alpha, gamma) - alpha;
+        let regained = (behind(0) - behind(7)) / 7.0;
+        assert!((regained - each).abs() < 0.008, "{regained} {each}");
+    }
+
+    /// Without end the law is Rosenfeld's, with an end it is below; and the limits are right.
+    #[test]
+    fn the_law_of_the_double_spend() {
+        use quorate_core::finality::reversal_risk;
+        for q in [0.02, 0.1, 0.3, 0.4] {
+            for n in [1, 2, 6, 10] {
+                let (law, never) = (double_spend_law(q, n, 200), reversal_risk(q, n));
+                assert!((law / never - 1.0).abs() < 1e-9, "{q} {n}: {law} {never}");
+                assert!(double_spend_law(q, n, 3) < never);
+            }
+        }
+        assert_eq!(double_spend_law(0.3, 0, 5), 1.0);
+        // One confirmation and giving up when more than none behind: ahead at once with m ≥ 1, level
+        // with m = 0, and then the next block decides.
+        let law = double_spend_law(0.3, 1, 0);
+        assert!((law - (0.3 + 0.7 * 0.3)).abs() < 1e-12, "{law}");
+        assert!((double_spend_law(0.5, 1, 0) - 0.75).abs() < 1e-12);
+    }
+
+    /// Give-up rules that bite: the machine follows the exact law, not Rosenfeld's.
+    #[test]
+    fn the_double_spend_follows_its_law() {
+        for (q, n, give_up) in [(0.3, 1, 0), (0.3, 3, 1), (0.45, 2, 4), (0.2, 1, 10)] {
+            let attempts = 40_000;
+            let spends = double_spends(q, n, give_up, attempts, Seed::new(8, 0));
+            let law = double_spend_law(q, n, give_up);
+            let four = 4.0 * (law * (1.0 - law) / attempts as f64).sqrt();
+            let got = spends.won as f64 / attempts as f64;
+            assert!((got - law).abs() < four, "{q} {n} {give_up}: {got} {law}");
+        }
+    }
+
+    /// Importance sampling is exact: also where plain sampling would see nothing.
+    #[test]
+    fn tilted_double_spends_have_the_same_chance() {
+        for (q, n, give_up) in [(0.3, 3, 2), (0.1, 2, 60), (0.1, 10, 60), (0.02, 4, 60)] {
+            let attempts = 20_000;
+            let seed = Seed::new(9, 0);
+            let weights: Vec<f64> = tilted_double_spends(q, n, give_up, attempts, seed).collect();
+            let mean = weights.iter().sum::<f64>() / attempts as f64;
+            let square = weights.iter().map(|w| w * w).sum::<f64>() / attempts as f64;
+            let four = 4.0 * ((square - mean * mean) / attempts as f64).sqrt();
+            let law = double_spend_law(q, n, give_up);
+            assert!((mean - law).abs() < four, "{q} {n} {give_up}: {mean} {law}");
+            assert!(four < 0.3 * law, "{q} {n} {give_up}: ±{four} of {law}");
+        }
     }
 }

@@ -449,6 +449,10 @@ impl Engine for Aura {
         }
     }
 
+    fn leader(&self, ctx: &Ctx<'_>) -> Option<NodeId> {
+        Some(ctx.committee.at(self.now(ctx)))
+    }
+
     fn wire(&self, _: &Message, ctx: &Ctx<'_>) -> Wire {
         Wire {
             kind: 0,

@@ -394,6 +394,10 @@ impl<P: Protocol> Engine for Replica<P> {
         }
     }
 
+    fn leader(&self, ctx: &Ctx<'_>) -> Option<NodeId> {
+        Some(self.proposer(self.round.unwrap_or(0), ctx))
+    }
+
     fn wire(&self, message: &Message, ctx: &Ctx<'_>) -> Wire {
         match *message {
             Message::Proposal(p) => self.wire_of(Said::Proposal(p), ctx),

@@ -521,6 +521,10 @@ impl Engine for Central {
         }
     }
 
+    fn leader(&self, _: &Ctx<'_>) -> Option<NodeId> {
+        Some(self.roster.primary)
+    }
+
     fn wire(&self, message: &Message, ctx: &Ctx<'_>) -> Wire {
         let small = |kind| Wire {
             kind,

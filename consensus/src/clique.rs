@@ -50,6 +50,8 @@
 //! - Heads are told when nothing happens, not at each handshake; a header is checked with its body.
 //! - What is older than half a minute is not passed on, as neither client does for what it caught up
 //!   with.
+//! - `spammers` is no setting of a client but an attack: out-of-turn signers that do not wait. The wiggle
+//!   is a courtesy, since no header says how long its signer waited; honest nodes refuse nothing.
 //! - Period 0, geth's mode for developers, is refused; Besu's option to make no empty blocks is not
 //!   there.
 //!
@@ -122,6 +124,9 @@ config! {
         safe_depth: u32,
         /// Which signers want whom added or dropped, and from when.
         votes: Vec<Wish>,
+        /// Signers that never wait: out of turn too, they sign at the block's own time. An attack.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        spammers: Vec<u32>,
         /// Bytes of transactions in a block.
         block_bytes: u64,
         /// Transactions in a block; 0 means no limit.
@@ -219,6 +224,7 @@ impl Presets for Config {
             // assumption: SIGNER_LIMIT blocks, as is customary.
             safe_depth: 0,
             votes: Vec::new(),
+            spammers: Vec::new(),
             // assumption: as for QBFT, the 10 MB that Besu lets a message have
             // (hyperledger/besu#4120).
             block_bytes: 10_000_000,
@@ -271,6 +277,18 @@ impl Config {
 /// Of how many consecutive blocks a signer may sign one. source: EIP-225, `SIGNER_LIMIT`.
 pub const fn limit(signers: u32) -> u32 {
     signers / 2 + 1
+}
+
+/// Of the heights, the share at which a signer of `spammers` may sign out of turn while all take their
+/// turns: who signed in turn may sign again `LIMIT` heights later, and its next turn comes after `n`.
+///
+/// source: own counting from EIP-225.
+pub fn spam_law(signers: u32, spammers: &[u32]) -> f64 {
+    let may = |turn: &u32| {
+        let since = |s: &u32| (turn + signers - s % signers) % signers;
+        spammers.iter().any(|s| since(s) >= limit(signers))
+    };
+    (0..signers).filter(may).count() as f64 / f64::from(signers)
 }
 
 /// What a block's signer votes for.
@@ -607,6 +625,11 @@ impl Engine for Clique {
             let hint = "name at most as many as there are nodes, or 0 for all";
             return refuse("signers", why, hint);
         }
+        let n = config.first_signers(nodes);
+        if let Some(bad) = config.spammers.iter().find(|i| **i >= n) {
+            let why = format!("node {bad} does not sign, of {n} that do");
+            return refuse("spammers", why, "signers count from 0");
+        }
         for wish in &config.votes {
             if !(0.0..=1e9).contains(&wish.from_s) {
                 let why = format!("{} s is no instant of a run", wish.from_s);
@@ -714,6 +737,13 @@ impl Engine for Clique {
         }
     }
 
+    fn leader(&self, _: &Ctx<'_>) -> Option<NodeId> {
+        let head = self.known_head();
+        let roll = self.ancestry.roll(&head);
+        let in_turn = |s: &&NodeId| roll.since_turn(head.height + 1, **s) == 0;
+        roll.signers().iter().find(in_turn).copied()
+    }
+
     fn wire(&self, _: &Message, _: &Ctx<'_>) -> Wire {
         Wire {
             kind: 0,
@@ -767,7 +797,9 @@ impl Clique {
         let time = Time::ZERO + SECOND * self.planned;
         if roll.has(ctx.me) && !self.ancestry.is_recent(ctx.me, &head) {
             let in_turn = roll.since_turn(head.height + 1, ctx.me) == 0;
-            let wait = if in_turn {
+            // No header says how long its signer waited, so nobody can refuse it.
+            let spams = self.rules.config.spammers.contains(&ctx.me.get());
+            let wait = if in_turn || spams {
                 Span::ZERO
             } else {
                 wiggle.draw(roll.count(), draws)
@@ -880,7 +912,8 @@ impl Clique {
         let same = self.rules.config.tie == Tie::Eip3436 && better == Ordering::Equal;
         if better == Ordering::Less {
             out.send(To::One(from), Message::Status(self.head));
-        } else if (better == Ordering::Greater || same) && !ctx.holds(head) {
+        } else if better == Ordering::Greater || same && !ctx.holds(head) {
+            // A better one that is held stands on something that is not.
             out.push(Effect::Sync { from });
         }
     }

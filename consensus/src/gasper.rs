@@ -744,6 +744,11 @@ impl Engine for Gasper {
         matches!(message, Message::Vote { .. } | Message::Aggregate { .. })
     }
 
+    fn leader(&self, ctx: &Ctx<'_>) -> Option<NodeId> {
+        let head = ctx.blocks.find(self.head)?;
+        Some(self.proposer(&head.header, self.slot))
+    }
+
     fn wire(&self, message: &Message, ctx: &Ctx<'_>) -> Wire {
         let costs = ctx.costs;
         match *message {

@@ -622,6 +622,10 @@ impl Engine for HotStuff {
         }
     }
 
+    fn leader(&self, ctx: &Ctx<'_>) -> Option<NodeId> {
+        Some(self.leader(self.view, self.base, ctx))
+    }
+
     fn wire(&self, message: &Message, ctx: &Ctx<'_>) -> Wire {
         let costs = ctx.costs;
         let (qc, qc_check) = (self.qc_bytes(), self.qc_check(ctx));

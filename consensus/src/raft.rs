@@ -823,6 +823,10 @@ impl Engine for Raft {
         }
     }
 
+    fn leader(&self, _: &Ctx<'_>) -> Option<NodeId> {
+        self.leader
+    }
+
     fn wire(&self, message: &Message, ctx: &Ctx<'_>) -> Wire {
         let small = |kind| Wire {
             kind,

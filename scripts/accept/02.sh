@@ -3,23 +3,9 @@
 # (reason) line each, with its figure. Run it in a fresh clone.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
-export CARGO_TERM_COLOR=never RUST_BACKTRACE=0
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-target=${CARGO_TARGET_DIR:-$PWD/target}
-quorate=$target/release/quorate
-failed=0
-pass() { printf 'PASS  %s\n' "$*"; }
-fail() { printf 'FAIL  %s\n' "$*"; failed=1; }
-skip() { printf 'SKIP (%s)  %s\n' "$1" "$2"; }
-only() { find "$1" -mindepth 1 -maxdepth 1 -type d | head -n 1; }
-seconds() { date +%s.%N; }
-since() { awk -v a="$1" -v b="$(seconds)" 'BEGIN { printf "%.1f", b - a }'; }
-at_most() { awk -v t="$1" -v m="$2" 'BEGIN { exit !(t <= m) }'; }
+source scripts/accept/lib.sh
 # A column of a CSV file without quoted commas before it, by name.
 cut_column() { awk -F, -v name="$2" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == name) c = i; next } { print $c }' "$1"; }
-
-cargo build --release --locked --quiet || { fail "cargo build --release"; exit 1; }
 
 # ---- the comparison, whole and quick ------------------------------------------------------------
 compare() { # name, most seconds, parts, arguments

@@ -3,20 +3,7 @@
 # SKIP (reason) line each, with its figure. Run it in a fresh clone, on a machine at rest.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
-export CARGO_TERM_COLOR=never RUST_BACKTRACE=0
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-target=${CARGO_TARGET_DIR:-$PWD/target}
-quorate=$target/release/quorate
-failed=0
-pass() { printf 'PASS  %s\n' "$*"; }
-fail() { printf 'FAIL  %s\n' "$*"; failed=1; }
-skip() { printf 'SKIP (%s)  %s\n' "$1" "$2"; }
-only() { find "$1" -mindepth 1 -maxdepth 1 -type d | head -n 1; }
-seconds() { date +%s.%N; }
-since() { awk -v a="$1" -v b="$(seconds)" 'BEGIN { printf "%.1f", b - a }'; }
-
-cargo build --release --locked --quiet || { fail "cargo build --release"; exit 1; }
+source scripts/accept/lib.sh
 
 # ---- a small plan, and what each key does to it ---------------------------------------------------
 cat >"$scratch/plan.toml" <<'TOML'
@@ -42,10 +29,6 @@ name = "nakamoto"
 label = "nakamoto-15s"
 config = { preset = "private-15s" }
 TOML
-column() { # file, name: the values of a column
-    python3 -c 'import csv, sys
-for row in csv.DictReader(open(sys.argv[1], newline="")): print(row[sys.argv[2]])' "$1" "$2"
-}
 runs=0
 run() { # arguments: runs the plan with them; sets $folder and $digests
     runs=$((runs + 1))

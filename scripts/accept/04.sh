@@ -4,24 +4,8 @@
 # is the swarm's range; TESTS=0 leaves out the tests that `cargo test` runs anyway, FULL=0 the long rows.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
-export CARGO_TERM_COLOR=never RUST_BACKTRACE=0
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-target=${CARGO_TARGET_DIR:-$PWD/target}
-quorate=$target/release/quorate
+source scripts/accept/lib.sh
 seeds=${SEEDS:-0..10000}
-failed=0
-pass() { printf 'PASS  %s\n' "$*"; }
-fail() { printf 'FAIL  %s\n' "$*"; failed=1; }
-skip() { printf 'SKIP (%s)  %s\n' "$1" "$2"; }
-only() { find "$1" -mindepth 1 -maxdepth 1 -type d | head -n 1; }
-seconds() { date +%s; }
-column() { # file, name: the values of a column
-    python3 -c 'import csv, sys
-for row in csv.DictReader(open(sys.argv[1], newline="")): print(row[sys.argv[2]])' "$1" "$2"
-}
-
-cargo build --release --locked --quiet || { fail "cargo build --release"; exit 1; }
 
 # ---- engines and their presets ---------------------------------------------------------------------
 "$quorate" list engines >"$scratch/engines.txt"
@@ -98,13 +82,6 @@ members ibft2-votes ibft2 'engines.0.config.votes=[{ from_s = 60.0, validators =
 members tendermint-power tendermint 'engines.0.config.power_changes=[{ height = 50, validator = 6, power = 0 }]'
 
 # ---- rules, laws over ranges, an engine from outside --------------------------------------------------
-tests() { # what, arguments of cargo test
-    local what=$1 line
-    shift
-    if [ "${TESTS:-1}" = 0 ]; then skip "TESTS=0" "$what"; return; fi
-    line=$(cargo test --locked --quiet "$@" 2>&1 | awk '/^test result/ { p += $4; f += $6 } END { print p " passed, " f + 0 " failed" }')
-    if [[ $line == *", 0 failed" && $line != "0 "* && $line != " passed"* ]]; then pass "$what: $line"; else fail "$what: $line"; fi
-}
 tests "rules of every engine (transition tables and scenarios)" -p quorate-consensus
 tests "laws at drawn parameters" -p quorate --test 'laws_*' --test validate
 tests "committees that change, in every form of the kernel" -p quorate --test forms --test kernel_rules
@@ -114,9 +91,9 @@ tests "an engine in another repository" --manifest-path sim/harness/examples/own
 start=$(seconds)
 "$quorate" validate --tier A --out "$scratch/validation-a" >"$scratch/a.txt" 2>/dev/null
 code=$?
-took=$(($(seconds) - start))
+took=$(since "$start")
 if [ "$code" -eq 0 ]; then pass "validate --tier A: exit code 0"; else fail "validate --tier A: exit code $code"; fi
-if [ "$took" -le 900 ]; then pass "validate --tier A: $took s of 900"; else fail "validate --tier A: $took s of 900"; fi
+if at_most "$took" 900; then pass "validate --tier A: $took s of 900"; else fail "validate --tier A: $took s of 900"; fi
 full=(--full)
 [ "${FULL:-1}" = 0 ] && full=()
 "$quorate" validate "${full[@]}" --out "$scratch/validation" >"$scratch/all.txt" 2>/dev/null
@@ -128,7 +105,7 @@ print(sum(r["verdict"] == "pass" for r in rows), len(rows))' "$scratch/validatio
 }
 for tier in A B C; do
     read -r good all < <(counts "$tier")
-    if [ "$good" = "$all" ] || [ "$tier" = C ]; then pass "validate ${full[*]:-}, tier $tier: $good of $all"; else fail "validate ${full[*]:-}, tier $tier: $good of $all"; fi
+    if [ "$good" = "$all" ] || [ "$tier" = C ]; then pass "validate${full[*]:+ ${full[*]}}, tier $tier: $good of $all"; else fail "validate${full[*]:+ ${full[*]}}, tier $tier: $good of $all"; fi
 done
 python3 -c 'import csv, sys
 rows = [r for r in csv.DictReader(open(sys.argv[1], newline="")) if r["verdict"] == "miss"]
@@ -147,7 +124,7 @@ start=$(seconds)
 "$quorate" fuzz --seeds "$seeds" >"$scratch/fuzz.txt" 2>/dev/null
 code=$?
 line=$(grep -E '^[0-9]+ seeds' "$scratch/fuzz.txt")
-if [ "$code" -eq 0 ]; then pass "fuzz --seeds $seeds: $line, $(($(seconds) - start)) s"; else fail "fuzz --seeds $seeds: exit code $code, $line"; fi
+if [ "$code" -eq 0 ]; then pass "fuzz --seeds $seeds: $line, $(since "$start") s"; else fail "fuzz --seeds $seeds: exit code $code, $line"; fi
 sed -n '1,/ seeds, /p' "$scratch/fuzz.txt" | sed 's/^/        /'
 "$quorate" fuzz --seeds 3..4 --plan >"$scratch/seed.toml" && "$quorate" run "$scratch/seed.toml" --out "$scratch/seed" >/dev/null 2>"$scratch/run.err"
 if [ $? -eq 0 ]; then pass "the plan of a seed runs by itself"; else fail "the plan of a seed: $(head -n 1 "$scratch/run.err")"; fi

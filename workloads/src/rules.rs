@@ -341,6 +341,13 @@ impl Ledger for Records {
         self.layout.end()
     }
 
+    /// Of a consent. Whose a prescription, a document or a claim is, it does not know.
+    fn person(&self, entity: EntityId) -> Option<u32> {
+        let id = entity.get();
+        let consents = self.layout.consents();
+        consents.contains(&id).then_some(id / Layout::GRANTEES)
+    }
+
     fn apply(&self, tx: &Arrival, _now: Time, state: &mut dyn State) -> Verdict {
         let action = Action::ALL[usize::from(tx.action)];
         match step(action, tx.operand, state.get(tx.key)) {
@@ -649,6 +656,13 @@ mod tests {
         let active = layout.consents().filter(|&id| is_active(cell(id))).count();
         // Binomial around 100 · 0.95 + 300 · 0.5, deviation 8.9.
         assert!((210..=280).contains(&active), "{active}");
+        // A patient has four consents; whose a prescription is, nobody says.
+        let person = |id| ledger.person(EntityId::new(id));
+        assert_eq!(
+            [person(0), person(3), person(4)],
+            [Some(0), Some(0), Some(1)]
+        );
+        assert_eq!(layout.prescriptions().find_map(person), None);
         let fills: u32 = layout.prescriptions().map(|id| FILLS.get(cell(id))).sum();
         assert!((150..=200).contains(&fills), "{fills}");
         assert!(

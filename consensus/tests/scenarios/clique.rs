@@ -3,7 +3,7 @@
 use crate::driver::{Load, Note, World, at_ms, node};
 use quorate_consensus::Presets;
 use quorate_consensus::clique::{
-    Clique, Config, Header, Message, Proposal, RelayRule, Roll, Tie, Wiggle, Wish, limit,
+    Clique, Config, Header, Message, Proposal, RelayRule, Roll, Tie, Wiggle, Wish, limit, spam_law,
 };
 use quorate_core::{
     Adversary, BlockId, Blocks, Context, Costs, Engine, Finality, Input, NodeId, Seed, Services,
@@ -147,6 +147,38 @@ fn who_is_not_in_turn_waits_its_wiggle() {
     }
     assert!(waits.len() > 200, "{}", waits.len());
     assert!(waits.iter().any(|w| *w > 1.0) && waits.iter().any(|w| *w < 0.2));
+}
+
+/// A spammer of seven signs at every height at which it may: its own turn, and the three last ones
+/// before it comes again. Its blocks are valid and lighter, so that the chain stays that of the turns.
+#[test]
+fn a_spammer_rivals_whom_it_may() {
+    for spammers in [vec![], vec![2], vec![2, 5]] {
+        let config = Config {
+            spammers: spammers.clone(),
+            ..config()
+        };
+        let mut net: Net = World::new(&config, 7, Span::from_ms(1), 3);
+        net.start();
+        net.run_until(at_ms(2_000 * 70 + 500));
+        let want: Vec<u32> = (1..=70).map(|h| h % 7).collect();
+        assert_eq!(signed(&net, net.head(0)), want);
+        let mut rivals = BTreeSet::new();
+        for block in (1..=net.blocks.last().get()).map(BlockId::new) {
+            let built = net.blocks.get(block);
+            let spams = spammers.contains(&built.key.creator.get());
+            if built.header.difficulty == 1 && spams {
+                assert_eq!(built.timestamp, at_ms(1_000 * built.header.time_s));
+                rivals.insert(built.height);
+            }
+        }
+        // But for the first heights, at which nobody has signed lately.
+        let steady = rivals.range(8..).count() as f64 / 63.0;
+        let law = spam_law(7, &spammers);
+        assert!((steady - law).abs() < 1e-12, "{spammers:?}: {steady} {law}");
+    }
+    assert!((spam_law(7, &[2]) - 3.0 / 7.0).abs() < 1e-12);
+    assert!((spam_law(4, &[0]) - 1.0 / 4.0).abs() < 1e-12);
 }
 
 #[test]
@@ -1048,6 +1080,11 @@ fn configurations_that_cannot_work_are_refused() {
     };
     assert_eq!(refused(epoch), "epoch_blocks");
     assert_eq!(refused(of(6, base.clone())), "signers");
+    let spam = Config {
+        spammers: vec![4, 5],
+        ..base.clone()
+    };
+    assert_eq!(refused(spam), "spammers");
     let wish = |signers: &[u32], candidate| Config {
         votes: vec![Wish {
             from_s: 0.0,

@@ -74,6 +74,13 @@ pub trait Engine: Sized {
         out: &mut Outbox<Self>,
     );
 
+    /// Whom this replica takes for the one whose turn it is now: its leader, or the next block's
+    /// proposer. `None` where nobody knows before a block is found, and where it knows of nobody.
+    fn leader(&self, ctx: &Context<'_, Self::Header>) -> Option<NodeId> {
+        let _ = ctx;
+        None
+    }
+
     /// How many copies of a block leave one uplink, one after the other, before the next block can
     /// leave or be decided: bounds the throughput by an uplink. 0 where others pass blocks on.
     fn copies(config: &Self::Config, nodes: u32) -> u32 {

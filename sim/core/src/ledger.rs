@@ -40,6 +40,13 @@ pub trait Ledger {
     /// must not write.
     fn apply(&self, tx: &Arrival, now: Time, state: &mut dyn State) -> Verdict;
 
+    /// The number of the person whose record it is, such as a patient; `None` where the ledger does not
+    /// know.
+    fn person(&self, entity: EntityId) -> Option<u32> {
+        let _ = entity;
+        None
+    }
+
     /// Whether a reader who sees `cell` would act on it: for a consent, whether access is allowed.
     fn allows(&self, cell: Cell, now: Time) -> bool {
         let _ = now;

@@ -42,7 +42,7 @@ use crate::unit::{EngineSheet, Tweak};
 use public::Exchange;
 use quorate_core::{
     Adversary, Agreement, Arrival, Committee, Electorate, Facts, Family, Finality, Guarantee,
-    Invalid, Ledger, Load, Outcome, Promises, Seed, Span, Standing, Time, Wait, hash,
+    Invalid, Ledger, Load, NodeId, Outcome, Promises, Seed, Span, Standing, Time, Wait, hash,
 };
 use quorate_kernel::{Anchoring, Report, Run, Setup, Status, Unit};
 use serde::{Deserialize, Serialize};
@@ -613,6 +613,20 @@ impl AnyEngine for Anchor {
         Self::config(config).run(adversary, setup, load, ledger)
     }
 
+    fn leader_at(
+        &self,
+        config: &toml::Table,
+        adversary: &Adversary,
+        setup: Setup,
+        load: Box<dyn Load>,
+        ledger: &dyn Ledger,
+        at: Time,
+    ) -> Option<NodeId> {
+        let config = Self::config(config);
+        let (mut exchange, unit) = config.coupled(adversary, setup, load, ledger);
+        unit.leader_at(&mut exchange, at)
+    }
+
     fn lower<'a>(&self, _: &toml::Table, _: Lower<'a>) -> Box<dyn Run + 'a> {
         unreachable!("the plan was checked: a tier is no anchor")
     }
@@ -631,13 +645,14 @@ const NO_ADVERSARY: Adversary = Adversary {
 };
 
 impl Config {
-    fn run(
+    /// The two ledgers, and what carries between them.
+    fn coupled<'a>(
         &self,
         plan: &Adversary,
         mut setup: Setup,
-        load: Box<dyn Load>,
-        ledger: &dyn Ledger,
-    ) -> Report {
+        load: Box<dyn Load + 'a>,
+        ledger: &'a dyn Ledger,
+    ) -> (Exchange, Unit<'a>) {
         let sound = "an engine without finality is not run";
         let upper = self.upper_finality(plan).expect(sound);
         let local = self
@@ -646,7 +661,7 @@ impl Config {
             .expect(sound);
         setup.drain = setup.drain.max(self.patience(upper));
         let horizon = setup.horizon;
-        let mut exchange = Exchange::new(self, setup.network.region_of.len() as u32, horizon);
+        let exchange = Exchange::new(self, setup.network.region_of.len() as u32, horizon);
         let chain = public::chain(self, &exchange, &setup, upper);
         let lower = Lower {
             rules: self.rules(local),
@@ -657,6 +672,18 @@ impl Config {
         let local = self.lower().lower(&self.local_config, lower);
         let lead = exchange.lead();
         let unit = Unit::staggered(vec![(lead, local), (Span::ZERO, chain)]);
+        (exchange, unit)
+    }
+
+    fn run(
+        &self,
+        plan: &Adversary,
+        setup: Setup,
+        load: Box<dyn Load>,
+        ledger: &dyn Ledger,
+    ) -> Report {
+        let (mut exchange, unit) = self.coupled(plan, setup, load, ledger);
+        let lead = exchange.lead();
         let mut reports = unit.run_coupled(&mut exchange);
         let chain = reports.pop().expect("two ledgers");
         let mut report = reports.pop().expect("two ledgers");

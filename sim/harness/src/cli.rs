@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::attack::{self, Attack};
 use crate::engines::AnyEngine;
 use crate::error::{Error, exit};
 use crate::output::Ran;
@@ -49,7 +50,14 @@ enum Command {
         #[command(flatten)]
         options: Options,
     },
-    /// Show what there is: engines, workloads, plans, regions
+    /// Attack a ledger: how often it succeeds, what it costs, and what theory says
+    Attack {
+        /// A name from `quorate list attacks`, or a plan of kind `attack`
+        name: String,
+        #[command(flatten)]
+        options: Options,
+    },
+    /// Show what there is: engines, workloads, plans, attacks, regions
     List {
         /// What to list; everything when left out
         what: Option<What>,
@@ -238,6 +246,7 @@ enum What {
     Engines,
     Workloads,
     Plans,
+    Attacks,
     Regions,
 }
 
@@ -296,9 +305,13 @@ fn dispatch(command: Command) -> Result<u8, Error> {
         }
         Command::Run { plan, options } => {
             let source = Source::open(&plan)?;
+            if Attack::is_one(&source) {
+                return attack_with(&source, &options);
+            }
             let plan = read(&source, &options)?;
             execute(&source, plan, &options)
         }
+        Command::Attack { name, options } => attack_with(&Attack::source(&name)?, &options),
         Command::List { what } => {
             print(&list(what));
             Ok(exit::OK)
@@ -381,6 +394,23 @@ fn execute(source: &Source, plan: Plan, options: &Options) -> Result<u8, Error> 
     let folder = output::write(&options.out, &study, &ran)?;
     print(&screen::report(&study, &ran, &folder));
     Ok(safety(&outcomes))
+}
+
+fn attack_with(source: &Source, options: &Options) -> Result<u8, Error> {
+    if !Attack::is_one(source) {
+        let hint = "use `quorate run` for other kinds of plan";
+        return Err(source.at_key("kind", "is not \"attack\"", hint));
+    }
+    let engines = options.engines.as_deref();
+    let attack = Attack::open(source, &options.set, engines, options.quick)?;
+    output::probe(&options.out)?;
+    use_threads(options.threads)?;
+    stop_on_signal();
+    let command: Vec<String> = std::env::args().collect();
+    let result = attack.run(&command.join(" "))?;
+    let folder = result.write(&options.out)?;
+    print(&result.report(&folder));
+    Ok(kept(result.broken.as_deref()))
 }
 
 fn use_threads(threads: Option<usize>) -> Result<(), Error> {
@@ -478,12 +508,17 @@ fn validate(rows: Rows) -> Result<u8, Error> {
 }
 
 fn safety(outcomes: &[Outcome]) -> u8 {
-    let reports = outcomes
+    let units = outcomes
         .iter()
         .flat_map(|o| &o.cells)
-        .flat_map(|c| &c.units)
-        .map(|u| &u.report);
-    let Some(evidence) = reports.into_iter().find_map(|r| r.violation.as_ref()) else {
+        .flat_map(|c| &c.units);
+    let mut evidence = units.filter_map(|u| u.report.violation.as_deref());
+    kept(evidence.next())
+}
+
+/// Whether every protocol kept its promise.
+fn kept(evidence: Option<&str>) -> u8 {
+    let Some(evidence) = evidence else {
         return exit::OK;
     };
     let _ = writeln!(
@@ -542,6 +577,16 @@ fn list(what: Option<What>) -> String {
             .iter()
             .map(|p| (p.name.to_owned(), p.about.to_owned()));
         section("plans", lines.collect());
+    }
+    if wanted(What::Attacks) {
+        let line = |a: &attack::BuiltIn| {
+            let text = format!(
+                "{}\n      source: {}\n      needs: {}\n      look at: {}",
+                a.about, a.source, a.needs, a.look
+            );
+            (a.name.to_owned(), text)
+        };
+        section("attacks", attack::BUILT_IN.iter().map(line).collect());
     }
     if wanted(What::Regions) {
         let line = |t: &places::Table| {

@@ -7,7 +7,8 @@ use crate::unit::{self, EngineSheet, Tweak};
 use crate::validate::world::Accept;
 use quorate_consensus::registry::{EngineKind, EngineVisitor};
 use quorate_core::{
-    Adversary, Committee, Engine, Facts, Finality, Invalid, Ledger, Load, Promises, Standing, Wait,
+    Adversary, Committee, Engine, Facts, Finality, Invalid, Ledger, Load, NodeId, Promises,
+    Standing, Time, Wait,
 };
 use quorate_kernel::{Report, Run, Setup, Simulation};
 use serde::Deserialize as _;
@@ -64,6 +65,16 @@ pub trait AnyEngine: Sync {
         load: Box<dyn Load>,
         ledger: &dyn Ledger,
     ) -> Report;
+    /// Who leads a unit just before an instant, see [`Simulation::leader`].
+    fn leader_at(
+        &self,
+        config: &toml::Table,
+        adversary: &Adversary,
+        setup: Setup,
+        load: Box<dyn Load>,
+        ledger: &dyn Ledger,
+        at: Time,
+    ) -> Option<NodeId>;
     /// A run as the local ledger of an anchor.
     fn lower<'a>(&self, config: &toml::Table, tier: Lower<'a>) -> Box<dyn Run + 'a>;
     /// A run as the public chain of an anchor, on a ledger that accepts everything: it tells when
@@ -178,6 +189,20 @@ impl<E: Engine + 'static> AnyEngine for Registered<E> {
         let mut sim = Simulation::<E>::new(&Self::config(config), setup, load, ledger);
         sim.run();
         sim.finish()
+    }
+
+    fn leader_at(
+        &self,
+        config: &toml::Table,
+        _: &Adversary,
+        setup: Setup,
+        load: Box<dyn Load>,
+        ledger: &dyn Ledger,
+        at: Time,
+    ) -> Option<NodeId> {
+        let mut sim = Simulation::<E>::new(&Self::config(config), setup, load, ledger);
+        sim.run_until(at);
+        sim.leader()
     }
 
     fn lower<'a>(&self, config: &toml::Table, tier: Lower<'a>) -> Box<dyn Run + 'a> {

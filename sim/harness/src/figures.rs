@@ -18,7 +18,8 @@ use quorate_core::Level;
 /// When a file cannot be written.
 pub(crate) fn write(folder: &mut Folder, study: &Study, ran: &[Ran<'_>]) -> Result<(), Error> {
     match study.plan.kind {
-        Kind::Replay | Kind::Check => {}
+        // An attack draws its own.
+        Kind::Replay | Kind::Check | Kind::Attack => {}
         Kind::Compare | Kind::Curve => {
             for ran in ran {
                 let name = format!("plots/load{}.svg", suffix(study, ran.part));

@@ -6,6 +6,7 @@
 
 pub mod analysis;
 pub mod anchor;
+pub mod attack;
 pub mod calibrate;
 pub mod cli;
 mod corrupt;
@@ -15,10 +16,12 @@ pub mod error;
 mod faults;
 mod figures;
 pub mod fuzz;
+mod incidents;
 pub mod knee;
 pub mod level;
 pub mod mempool;
 pub mod network;
+pub mod outages;
 pub mod output;
 pub mod places;
 pub mod plan;

@@ -2,14 +2,14 @@
 
 use crate::anchor::figures as anchored;
 use crate::error::Error;
-use crate::plan::{Kind as PlanKind, Plan};
+use crate::plan::Kind as PlanKind;
 use crate::results::{Column, Folder, Kind, Value, sha256_hex};
 use crate::run::{Cell, Outcome};
 use crate::stats::Interval;
 use crate::study::{Part, Study};
 use crate::unit::{Done, Tweak};
 use crate::verdict::Row;
-use crate::{figures, knee, report, risk, summary};
+use crate::{figures, incidents, knee, report, risk, summary};
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 use quorate_core::{Level, Span};
@@ -70,7 +70,8 @@ pub fn resolved(part: &Part) -> String {
     with_version(&plan)
 }
 
-fn with_version(plan: &Plan) -> String {
+/// A plan as it is written into results.
+pub(crate) fn with_version(plan: &impl serde::Serialize) -> String {
     let text = toml::to_string(plan).expect("a plan is a table");
     format!("# model_version = {MODEL_VERSION}\n{text}")
 }
@@ -114,6 +115,7 @@ pub fn write(parent: &Path, study: &Study, ran: &[Ran<'_>]) -> Result<PathBuf, E
     }
     writer.liars(&mut folder)?;
     writer.skipped(&mut folder)?;
+    incidents::write(&mut folder, &writer)?;
     folder.bytes("latency.hlog", &writer.histograms())?;
     figures::write(&mut folder, study, ran)?;
     risk::write(&mut folder, study, ran)?;
@@ -121,14 +123,15 @@ pub fn write(parent: &Path, study: &Study, ran: &[Ran<'_>]) -> Result<PathBuf, E
     Ok(folder.finish()?)
 }
 
-struct Writer<'a> {
-    ran: &'a [Ran<'a>],
+/// Writes tables about all cells.
+pub(crate) struct Writer<'a> {
+    pub(crate) ran: &'a [Ran<'a>],
     hash: &'a str,
 }
 
 impl Writer<'_> {
     /// Every cell with the part that it belongs to, in the order of the parts.
-    fn cells(&self) -> impl Iterator<Item = (Ran<'_>, &Cell)> {
+    pub(crate) fn cells(&self) -> impl Iterator<Item = (Ran<'_>, &Cell)> {
         let of = |ran: &Ran<'_>| ran.outcome.cells.len();
         debug_assert!(
             self.ran.iter().map(of).sum::<usize>() > 0,
@@ -158,7 +161,7 @@ impl Writer<'_> {
     }
 
     /// Columns that say which cell a row belongs to, and their values.
-    fn cell_columns() -> Vec<Column> {
+    pub(crate) fn cell_columns() -> Vec<Column> {
         vec![
             key("cell", Kind::Integer, "place of the cell in the plan"),
             column(
@@ -191,7 +194,7 @@ impl Writer<'_> {
         ]
     }
 
-    fn cell_values(ran: Ran<'_>, cell: &Cell) -> Vec<Value> {
+    pub(crate) fn cell_values(ran: Ran<'_>, cell: &Cell) -> Vec<Value> {
         let plan = &ran.part.plan;
         vec![
             Value::from(cell.index as u64),

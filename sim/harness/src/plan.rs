@@ -1,5 +1,6 @@
 //! Plans: what to run, in TOML. Unknown keys are refused; every error names file, line and key.
 
+pub use crate::attack::AttackPlan;
 pub use crate::corrupt::{CorruptPlan, ReorgPlan};
 use crate::costs::{self, Executed, Signature};
 use crate::engines::{self, AnyEngine};
@@ -9,6 +10,7 @@ use crate::fuzz::Promise;
 use crate::level::{Level, LevelConfig};
 use crate::mempool::MempoolPlan;
 pub use crate::network::NetworkPlan;
+use crate::outages::{self, OutagePlan};
 use crate::study;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -68,12 +70,18 @@ pub struct Plan {
     /// What must hold.
     #[serde(default)]
     pub levels: Vec<LevelConfig>,
+    /// What is attacked in a plan of kind `attack`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attack: Option<AttackPlan>,
     /// What goes wrong.
     #[serde(default)]
     pub faults: Vec<FaultPlan>,
     /// Who lies.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub corrupt: Vec<CorruptPlan>,
+    /// The same as an architect says it: which site, region or leader loses what.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outages: Vec<OutagePlan>,
     /// When a unit is given up.
     #[serde(default)]
     pub limits: LimitsPlan,
@@ -186,6 +194,8 @@ pub enum Kind {
     Replay,
     /// Nothing but whether each run keeps its `promise`: no folder, the exit code is the answer.
     Check,
+    /// How often an attack succeeds, see [`crate::attack`].
+    Attack,
 }
 
 /// The machines.
@@ -516,6 +526,11 @@ pub const BUILT_IN: &[BuiltIn] = &[
         text: include_str!("../scenarios/anchor.toml"),
     },
     BuiltIn {
+        name: "bad-day",
+        about: "12 hospitals in 3 regions: one region is cut off for two hours, then a site loses power",
+        text: include_str!("../scenarios/bad-day.toml"),
+    },
+    BuiltIn {
         name: "cdisc-pilot",
         about: "replay of the CDISC pilot study from a folder of its SDTM tables",
         text: include_str!("../scenarios/cdisc-pilot.toml"),
@@ -542,13 +557,20 @@ impl Source {
         if let Some(plan) = BUILT_IN.iter().find(|p| p.name == name) {
             return Ok(Self::new(format!("built-in plan {name}"), plan.text));
         }
-        let text = std::fs::read_to_string(Path::new(name)).map_err(|e| {
-            let names: Vec<&str> = BUILT_IN.iter().map(|p| p.name).collect();
-            Error::missing(
-                format!("cannot read plan {name}: {e}"),
-                format!("give a file, or a built-in plan: {}", names.join(", ")),
-            )
-        })?;
+        let names: Vec<&str> = BUILT_IN.iter().map(|p| p.name).collect();
+        Self::file(
+            name,
+            &format!("give a file, or a built-in plan: {}", names.join(", ")),
+        )
+    }
+
+    /// A plan file.
+    ///
+    /// # Errors
+    /// When it cannot be read; the hint says what else there is.
+    pub(crate) fn file(name: &str, hint: &str) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(Path::new(name))
+            .map_err(|e| Error::missing(format!("cannot read plan {name}: {e}"), hint))?;
         Ok(Self::new(name, text))
     }
 
@@ -672,13 +694,13 @@ impl Source {
 
 pub(crate) mod check {
     use super::{
-        Axis, Error, Kind, Level, Plan, ScalePlan, Source, costs, engines as known, study,
+        Axis, Error, Kind, Level, Plan, ScalePlan, Source, costs, engines as known, outages, study,
     };
     use crate::unit;
 
     /// Checks a plan as written, through the plans that it comes to.
     pub(super) fn all(source: &Source, plan: &Plan) -> Result<(), Error> {
-        name(source, plan)?;
+        head(source, &plan.name, plan.replications, plan.confidence)?;
         shape(source, plan)?;
         study::expand(source, plan).map(|_| ())
     }
@@ -697,6 +719,7 @@ pub(crate) mod check {
             let why = "and kind = \"check\" go together";
             return Err(source.at_key("promise", why, hint));
         }
+        crate::attack::simulated::check(source, plan)?;
         let wrong = match (plan.kind == Kind::Scale, &plan.scale) {
             (true, None) => Some(("kind", "is \"scale\", but there is no table [scale]")),
             (false, Some(_)) => Some(("scale", "goes with kind = \"scale\" only")),
@@ -742,31 +765,38 @@ pub(crate) mod check {
         engines(source, plan)?;
         levels(source, plan)?;
         faults(source, plan)?;
+        outages::check(source, plan)?;
         // Sites are known once the workload is open, and checked then.
         super::check_liars(source, plan, u32::MAX)?;
         engines_of_liars(source, plan)
     }
 
-    fn name(source: &Source, plan: &Plan) -> Result<(), Error> {
+    /// Checks what every plan has.
+    pub(crate) fn head(
+        source: &Source,
+        name: &str,
+        replications: u32,
+        confidence: f64,
+    ) -> Result<(), Error> {
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        if plan.name.is_empty() || !plan.name.chars().all(plain) {
+        if name.is_empty() || !name.chars().all(plain) {
             return Err(source.at_key(
                 "name",
-                &format!("is {:?}", plan.name),
+                &format!("is {name:?}"),
                 "it names a folder: use letters, digits, - and _",
             ));
         }
-        if plan.replications < 2 {
+        if replications < 2 {
             return Err(source.at_key(
                 "replications",
-                &format!("is {}, too few for an interval", plan.replications),
+                &format!("is {replications}, too few for an interval"),
                 "use at least 10",
             ));
         }
-        if !(0.5..1.0).contains(&plan.confidence) {
+        if !(0.5..1.0).contains(&confidence) {
             return Err(source.at_key(
                 "confidence",
-                &format!("is {}", plan.confidence),
+                &format!("is {confidence}"),
                 "use a share such as 0.95",
             ));
         }
@@ -932,7 +962,7 @@ pub(crate) fn check_liars(source: &Source, plan: &Plan, sites: u32) -> Result<()
 }
 
 /// Sets one key of a table from `a.b.c=value`; the value is TOML, or else a string.
-fn set(table: &mut toml::Table, text: &str) -> Result<(), Error> {
+pub(crate) fn set(table: &mut toml::Table, text: &str) -> Result<(), Error> {
     let usage = || {
         Error::config(
             format!("-s {text}: not key=value"),

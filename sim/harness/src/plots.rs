@@ -94,7 +94,7 @@ pub enum PointStatus {
 /// A line that was computed, not measured.
 #[derive(Debug, Clone)]
 pub struct Bound {
-    /// What limits.
+    /// What limits; empty where another bound of the figure says it.
     pub label: String,
     /// Where.
     pub line: Line,
@@ -501,6 +501,10 @@ impl<'a> Chart<'a> {
             }
             let end = runs.last().and_then(|run| run.last()).copied();
             if let Some(end) = end.filter(|_| vertical(&bound.line).is_none()) {
+                // One label may serve several lines.
+                if bound.label.is_empty() {
+                    continue;
+                }
                 labels.push(Label {
                     text: &bound.label,
                     end,

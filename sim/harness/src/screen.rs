@@ -10,7 +10,7 @@ use crate::words::{
     self, duration, finality, halting, headroom, is_share, margin, price, short, value,
 };
 use crate::workload::Workload;
-use crate::{analysis, knee, summary};
+use crate::{analysis, incidents, knee, summary};
 use quorate_core::Level;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -84,14 +84,35 @@ pub fn report(study: &Study, ran: &[Ran<'_>], folder: &Path) -> String {
             }
         }
         (Kind::Scale, many) => scale_table(&mut text, many),
-        (Kind::Replay | Kind::Check, many) => {
+        (Kind::Replay | Kind::Check | Kind::Attack, many) => {
             for one in many {
                 replay(&mut text, &one.part.plan, &one.part.workload, one.outcome);
             }
         }
     }
+    for one in ran {
+        outages(&mut text, study, one);
+    }
     let _ = writeln!(text, "results: {}", folder.display());
     text
+}
+
+/// What each outage did, if any was planned.
+fn outages(text: &mut String, study: &Study, ran: &Ran<'_>) {
+    let lines = incidents::lines(ran);
+    if lines.is_empty() {
+        return;
+    }
+    title(text, study, ran.part);
+    let _ = writeln!(text, "outages and recovery (mean over replications)");
+    let mut head = cells(&["engine"]);
+    head.extend(cells(&incidents::HEAD));
+    let named = lines.into_iter().map(|(engine, line)| {
+        let engine = ran.part.plan.engines[engine].label().to_owned();
+        std::iter::once(engine).chain(line).collect()
+    });
+    let rows: Vec<Vec<String>> = std::iter::once(head).chain(named).collect();
+    table(text, &rows);
 }
 
 fn title(text: &mut String, study: &Study, part: &Part) {

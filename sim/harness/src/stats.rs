@@ -53,6 +53,51 @@ pub fn student_interval(samples: &[f64], confidence: f64) -> Interval {
     }
 }
 
+/// The Wilson interval of a probability, from `won` successes in `trials` independent trials: it
+/// keeps its coverage for few successes, and has a width when there were none. `half_width` is that
+/// of the interval, which is not symmetric around the share.
+///
+/// source: Wilson, "Probable inference, the law of succession, and statistical inference", 1927.
+///
+/// # Panics
+///
+/// If `confidence` does not lie in (0, 1), or there were more successes than trials.
+pub fn wilson_interval(won: u64, trials: u64, confidence: f64) -> Interval {
+    check_confidence(confidence);
+    assert!(won <= trials, "{won} successes in {trials} trials");
+    let n = trials as f64;
+    // A normal quantile, as the limit of Student's.
+    let z = student_quantile(f64::midpoint(1.0, confidence), NORMAL_DF);
+    let share = (trials > 0).then(|| won as f64 / n);
+    let ends = share.map(|share| {
+        let centre = share + z * z / (2.0 * n);
+        let spread = z * (share * (1.0 - share) / n + z * z / (4.0 * n * n)).sqrt();
+        let scale = 1.0 + z * z / n;
+        // At the ends rounding may leave a trace.
+        let low = if won == 0 {
+            0.0
+        } else {
+            (centre - spread) / scale
+        };
+        let high = if won == trials {
+            1.0
+        } else {
+            (centre + spread) / scale
+        };
+        (low, high)
+    });
+    Interval {
+        mean: share,
+        low: ends.map(|e| e.0),
+        high: ends.map(|e| e.1),
+        half_width: ends.map(|e| (e.1 - e.0) / 2.0),
+        n: trials as usize,
+    }
+}
+
+/// Degrees of freedom at which Student's t is the normal law to nine digits.
+const NORMAL_DF: f64 = 1e9;
+
 /// The Student interval of the mean of `a[i] - b[i]`, for two systems that were run under common
 /// random numbers: element `i` of both comes from replication `i`.
 ///
@@ -205,7 +250,7 @@ fn batch_means(series: &[f64], size: usize) -> Vec<f64> {
     series.chunks_exact(size).map(mean).collect()
 }
 
-fn mean(samples: &[f64]) -> f64 {
+pub(crate) fn mean(samples: &[f64]) -> f64 {
     samples.iter().sum::<f64>() / samples.len() as f64
 }
 
@@ -387,6 +432,23 @@ mod tests {
         close(got.low.unwrap(), 1.036_757, 1e-6);
         close(got.high.unwrap(), 4.963_243, 1e-6);
         assert_eq!(got.n, 5);
+    }
+
+    /// Newcombe 1998, table I: 81 of 263, 15 of 148, 0 of 20, 1 of 29.
+    #[test]
+    fn wilson_intervals_match_the_published_ones() {
+        for (won, trials, low, high) in [
+            (81, 263, 0.2553, 0.3662),
+            (15, 148, 0.0624, 0.1605),
+            (0, 20, 0.0, 0.1611),
+            (1, 29, 0.0061, 0.1718),
+        ] {
+            let got = wilson_interval(won, trials, 0.95);
+            close(got.low.unwrap(), low, 6e-5);
+            close(got.high.unwrap(), high, 6e-5);
+        }
+        assert_eq!(wilson_interval(20, 20, 0.95).high, Some(1.0));
+        assert_eq!(wilson_interval(0, 0, 0.95).low, None);
     }
 
     #[test]

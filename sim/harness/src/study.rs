@@ -3,6 +3,7 @@
 use crate::engines;
 use crate::error::Error;
 use crate::mempool;
+use crate::outages;
 use crate::plan::{Axis, Kind, LoadPlan, Plan, Profile, Source, check};
 use crate::unit::{self, EngineSheet};
 use crate::workload::Workload;
@@ -53,6 +54,7 @@ impl Study {
             });
         }
         mempool::check_classes(source, &plan, &parts)?;
+        outages::check_sites(source, &plan, &parts)?;
         Ok(Self { plan, parts })
     }
 

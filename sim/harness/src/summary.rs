@@ -1,10 +1,12 @@
 //! Statistics of cells: one sample a replication, Student intervals across them.
 
 use crate::level::{Level as ServiceLevel, Metric, Statistic};
+use crate::output::Ran;
 use crate::plan::{Plan, ReadLevel};
 use crate::run::Cell;
 use crate::stats::{self, Interval};
-use crate::unit::{Done, UnitStatus, settled};
+use crate::study::Part;
+use crate::unit::{Done, Tweak, UnitStatus, settled};
 use quorate_core::Level;
 use quorate_kernel::probe::LatencyHistogram;
 
@@ -30,6 +32,19 @@ pub fn status(cell: &Cell) -> UnitStatus {
         .map(|u| u.status)
         .max_by_key(|&s| rank(s))
         .unwrap_or(UnitStatus::NoCommit)
+}
+
+/// The cell that stands for an engine: at the load that is judged, else at the first.
+pub(crate) fn decisive<'a>(ran: &'a Ran<'_>, engine: usize) -> Option<&'a Cell> {
+    ran.outcome.cell(engine, load(ran.part), Tweak::None)
+}
+
+/// The load of that cell; `None` in a replay.
+pub(crate) fn load(part: &Part) -> Option<f64> {
+    let load = &part.plan.load;
+    let first = load.offered_tps.first().copied();
+    let at = load.decide_at_tps.or(first);
+    at.filter(|_| part.plan.is_swept())
 }
 
 /// Latency histogram of a unit, of one class or of all together.

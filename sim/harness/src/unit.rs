@@ -3,7 +3,7 @@
 use crate::engines::AnyEngine;
 use crate::plan::{CorruptPlan, FaultPlan, Kind, Plan, ReadLevel, VoteChecks as PlanVoteChecks};
 use crate::workload::Workload;
-use crate::{costs, mempool, stats};
+use crate::{costs, mempool, outages, stats};
 use quorate_core::finality::Level;
 use quorate_core::{
     Adversary, Corrupt, Engine, Execution, Facts, Fault, FaultKind, Finality, Invalid, NodeId,
@@ -195,6 +195,7 @@ fn adversary(plan: &Plan, members: u32) -> Adversary {
 fn faults(plan: &Plan, tweak: Tweak) -> Vec<Fault> {
     let fault = |f: &FaultPlan| f.fault(plan.machines()).expect("the plan was checked");
     let mut faults: Vec<Fault> = plan.faults.iter().map(fault).collect();
+    faults.extend(outages::faults(plan));
     if tweak == Tweak::SiteDown {
         let what = FaultKind::Crash(vec![0]);
         faults.push(Fault {
@@ -359,13 +360,14 @@ pub fn run(plan: &Plan, workload: &Workload, sheet: &EngineSheet, key: Key) -> D
         .expect("an engine without finality is not run");
     let seed = Seed::new(plan.seed, key.replication);
     let horizon = workload.horizon(plan, key);
-    let setup = setup(plan, key, finality, workload, horizon, seed);
-    let (load, ledger) = workload.open(key.offered_tps, seed);
+    let mut setup = setup(plan, key, finality, workload, horizon, seed);
     let entry = &plan.engines[key.engine];
-    let table = entry.engine().tweaked(&entry.config, key.tweak);
-    let mut report = entry
-        .engine()
-        .run(&table, &sheet.adversary, setup, load, ledger.as_ref());
+    let engine = entry.engine();
+    let table = engine.tweaked(&entry.config, key.tweak);
+    let unit = (sheet, key.offered_tps);
+    outages::strike_leaders(plan, workload, (engine, &table), unit, &mut setup);
+    let (load, ledger) = workload.open(key.offered_tps, seed);
+    let mut report = engine.run(&table, &sheet.adversary, setup, load, ledger.as_ref());
     let (status, cut_slices) = settle(&mut report, is_steady(plan, key), plan.confidence);
     let all = Level::ALL.map(|level| merged(&report, level));
     Done {

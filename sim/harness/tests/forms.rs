@@ -817,6 +817,8 @@ fn difference(a: &Report, b: &Report) -> Option<String> {
         differ("traffic", &a.traffic, &b.traffic),
         differ("lost", a.lost, b.lost),
         differ("conservation", a.conservation, b.conservation),
+        differ("incidents", &a.incidents, &b.incidents),
+        differ("reversed", &a.reversed_classes, &b.reversed_classes),
         differ("uplink_busy", &a.uplink_busy, &b.uplink_busy),
         differ("cpu_busy", &a.cpu_busy, &b.cpu_busy),
         differ("vote_busy", &a.vote_busy, &b.vote_busy),

@@ -224,6 +224,28 @@ fn fault_of_a_node_that_is_not_there() {
 
 /// Every way in which a fault can be wrong, one message each.
 #[test]
+fn liars_that_make_no_sense() {
+    let complaints: Vec<String> = [
+        "nodes = []\nsilent = true",
+        "nodes = [7]\nsilent = true",
+        "nodes = [1, 1]\nsilent = true",
+        "nodes = [1]",
+        "nodes = [1]\nsilent = true\nselfish = true",
+        "nodes = [1]\nwhisper = true",
+        "nodes = [1]\ntwin = [1]",
+        "nodes = [1]\ntwin = [2]\nuntil_s = 9.0",
+        "nodes = [1]\nsilent = true\nfrom_s = 9.0\nuntil_s = 3.0",
+        "nodes = [1]\ndelay_votes_ms = -1.0",
+        "nodes = [1]\ncensor_site = 4",
+        "nodes = [1]\nreorg = { confirmations = 0, give_up = 3 }",
+    ]
+    .iter()
+    .map(|entry| with_tail(&format!("[[corrupt]]\n{entry}\n")))
+    .collect();
+    insta::assert_snapshot!(complaints.join("\n"));
+}
+
+#[test]
 fn faults_that_make_no_sense() {
     let complaints: Vec<String> = [
         "crash = [1]",
@@ -252,11 +274,118 @@ fn faults_that_make_no_sense() {
     insta::assert_snapshot!(complaints.join("\n"));
 }
 
+/// Every way in which an outage can be wrong, one message each.
+#[test]
+fn outages_that_make_no_sense() {
+    let complaints: Vec<String> = [
+        "lose = \"wifi\"\nsite = 1\nfrom = \"10:00\"\nfor_min = 20",
+        "site = 1\nfrom = \"10:00\"\nfor_min = 20",
+        "lose = \"wan\"\nfrom = \"10:00\"\nfor_min = 20",
+        "lose = \"wan\"\nsite = 1\nregion = \"us-east-1\"\nfrom = \"10:00\"\nfor_min = 20",
+        "lose = \"wan\"\nsite = 4\nfrom = \"10:00\"\nfor_min = 20",
+        "lose = \"power\"\nsites = [1, 9]\nfrom = \"10:00\"\nfor_min = 20",
+        "lose = \"power\"\nregion = \"us-west-1\"\nfrom = \"10:00\"\nfor_min = 20",
+        "lose = \"region-link\"\nregion = \"us-east-1\"\nfrom = \"10:00\"\nfor_min = 20",
+        "lose = \"region-link\"\nsites = [1]\nfrom = \"10:00\"\nfor_min = 20",
+        "lose = \"leader\"\nsite = 1\nfrom = \"10:00\"\nfor_min = 20",
+        "lose = \"maintenance\"\nsites = [1, 5]\nfrom = \"10:00\"\nfor_min = 20",
+        "lose = \"wan\"\nsite = 1\nfor_min = 20",
+        "lose = \"wan\"\nsite = 1\nfrom = \"ten\"\nfor_min = 20",
+        "lose = \"wan\"\nsite = 1\nfrom = \"10:00\"\nfrom_s = 36000\nfor_min = 20",
+        "lose = \"wan\"\nsite = 1\nfrom = \"10:00\"",
+        "lose = \"wan\"\nsite = 1\nfrom = \"10:00\"\nfor_min = 0",
+        "lose = \"wan\"\nsite = 1\nfrom = \"10:00\"\nfor_min = 1\nfor_s = 60",
+        "lose = \"wan\"\nsite = 1\nfrom = \"10:00\"\nfor_min = 20\ngap_min = 5",
+        "lose = \"maintenance\"\nsite = 1\nfrom = \"10:00\"\nfor_min = 20\ngap_min = -5",
+        "lose = \"wan\"\nsite = 1\nfrom = \"10:00\"\nfor_min = 20\nevery_h = 1",
+        "lose = \"wan\"\nsite = 1\nfrom = \"10:00\"\nfor_min = 20\ntimes = 2",
+        "lose = \"wan\"\nsite = 1\nfrom = \"10:00\"\nfor_min = 20\nevery_h = 0.25\ntimes = 2",
+        "lose = \"wan\"\nsite = 1\nfrom = \"10:00\"\nfor_min = 20\nevery_h = 1\ntimes = 0",
+        "lose = \"time-sync\"\nsite = 1\nfrom = \"10:00\"\nfor_min = 20",
+        "lose = \"time-sync\"\nsite = 1\nfrom = \"10:00\"\nfor_min = 20\ndrift_ppm = 0",
+        "lose = \"time-sync\"\nsite = 1\nfrom = \"10:00\"\nfor_min = 20\ndrift_ppm = 200000",
+        "lose = \"power\"\nsite = 1\nfrom = \"10:00\"\nfor_min = 20\ndrift_ppm = 50",
+    ]
+    .map(|outage| with_tail(&format!("[[outages]]\n{outage}\n")))
+    .to_vec();
+    insta::assert_snapshot!(complaints.join("\n"));
+}
+
 #[test]
 fn fault_that_ends_before_it_starts() {
     insta::assert_snapshot!(with_tail(
         "[[faults]]\nfrom_s = 9.0\nuntil_s = 3.0\ncrash = [1]\n"
     ));
+}
+
+/// Every way in which an attack can be wrong, one message each.
+#[test]
+fn attacks_that_make_no_sense() {
+    let scratch = Scratch::new();
+    let attack = |text: &str, options: &[&str]| {
+        let head = "name = \"a\"\nkind = \"attack\"\nreplications = 2\n";
+        scratch.write("attack.toml", &format!("{head}{text}\n"));
+        scratch.complaint(&[&["attack", "attack.toml"], options].concat())
+    };
+    let spends =
+        "[double_spend]\nshares = [0.3]\nconfirmations = [6]\ngive_up = 60\nattempts = 1000";
+    let selfish =
+        "[sm1]\nshares = [0.3]\ngammas = [0.0]\nblocks = 1000\nretarget_blocks = 10\npatience = 2";
+    let game = |cases: &str| {
+        let plan = plan("").replace("kind = \"curve\"", "kind = \"attack\"");
+        let plan = plan.replace("\"qbft\"\nconfig = { period_ms = 1000 }", "\"clique\"");
+        scratch.write(
+            "attack.toml",
+            &format!("{plan}\n[attack]\ngame = \"spam\"\n{cases}"),
+        );
+        scratch.complaint(&["attack", "attack.toml"])
+    };
+    let complaints = [
+        scratch.complaint(&["attack", "nowhere"]),
+        attack("", &[]),
+        attack(&format!("{spends}\n{selfish}"), &[]),
+        attack(&spends.replace("0.3", "0.5"), &[]),
+        attack(&spends.replace("[6]", "[0]"), &[]),
+        attack(&spends.replace("[6]", "[6, 6]"), &[]),
+        attack(&spends.replace("60", "6000"), &[]),
+        attack(&spends.replace("1000", "10"), &[]),
+        attack(&spends.replace("give_up", "giveup"), &[]),
+        attack(spends, &["-s", "double_spend.attempts=many"]),
+        attack(spends, &["-s", "double_spend.attempts"]),
+        attack(spends, &["--engines", "nakamoto"]),
+        attack(&selfish.replace("[0.0]", "[1.5]"), &[]),
+        attack(&selfish.replace("[0.3]", "[]"), &[]),
+        game("cases = []\n"),
+        game("[[attack.cases]]\nparameters = \"a\"\nx = 0.0\nset = [\"engines=[]\"]\n"),
+        game(
+            "[[attack.cases]]\nparameters = \"a\"\nx = 0.0\n[[attack.cases]]\nparameters = \"a\"\nx = 1.0\n",
+        ),
+        game("[[attack.cases]]\nparameters = \"a\"\nx = 0.0\nset = [\"network.nodes=0\"]\n"),
+        {
+            let plan = plan("").replace("kind = \"curve\"", "kind = \"attack\"");
+            scratch.write(
+                "attack.toml",
+                &format!("{plan}\n[attack]\ngame = \"spam\"\ncases = []\n"),
+            );
+            scratch.complaint(&["attack", "attack.toml"])
+        },
+        {
+            scratch.write("plan.toml", &plan(""));
+            scratch.complaint(&["attack", "plan.toml"])
+        },
+        {
+            scratch.write(
+                "plan.toml",
+                &format!("{}\n[attack]\ngame = \"spam\"\ncases = []\n", plan("")),
+            );
+            scratch.complaint(&["run", "plan.toml"])
+        },
+    ];
+    assert!(
+        !scratch.path().join("results").exists(),
+        "something was left behind"
+    );
+    insta::assert_snapshot!(complaints.join("\n"));
 }
 
 #[test]

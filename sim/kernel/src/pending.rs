@@ -57,6 +57,7 @@ impl<E: Engine> Simulation<'_, E> {
             quorate_core::Kind::Read => self.read(&arrival),
             _ if self.faults.dead(self.pool.entry(&arrival), self.now) => {
                 self.conservation.refused += 1;
+                self.probe.incidents.refused(self.now);
             }
             kind => self.submit(&arrival, kind == quorate_core::Kind::WatchedWrite),
         }

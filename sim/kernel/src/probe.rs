@@ -2,6 +2,7 @@
 //! on the order of additions.
 
 pub use crate::histogram::LatencyHistogram;
+use crate::incidents::{Fate, Incidents};
 use quorate_core::{Class, ClassId, Level, Span, Time};
 
 /// How many equal slices of the measured span the backlog and the latency are sampled in.
@@ -105,6 +106,10 @@ pub struct Probe {
     held_back: Vec<Sample>,
     hold_until: Time,
     horizon: Time,
+    /// What outages did to all this.
+    pub(crate) incidents: Incidents,
+    /// The view whose exposure they are about.
+    read_level: Level,
     /// A slice and two instants: all between them lie in it.
     lately: (Time, Time, usize),
 }
@@ -141,7 +146,18 @@ impl Probe {
                 Time::ZERO
             },
             horizon,
+            incidents: Incidents::default(),
+            read_level: Level::Included,
             lately: (Time::ZERO, Time::ZERO, 0),
+        }
+    }
+
+    /// The same with outages, and the view that readers are served from.
+    pub(crate) fn watching(self, incidents: Incidents, read_level: Level) -> Self {
+        Self {
+            incidents,
+            read_level,
+            ..self
         }
     }
 
@@ -183,6 +199,7 @@ impl Probe {
     }
 
     pub(crate) fn submitted(&mut self, class: ClassId, at: Time) {
+        self.incidents.submitted(at);
         if let Some(slice) = self.slice(at) {
             self.offered[slice] += 1;
             self.add(at, class, Slot::Submitted, 0);
@@ -190,6 +207,7 @@ impl Probe {
     }
 
     pub(crate) fn dropped(&mut self, class: ClassId, at: Time) {
+        self.incidents.left(at, None, Fate::Dropped);
         self.add(at, class, Slot::Dropped, 0);
     }
 
@@ -220,6 +238,11 @@ impl Probe {
         now: Time,
         verdict: quorate_core::Verdict,
     ) {
+        let fate = match verdict {
+            quorate_core::Verdict::Expired => Fate::Expired,
+            _ => Fate::Final,
+        };
+        self.incidents.left(at, Some(now), fate);
         let code = match verdict {
             quorate_core::Verdict::Valid => 0,
             quorate_core::Verdict::Expired => 1,
@@ -245,6 +268,9 @@ impl Probe {
     }
 
     pub(crate) fn exposed(&mut self, level: Level, class: ClassId, at: Time, exposed: Exposed) {
+        if level == self.read_level {
+            self.incidents.exposed(at, exposed.longest);
+        }
         for (slot, span) in [
             (Slot::Longest(level), exposed.longest),
             (Slot::Mean(level), exposed.mean),

@@ -1,8 +1,10 @@
 //! What a run leaves behind.
 
 use crate::gossip::Gossip;
+use crate::incidents::Incident;
 use crate::lies::Lies;
 use crate::probe::{ChainCounts, LatencyHistogram, Probe, Reads, Traffic};
+use crate::reversals::Reversed;
 use quorate_core::{Span, Time};
 
 /// How a run ended.
@@ -37,6 +39,12 @@ pub struct Report {
     pub chain: ChainCounts,
     /// Reads.
     pub reads: Reads,
+    /// Outages that began within the run, in order.
+    pub incidents: Vec<Incident>,
+    /// What had been final and was then lost, in all.
+    pub reversed: Reversed,
+    /// The same by class.
+    pub reversed_classes: Vec<Reversed>,
     /// Messages by kind: the engine's kinds, its voting phases, and [`RELAY_KINDS`].
     pub traffic: Vec<(&'static str, Traffic)>,
     /// The gossip of transactions, which `traffic` does not count.

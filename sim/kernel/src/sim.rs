@@ -5,6 +5,7 @@ use crate::cpu::Cpus;
 use crate::eras::Eras;
 use crate::faults::Faults;
 use crate::gossip::{self, GOSSIP_KINDS};
+use crate::incidents::Incidents;
 use crate::jobs::Jobs;
 use crate::liars::Liars;
 use crate::lies::Lies;
@@ -16,6 +17,7 @@ use crate::private::Branch;
 use crate::probe::{ChainCounts, LatencyHistogram, Probe, Reads, Traffic};
 use crate::queue::{Entry, Queue};
 use crate::report::{Conservation, RELAY_KINDS, Report, Status};
+use crate::reversals::Reversals;
 use crate::setup::Setup;
 use crate::slab::Slab;
 use crate::store::Store;
@@ -207,6 +209,7 @@ pub struct Simulation<'a, E: Engine> {
     pub(crate) out: Outbox<E>,
     pub(crate) watches: Watches,
     pub(crate) probe: Probe,
+    pub(crate) reversals: Reversals,
     pub(crate) chain: ChainCounts,
     pub(crate) reads: Reads,
     pub(crate) conservation: Conservation,
@@ -372,7 +375,9 @@ impl<'a, E: Engine> Simulation<'a, E> {
                 ledger.reasons().len(),
                 setup.horizon,
                 setup.may_cut,
-            ),
+            )
+            .watching(Incidents::new(&setup.faults, n), setup.read_level),
+            reversals: Reversals::new(&classes),
             classes,
             deadlines: load.deadlines().iter().map(|c| 1 << c.0).sum(),
             load,
@@ -976,6 +981,8 @@ impl<'a, E: Engine> Simulation<'a, E> {
         let gossip = self.gossip_report();
         let names = E::KINDS.iter().chain(E::PHASES).copied().chain(RELAY_KINDS);
         let samples = self.adopt_delay.1;
+        let (reversed, reversed_classes) = self.reversals.report();
+        let incidents = core::mem::take(&mut self.probe.incidents).finish(ended);
         Report {
             status: self.status,
             violation: self.violation,
@@ -984,6 +991,9 @@ impl<'a, E: Engine> Simulation<'a, E> {
             probe: self.probe,
             chain: self.chain,
             reads: self.reads,
+            incidents,
+            reversed,
+            reversed_classes,
             traffic: names.zip(self.traffic).collect(),
             gossip,
             lost: self.lost,

@@ -3,7 +3,7 @@
 use crate::outside::News;
 use crate::report::Report;
 use crate::sim::Simulation;
-use quorate_core::{Arrival, Engine, Span, Time};
+use quorate_core::{Arrival, Engine, NodeId, Span, Time};
 
 /// A ledger that can be driven step by step.
 pub trait Run {
@@ -17,6 +17,8 @@ pub trait Run {
     fn hear(&mut self, news: News);
     /// Submits a transaction that is not of its load, see [`Simulation::submit_at`].
     fn submit_at(&mut self, arrival: Arrival);
+    /// Who leads, see [`Simulation::leader`].
+    fn leader(&self) -> Option<NodeId>;
     /// Its report.
     fn finish(self: Box<Self>) -> Report;
 }
@@ -40,6 +42,10 @@ impl<E: Engine> Run for Simulation<'_, E> {
 
     fn submit_at(&mut self, arrival: Arrival) {
         Self::submit_at(self, arrival);
+    }
+
+    fn leader(&self) -> Option<NodeId> {
+        Self::leader(self)
     }
 
     fn finish(self: Box<Self>) -> Report {
@@ -106,6 +112,21 @@ impl<'a> Unit<'a> {
             }
         }
         self.finish()
+    }
+
+    /// Who leads the first ledger just before an instant of its time.
+    pub fn leader_at(mut self, coupling: &mut dyn Coupling, at: Time) -> Option<NodeId> {
+        let end = at + self.begins[0];
+        while let Some((_, due)) = self.next().filter(|&(now, _)| now < end) {
+            if self.due(0).is_none() {
+                break;
+            }
+            self.ledgers[due].advance();
+            while let Some(news) = self.ledgers[due].news() {
+                coupling.carry(due, news, &mut self.ledgers);
+            }
+        }
+        self.ledgers[0].leader()
     }
 
     /// When a ledger's next event is due, in the unit's time.

@@ -93,14 +93,12 @@ impl<E: Engine> Simulation<'_, E> {
             .blocks
             .fork_point(old, head)
             .unwrap_or(self.blocks.first());
-        let mut at = old;
-        while at != fork && !self.liars.lies(node) {
-            let block = self.blocks.get(at);
-            self.chain.reversed_blocks += 1;
-            self.chain.reversed_txs += u64::from(block.txs);
-            at = block.parent.expect("the fork point is below");
+        if self.liars.lies(node) {
+            // Who lies is not believed when it calls something final.
+            self.nodes[node.index()].fin = fork;
+            return;
         }
-        self.nodes[node.index()].fin = fork;
+        self.count_reversed(node, (fork, old, head));
     }
 
     /// The protocol's own finality, held against what it promises.
@@ -292,6 +290,10 @@ impl<E: Engine> Simulation<'_, E> {
         if old == block || self.blocks.get(block).height <= self.blocks.get(old).height {
             return;
         }
+        let height = u64::from(self.blocks.get(block).height);
+        let raised = height.saturating_sub(self.chain.final_height);
+        let now = self.now();
+        self.probe.incidents.finalised(node, raised, now);
         let path = self.path(old, block);
         for &step in &path {
             self.note_final_lie(node, step);
@@ -402,6 +404,7 @@ impl<E: Engine> Simulation<'_, E> {
         let state = &self.nodes[node.index()];
         if !state.up {
             self.reads.refused += u64::from(arrival.at < self.setup.horizon);
+            self.probe.incidents.read_refused(arrival.at);
             return;
         }
         let declared = Span::from_us(u64::from(arrival.exec_us));
@@ -412,6 +415,7 @@ impl<E: Engine> Simulation<'_, E> {
         }
         self.probe.served(arrival.class, arrival.at, done);
         self.reads.served += 1;
+        self.probe.incidents.read(arrival.at);
         let view = match self.setup.read_level {
             Level::Included => state.head,
             Level::Safe => state.safe,
@@ -428,6 +432,7 @@ impl<E: Engine> Simulation<'_, E> {
         if let Some(watch) = first.filter(|_| allowed) {
             let cause = self.stale_cause(&watch, node);
             self.reads.stale[cause] += 1;
+            self.probe.incidents.stale(arrival.at);
         }
     }
 

@@ -241,6 +241,7 @@ impl Watches {
         let active = self.sites.iter().flat_map(|site| &site.list);
         for watch in active.filter(|w| !w.refused && w.at < self.horizon) {
             probe.exposure[watch.class.index()].open += 1;
+            probe.incidents.stays_exposed(watch.at);
         }
     }
 }

@@ -563,6 +563,10 @@ impl<E: Engine> Engine for Anchored<E> {
         self.own(ctx, &input, out);
     }
 
+    fn leader(&self, ctx: &Context<'_, Self::Header>) -> Option<NodeId> {
+        self.engine.leader(ctx)
+    }
+
     fn copies(config: &Self::Config, nodes: u32) -> u32 {
         E::copies(&config.local, nodes)
     }

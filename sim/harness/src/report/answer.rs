@@ -64,7 +64,10 @@ fn question(study: &Study) -> String {
             let axis = plan.scale.as_ref().map_or("nodes", |s| s.axis.label());
             format!("What becomes of each engine as the number of {axis} grows?")
         }
-        Kind::Replay | Kind::Check => {
+        Kind::Replay if !plan.outages.is_empty() => {
+            format!("{place}: what do these outages do, and how long until all is as before?")
+        }
+        Kind::Replay | Kind::Check | Kind::Attack => {
             format!("{place}: how long does each transaction of a trace take?")
         }
     }
@@ -106,6 +109,9 @@ fn load(part: &Part) -> String {
     let others: Vec<String> = others.map(ToString::to_string).collect();
     let others = others.join(", ");
     match (plan.kind, plan.load.decide_at_tps) {
+        (Kind::Replay, _) if part.workload.imported().is_none() => {
+            format!("{label}: {span} as they come, from {sites} sites.")
+        }
         (Kind::Replay, _) => format!("{label}: the trace as it is, from {sites} sites."),
         (Kind::Compare, Some(at)) => {
             let levels = plan.levels.len();
@@ -244,7 +250,7 @@ fn in_short(study: &Study, ran: &[Ran<'_>]) -> String {
             let each = groups.iter().map(|g| lines(&g[0], &|e| grown(g, e)));
             each.collect()
         }
-        Kind::Replay | Kind::Check => {
+        Kind::Replay | Kind::Check | Kind::Attack => {
             let each = |one: &Ran<'_>| lines(one, &|e| replayed(one, e));
             ran.iter().map(each).collect()
         }

@@ -8,9 +8,10 @@ use crate::plan::{EnginePlan, Kind as PlanKind};
 use crate::run::Cell;
 use crate::stats::Interval;
 use crate::study::{Part, Study};
-use crate::unit::{Done, Tweak, UnitStatus};
+use crate::summary::{decisive, load};
+use crate::unit::{Done, UnitStatus};
 use crate::words::{self, duration, percent, short};
-use crate::{analysis, figures, knee, summary};
+use crate::{analysis, figures, incidents, knee, summary};
 use quorate_core::{Class, Kind, Level, Seed};
 use quorate_kernel::probe::LatencyHistogram;
 
@@ -44,12 +45,13 @@ fn part(study: &Study, ran: &Ran<'_>) -> String {
             body += &domain(ran);
         }
         PlanKind::Scale => {}
-        PlanKind::Replay | PlanKind::Check => {
+        PlanKind::Replay | PlanKind::Check | PlanKind::Attack => {
             body += &imported(ran.part);
             body += &classes(ran);
             body += &domain(ran);
         }
     }
+    body += &outages(ran);
     marked(ran.part, &body)
 }
 
@@ -314,18 +316,6 @@ fn tell(
     }
 }
 
-/// The cell that stands for an engine: at the load that is judged, else at the first.
-fn decisive<'a>(ran: &'a Ran<'_>, engine: usize) -> Option<&'a Cell> {
-    ran.outcome.cell(engine, load(ran.part), Tweak::None)
-}
-
-fn load(part: &Part) -> Option<f64> {
-    let load = &part.plan.load;
-    let first = load.offered_tps.first().copied();
-    let at = load.decide_at_tps.or(first);
-    at.filter(|_| part.plan.is_swept())
-}
-
 /// The classes of a part's workload.
 fn told(part: &Part) -> Vec<Class> {
     let (load, _) = part.workload.open(load(part), Seed::new(part.plan.seed, 0));
@@ -367,7 +357,8 @@ fn scale(study: &Study, group: &[Ran<'_>]) -> String {
     }
     let body = tag("h3", &part_name(study, group[0].part))
         + &class("div", "figures", &figures)
-        + &table.markup();
+        + &table.markup()
+        + &group.iter().map(outages).collect::<String>();
     marked(group[0].part, &body)
 }
 
@@ -386,6 +377,28 @@ fn scale_row(part: &Part, cell: &Cell) -> Vec<String> {
         measured(&words::interval(&messages, short)),
         bound.map_or_else(|| "-".to_owned(), short),
     ]
+}
+
+/// What each outage did, a table an engine.
+fn outages(ran: &Ran<'_>) -> String {
+    let lines = incidents::lines(ran);
+    if lines.is_empty() {
+        return String::new();
+    }
+    let about = "Times after healing are from the end of the last fault of an outage. Lost are writes \
+                 dropped, expired or refused; delayed ones were submitted before healing and final after \
+                 it. Means over replications; every figure of every replication stands in incidents.csv.";
+    let mut body = tag("h4", "Outages and recovery") + &tag("p", about);
+    for (e, engine) in ran.part.plan.engines.iter().enumerate() {
+        let mut table = Table::new(engine.label(), &incidents::HEAD);
+        let own = lines.iter().filter(|line| line.0 == e);
+        let cells = |line: &Vec<String>| line.iter().map(|cell| measured(cell)).collect();
+        table.rows.extend(own.map(|line| cells(&line.1)));
+        if !table.rows.is_empty() {
+            body += &table.markup();
+        }
+    }
+    body
 }
 
 /// What an importer took and left.

@@ -99,7 +99,12 @@ fn item(name: &str, about: &str) -> String {
 fn regime(study: &Study) -> String {
     let load = &study.plan.load;
     let about = match study.plan.kind {
-        Kind::Replay => {
+        Kind::Replay if study.parts.iter().all(|p| p.workload.imported().is_none()) => {
+            "terminating: the workload runs once, at its own rates by hour and day, and nothing is \
+                         cut off"
+                .to_owned()
+        }
+        Kind::Replay | Kind::Attack => {
             "terminating: the trace runs once, from its first arrival to its last, and \
                          nothing is cut off"
                 .to_owned()
@@ -193,7 +198,7 @@ fn fixed(study: &Study) -> Vec<(&'static str, &'static str)> {
             "the largest load at which no backlog grows and the goodput is at least 99 % of what \
              the ledger's rules would accept; located by halving the bracket.",
         )),
-        Kind::Scale | Kind::Replay | Kind::Check => {}
+        Kind::Scale | Kind::Replay | Kind::Check | Kind::Attack => {}
     }
     items
 }

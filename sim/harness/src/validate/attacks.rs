@@ -76,8 +76,8 @@ fn successes(params: &Params) -> Result<f64, String> {
     let (n, give_up) = (params.u32("n")?, params.u32("give_up")?);
     let attempts: u64 = params.number("attempts")?;
     let seed = Seed::new(params.number_or("seed", 1)?, 0);
-    let won = double_spends(q, n, give_up, attempts.max(1), seed);
-    Ok(won as f64 / attempts.max(1) as f64)
+    let spends = double_spends(q, n, give_up, attempts.max(1), seed);
+    Ok(spends.won as f64 / attempts.max(1) as f64)
 }
 
 fn selfish(params: &Params, alpha: f64) -> Result<Arc<Kept>, String> {

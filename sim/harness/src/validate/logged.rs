@@ -235,6 +235,10 @@ impl<E: Engine, R: Reader<E>> Engine for Logged<E, R> {
         self.out.recycle(effects);
     }
 
+    fn leader(&self, ctx: &Context<'_, Self::Header>) -> Option<NodeId> {
+        self.engine.leader(ctx)
+    }
+
     fn wire(&self, message: &Self::Message, ctx: &Context<'_, Self::Header>) -> Wire {
         self.engine.wire(message, ctx)
     }
