@@ -39,6 +39,10 @@ pub(super) fn add(draw: &mut Draw, sheet: &EngineSheet, d: &mut Draws) {
     } else {
         (Faults::Outnumbered, Some(Promise::Counted))
     };
+    if draw.plan.promise != Some(Promise::Live) {
+        // Nobody waits for what need not come.
+        draw.plan.load.drain_s = draw.plan.load.duration_s;
+    }
 }
 
 /// Only so many members are down or cut off that these and the liars are no more than the bound.

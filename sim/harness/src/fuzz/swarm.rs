@@ -121,10 +121,10 @@ pub fn run(wanted: &Wanted<'_>) -> Result<(String, u8), Error> {
     let mut text = summary(&done);
     let _ = writeln!(
         text,
-        "{} seeds of {}..{end}, {} broken",
+        "{} seeds, {} broken ({}..{end})",
         done.len(),
+        done.iter().filter(|e| e.broken.is_some()).count(),
         wanted.seeds.start,
-        done.iter().filter(|e| e.broken.is_some()).count()
     );
     let interrupted = STOP.load(Ordering::Relaxed);
     if interrupted {
