@@ -18,10 +18,24 @@
 //! public chain, while the attacker extends its own; then it goes on until it is strictly longer,
 //! which is success, or too far behind, which is giving up.
 //!
+//! The balance attack on LMD-GHOST, over one epoch, in which every key votes once, so that what counts is
+//! the sum: two branches, A and B, and two halves of the honest, each of which is to see its own ahead when
+//! it votes. The attacker keeps its keys' votes back, and casts them for either branch when they are needed.
+//! - Upon a slot: of the others' keys that vote in it, a fair coin says which half each is in.
+//! - With a boost, whoever is ahead gets it for the slot if an honest key proposes.
+//! - Before they vote: show the half that would follow the other branch as many kept votes for its own as it
+//!   lacks; of equal branches A is the head. If that many are not there, the balance is lost.
+//! - After they voted: everybody knows all votes that were cast or shown.
+//!
+//! source: Neu, Tas and Tse, "Ebb-and-flow protocols: a resolution of the availability-finality dilemma",
+//! IEEE S&P 2021, section 2.2 (the attack); Buterin, "Proposal for mitigation against balancing attacks to LMD
+//! GHOST", 2020 (the boost).
+//!
 //! Beside each machine stands its exact law. The laws are not used by the machines.
 
 use quorate_core::math::{exp, ln, ln_gamma, pow};
 use quorate_core::{Draws, Seed};
+use std::collections::BTreeMap;
 
 /// Who found a block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -438,6 +452,118 @@ pub fn double_spend_law(q: f64, confirmations: u32, give_up: u32) -> f64 {
     open + ahead
 }
 
+/// A balance attack's parameters.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Balance {
+    /// Keys that vote in a slot.
+    pub keys: u32,
+    /// Those of them that are the attacker's.
+    pub liars: u32,
+    /// The proposer's boost, per cent of `keys`.
+    pub boost_percent: u32,
+    /// Slots for which the balance is to hold: those of an epoch, if it is not to be justified.
+    pub slots: u32,
+}
+
+/// How a balance stands before a slot.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Scales {
+    /// Votes for A less those for B, as everybody knows them.
+    ahead: i64,
+    /// Votes that the attacker keeps.
+    kept: i64,
+}
+
+impl Balance {
+    /// Level, with the attacker's keys of the slot in which the two branches were made.
+    pub const fn start(&self) -> Scales {
+        Scales {
+            ahead: 0,
+            kept: self.liars as i64,
+        }
+    }
+
+    /// What is shown before the votes of a slot whose proposer is honest or not; `None` when the balance is
+    /// lost.
+    fn show(&self, before: Scales, honest_proposer: bool) -> Option<Scales> {
+        let boost = i64::from(self.boost_percent * self.keys / 100);
+        let boost = if honest_proposer { boost } else { 0 };
+        let seen = match before.ahead {
+            d if d >= 0 => d + boost,
+            d => d - boost,
+        };
+        // What each half lacks to follow its own branch.
+        let (for_left, for_right) = ((-seen).max(0), (seen + 1).max(0));
+        let kept = before.kept - for_left - for_right;
+        (kept >= 0).then_some(Scales {
+            ahead: before.ahead + for_left - for_right,
+            kept,
+        })
+    }
+
+    /// After the votes, when so many honest keys vote for A.
+    fn vote(&self, shown: Scales, for_a: u32) -> Scales {
+        let for_b = i64::from(self.keys - self.liars) - i64::from(for_a);
+        Scales {
+            ahead: shown.ahead + i64::from(for_a) - for_b,
+            kept: shown.kept + i64::from(self.liars),
+        }
+    }
+
+    /// For how many slots it holds, at most `slots`.
+    pub fn play(&self, draws: &mut Draws) -> u32 {
+        let (keys, mut scales) = (u64::from(self.keys), self.start());
+        for slot in 0..self.slots {
+            let honest_proposer = draws.below(keys) >= u64::from(self.liars);
+            let halves = (self.liars..self.keys).filter(|_| draws.below(2) == 0);
+            let for_a = halves.count() as u32;
+            match self.show(scales, honest_proposer) {
+                Some(shown) => scales = self.vote(shown, for_a),
+                None => return slot,
+            }
+        }
+        self.slots
+    }
+
+    /// The chance that it holds for all slots: the same rules, summed over all states.
+    pub fn law(&self) -> f64 {
+        let honest = self.keys - self.liars;
+        let coin = |a: u32| {
+            let (n, a) = (f64::from(honest), f64::from(a));
+            let choose = ln_gamma(n + 1.0) - ln_gamma(a + 1.0) - ln_gamma(n - a + 1.0);
+            exp(choose - n * core::f64::consts::LN_2)
+        };
+        // Beyond any digit that is shown.
+        let coins = (0..=honest).map(|a| (a, coin(a))).filter(|c| c.1 > 1e-15);
+        let coins: Vec<(u32, f64)> = coins.collect();
+        let lies = f64::from(self.liars) / f64::from(self.keys);
+        let proposers = [(true, 1.0 - lies), (false, lies)];
+        let mut next: BTreeMap<Scales, f64> = BTreeMap::from([(self.start(), 1.0)]);
+        let mut states = BTreeMap::new();
+        // What was shown leaves few differences, so that the states after it are summed up.
+        for slot in 0..self.slots {
+            states = BTreeMap::new();
+            for (scales, chance) in next {
+                for (honest, share) in proposers {
+                    if let Some(shown) = self.show(scales, honest) {
+                        *states.entry(shown).or_default() += chance * share;
+                    }
+                }
+            }
+            next = BTreeMap::new();
+            if slot + 1 == self.slots {
+                break;
+            }
+            for (shown, chance) in &states {
+                for (for_a, coin) in &coins {
+                    *next.entry(self.vote(*shown, *for_a)).or_default() += chance * coin;
+                }
+            }
+        }
+        states.values().sum()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -628,5 +754,68 @@ mod tests {
             assert!((mean - law).abs() < four, "{q} {n} {give_up}: {mean} {law}");
             assert!(four < 0.3 * law, "{q} {n} {give_up}: ±{four} of {law}");
         }
+    }
+
+    /// Ten keys a slot, two of them the attacker's.
+    const SCALES: Balance = Balance {
+        keys: 10,
+        liars: 2,
+        boost_percent: 0,
+        slots: 8,
+    };
+
+    #[test]
+    fn a_balance_takes_what_each_half_lacks() {
+        let at = |ahead, kept| Scales { ahead, kept };
+        let slot = |balance: Balance, before, honest, for_a| {
+            let shown = balance.show(before, honest)?;
+            Some(balance.vote(shown, for_a))
+        };
+        // Level: only the half that prefers B lacks a vote, and that vote stays.
+        assert_eq!(slot(SCALES, at(0, 2), true, 4), Some(at(-1, 3)));
+        // Three behind: the half that prefers A lacks three to be level.
+        assert_eq!(slot(SCALES, at(-3, 3), true, 5), Some(at(2, 2)));
+        assert_eq!(slot(SCALES, at(-3, 2), true, 5), None);
+        assert_eq!(slot(SCALES, at(3, 3), true, 4), None);
+        assert_eq!(slot(SCALES, at(3, 4), true, 4), Some(at(-1, 2)));
+        // A boost of four on whoever is ahead, but not from a lying proposer.
+        let boosted = Balance {
+            boost_percent: 40,
+            ..SCALES
+        };
+        assert_eq!(slot(boosted, at(0, 4), true, 4), None);
+        assert_eq!(slot(boosted, at(0, 5), true, 4), Some(at(-5, 2)));
+        assert_eq!(slot(boosted, at(0, 2), false, 4), Some(at(-1, 3)));
+    }
+
+    #[test]
+    fn balances_follow_their_law() {
+        for (keys, liars, boost_percent) in [(10, 2, 0), (40, 6, 0), (40, 13, 20), (20, 9, 40)] {
+            let balance = Balance {
+                keys,
+                liars,
+                boost_percent,
+                slots: 8,
+            };
+            let mut draws = Seed::new(4, 0).stream("test", 0);
+            let runs = 10_000;
+            let held = (0..runs).filter(|_| balance.play(&mut draws) == 8).count();
+            let (got, law) = (held as f64 / f64::from(runs), balance.law());
+            let four = 4.0 * (law * (1.0 - law) / f64::from(runs)).sqrt() + 1e-4;
+            assert!((got - law).abs() < four, "{balance:?}: {got}, not {law}");
+        }
+    }
+
+    /// With many keys a small share holds the balance, unless there is a boost.
+    #[test]
+    fn a_boost_ends_the_balance() {
+        let of = |boost_percent| Balance {
+            keys: 100,
+            liars: 20,
+            boost_percent,
+            slots: 32,
+        };
+        assert!(of(0).law() > 0.95, "{}", of(0).law());
+        assert!(of(40).law() < 1e-6, "{}", of(40).law());
     }
 }

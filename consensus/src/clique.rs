@@ -912,7 +912,8 @@ impl Clique {
         let same = self.rules.config.tie == Tie::Eip3436 && better == Ordering::Equal;
         if better == Ordering::Less {
             out.send(To::One(from), Message::Status(self.head));
-        } else if (better == Ordering::Greater || same) && !ctx.holds(head) {
+        } else if better == Ordering::Greater || same && !ctx.holds(head) {
+            // A better one that is held stands on something that is not.
             out.push(Effect::Sync { from });
         }
     }

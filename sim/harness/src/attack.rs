@@ -1,7 +1,7 @@
 //! Attacks: how often they succeed, what they cost, what they do to the hospitals, and what theory
 //! says. `quorate attack NAME`, or a plan of kind `attack`.
 //!
-//! Two kinds of plan: a race of two branches (`[sm1]`, `[double_spend]`), which needs no network; and
+//! Two kinds of plan: a race of two branches (`[sm1]`, `[double_spend]`, `[balance]`), which needs no network; and
 //! any plan of a simulation with a table `[attack]`, which names the game whose success is counted,
 //! and its cases, each a list of overrides. Who lies and what is cut is said by the plan's `[[corrupt]]`
 //! and `[[faults]]`, so that every attack can be changed, or replaced, without touching the program.
@@ -57,6 +57,22 @@ pub const BUILT_IN: &[BuiltIn] = &[
         needs: "a share of the work, and one block mined in advance",
         look: "success by confirmations, and own_blocks_lost for each attempt: what it must be worth",
         text: include_str!("../attacks/double-spend.toml"),
+    },
+    BuiltIn {
+        name: "balance",
+        about: "Balance attack on LMD-GHOST: votes kept back hold two branches level for an epoch",
+        source: "Neu, Tas and Tse, IEEE S&P 2021; Buterin 2020 for the boost",
+        needs: "a small share of the keys, and messages that reach one half of the honest first",
+        look: "success by share: near one without a boost, near none with 40 %",
+        text: include_str!("../attacks/balance.toml"),
+    },
+    BuiltIn {
+        name: "balance-twins",
+        about: "The same by equivocation on the whole protocol, whose proofs of it take the votes away",
+        source: "Bano et al., \"Twins\", 2021; consensus-specs, on_attester_slashing",
+        needs: "liars that run twice, one self to each half",
+        look: "forked_heights and evidence; success stays none, with the boost and without",
+        text: include_str!("../attacks/balance-twins.toml"),
     },
     BuiltIn {
         name: "sm1-network",

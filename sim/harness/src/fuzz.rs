@@ -158,6 +158,8 @@ fn settle(
 /// Some of an engine's settings changed: switches turned, times scaled, fewer members.
 fn tweaks(resolved: &toml::Table, nodes: u32, d: &mut Draws) -> Vec<(String, toml::Value)> {
     let scale = pick(d, &[0.25, 0.5, 1.0, 1.0, 1.0, 2.0]);
+    // Who builds empty blocks alone waits for nobody, and the others cannot keep up.
+    let fewest = 1 + i64::from(resolved.contains_key("empty_blocks") && nodes > 1);
     let mut list = Vec::new();
     for (key, value) in resolved {
         let changed = match value {
@@ -170,7 +172,7 @@ fn tweaks(resolved: &toml::Table, nodes: u32, d: &mut Draws) -> Vec<(String, tom
             }
             toml::Value::Integer(0) if crate::study::COMMITTEE_KEYS.contains(&key.as_str()) => {
                 match d.below(4) {
-                    0 => (1 + d.below(u64::from(nodes)) as i64).into(),
+                    0 => (1 + d.below(u64::from(nodes)) as i64).max(fewest).into(),
                     _ => continue,
                 }
             }

@@ -474,3 +474,40 @@ fn an_eclipsed_site_is_misled_or_halts() {
     );
     assert!(value(&result, "six", "reversed_txs") > 0.0);
 }
+
+/// Kept votes hold a balance without a boost, and do not with Ethereum's.
+#[test]
+fn balances_hold_without_a_boost() {
+    let result = run(
+        "balance",
+        &[
+            "balance.epochs=200",
+            "balance.slots=8",
+            "replications=4",
+            "balance.liars=[2, 20]",
+            "balance.boost_percent=[0, 40]",
+        ],
+    );
+    all_hold(&result);
+    let success = |of| value(&result, of, "success");
+    assert!(success("liars=20;boost=0") > 0.95);
+    assert!(success("liars=20;boost=40") < 0.01);
+    assert!(success("liars=2;boost=0") < 0.2);
+}
+
+/// Equivocation does not: it forks the chain, is proven, and finality goes on.
+#[test]
+fn twins_do_not_stop_gasper() {
+    let result = run(
+        "balance-twins",
+        &["replications=2", "load.duration_s=600", "load.drain_s=600"],
+    );
+    assert_eq!(result.broken, None);
+    for boost in [0, 40] {
+        let of = format!("boost={boost};liars=3");
+        assert_eq!(value(&result, &of, "success"), 0.0);
+        assert!(value(&result, &of, "evidence") > 10.0);
+        assert!(value(&result, &of, "forked_heights") > 0.1);
+        assert_eq!(value(&result, &of, "reversed_blocks"), 0.0);
+    }
+}

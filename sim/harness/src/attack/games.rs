@@ -9,7 +9,7 @@ use quorate_consensus::clique::{Wiggle, limit, spam_law};
 use quorate_core::math::{exp, ln, ln_gamma, pow};
 use quorate_core::settlement::settlement_risk;
 use quorate_core::{Adversary, Family, Finality};
-use quorate_kernel::Lies;
+use quorate_kernel::{Lies, Report};
 use serde::{Deserialize, Serialize};
 
 /// What an attack is about.
@@ -230,6 +230,8 @@ fn harm(ran: &Ran<'_>) -> Vec<Row> {
     let chain = |of: fn(&quorate_kernel::probe::ChainCounts) -> u64| {
         ran.samples(move |u| of(&u.report.chain) as f64)
     };
+    let reversed = |of: fn(&Report) -> u64| ran.samples(move |u| of(&u.report) as f64);
+    let classes = |r: &Report| r.reversed_classes.iter().filter(|c| c.txs > 0).count() as u64;
     let open = |u: &Done| u.report.probe.exposure.iter().map(|e| e.open).sum::<u64>() as f64;
     let pending = |u: &Done| {
         let classes = &u.report.probe.classes;
@@ -240,7 +242,22 @@ fn harm(ran: &Ran<'_>) -> Vec<Row> {
     vec![
         ran.row("blocks_lost", "share of blocks", ran.samples(wasted)),
         ran.row("reversed_blocks", "blocks", chain(|c| c.reversed_blocks)),
-        ran.row("reversed_txs", "transactions", chain(|c| c.reversed_txs)),
+        ran.row(
+            "reversed_txs",
+            "different transactions",
+            reversed(|r| r.reversed.txs),
+        ),
+        ran.row(
+            "reversed_records",
+            "different records",
+            reversed(|r| r.reversed.records),
+        ),
+        ran.row(
+            "reversed_people",
+            "different people",
+            reversed(|r| r.reversed.people),
+        ),
+        ran.row("reversed_classes", "classes", reversed(classes)),
         ran.row(
             "conflicting_finals",
             "blocks",

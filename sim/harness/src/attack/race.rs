@@ -6,7 +6,7 @@ use crate::plan::{Kind, Source, check, set};
 use crate::plots::{Bound, Curve, Line, Point, PointStatus, Series};
 use crate::run::STOP;
 use quorate_consensus::attacks::{
-    Income, Kept, Spends, double_spend_law, double_spends, selfish_income, selfish_law,
+    Balance, Income, Kept, Spends, double_spend_law, double_spends, selfish_income, selfish_law,
     selfish_mining, selfish_profit_law, selfish_stale_law, selfish_threshold_law,
     tilted_double_spends,
 };
@@ -16,8 +16,8 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::Ordering;
 
-/// A plan of kind `attack` that needs nothing but who finds the next block. Exactly one of `sm1` and
-/// `double_spend`.
+/// A plan of kind `attack` that needs nothing but whose block or vote comes next. Exactly one of `sm1`,
+/// `double_spend` and `balance`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RacePlan {
@@ -42,6 +42,9 @@ pub(super) struct RacePlan {
     /// Double spends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub double_spend: Option<DoubleSpends>,
+    /// Branches of LMD-GHOST that are kept level.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub balance: Option<Balances>,
 }
 
 const fn one() -> u64 {
@@ -82,9 +85,27 @@ pub(super) struct DoubleSpends {
     pub attempts: u64,
 }
 
+/// Branches that are kept level over an epoch.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Balances {
+    /// Keys of the attacker among those that vote in a slot.
+    pub liars: Vec<u32>,
+    /// The proposer's boosts, per cent of a slot's keys.
+    pub boost_percent: Vec<u32>,
+    /// Keys that vote in a slot.
+    pub keys: u32,
+    /// Slots of an epoch.
+    pub slots: u32,
+    /// Epochs of a replication.
+    pub epochs: u64,
+}
+
+const RACES: [&str; 3] = ["sm1", "double_spend", "balance"];
+
 /// Whether a plan is a race, by its tables; anything else is left to the plans of simulations.
 pub(super) fn is_race(table: &toml::Table) -> bool {
-    table.contains_key("sm1") || table.contains_key("double_spend")
+    RACES.iter().any(|race| table.contains_key(*race))
 }
 
 impl RacePlan {
@@ -113,13 +134,21 @@ impl RacePlan {
     fn check(&self, source: &Source) -> Result<(), Error> {
         check::head(source, &self.name, self.replications, self.confidence)?;
         let refuse = |key: &str, why: &str, hint: &str| Err(source.at_key(key, why, hint));
-        match (&self.sm1, &self.double_spend) {
-            (Some(_), Some(_)) => {
-                refuse("double_spend", "stands beside sm1", "write a plan for each")
-            }
-            (Some(plan), None) => plan.check(source),
-            (None, Some(plan)) => plan.check(source),
-            (None, None) => refuse("sm1", "is missing", "add [sm1] or [double_spend]"),
+        let tables = [
+            self.sm1.is_some(),
+            self.double_spend.is_some(),
+            self.balance.is_some(),
+        ];
+        let mut given = RACES.iter().zip(tables).filter(|(_, given)| *given);
+        if let (Some((first, _)), Some((other, _))) = (given.next(), given.next()) {
+            let why = format!("stands beside {first}");
+            return refuse(other, &why, "write a plan for each");
+        }
+        match (&self.sm1, &self.double_spend, &self.balance) {
+            (Some(plan), ..) => plan.check(source),
+            (_, Some(plan), _) => plan.check(source),
+            (.., Some(plan)) => plan.check(source),
+            (None, None, None) => unreachable!("one of them makes it a race"),
         }
     }
 
@@ -128,10 +157,11 @@ impl RacePlan {
     /// # Errors
     /// When it was interrupted.
     pub(super) fn run(&self) -> Result<Vec<Row>, Error> {
-        let rows = match (&self.sm1, &self.double_spend) {
-            (Some(plan), _) => plan.run(self),
-            (_, Some(plan)) => plan.run(self),
-            (None, None) => unreachable!("the plan was checked"),
+        let rows = match (&self.sm1, &self.double_spend, &self.balance) {
+            (Some(plan), ..) => plan.run(self),
+            (_, Some(plan), _) => plan.run(self),
+            (.., Some(plan)) => plan.run(self),
+            (None, None, None) => unreachable!("the plan was checked"),
         };
         if STOP.load(Ordering::Relaxed) {
             return Err(Error::interrupted());
@@ -141,10 +171,11 @@ impl RacePlan {
 
     /// The figures of the rows.
     pub(super) fn figures(&self, rows: &[Row]) -> Vec<Curve> {
-        match (&self.sm1, &self.double_spend) {
-            (Some(plan), _) => plan.figures(self, rows),
-            (_, Some(plan)) => plan.figures(self, rows),
-            (None, None) => unreachable!("the plan was checked"),
+        match (&self.sm1, &self.double_spend, &self.balance) {
+            (Some(plan), ..) => plan.figures(self, rows),
+            (_, Some(plan), _) => plan.figures(self, rows),
+            (.., Some(plan)) => plan.figures(self, rows),
+            (None, None, None) => unreachable!("the plan was checked"),
         }
     }
 
@@ -546,6 +577,143 @@ const ENOUGH: u64 = 1_000;
 /// The longest give-up rule.
 // assumption: the chance to come back from 1,000 behind is below 1e-10 with 49 % of the work.
 const MOST_PATIENCE: u32 = 1_000;
+
+impl Balances {
+    fn check(&self, source: &Source) -> Result<(), Error> {
+        check_list(source, "balance.liars", &self.liars)?;
+        check_list(source, "balance.boost_percent", &self.boost_percent)?;
+        let refuse = |key: &str, why: &str, hint: &str| Err(source.at_key(key, why, hint));
+        if !(2..=MOST_KEYS).contains(&self.keys) {
+            let hint = format!("use 2 to {MOST_KEYS}: the law is summed over all their votes");
+            return refuse("balance.keys", &format!("is {}", self.keys), &hint);
+        }
+        if let Some(bad) = self.liars.iter().find(|l| **l >= self.keys) {
+            let why = format!("holds {bad} of {} keys", self.keys);
+            return refuse("balance.liars", &why, "leave some keys to the honest");
+        }
+        if let Some(bad) = self.boost_percent.iter().find(|b| **b > 1_000) {
+            let why = format!("holds {bad}");
+            return refuse("balance.boost_percent", &why, "40 is Ethereum's");
+        }
+        if !(1..=MOST_SLOTS).contains(&self.slots) {
+            let hint = format!("use 1 to {MOST_SLOTS}; 32 is Ethereum's");
+            return refuse("balance.slots", &format!("is {}", self.slots), &hint);
+        }
+        check_count(source, "balance.epochs", self.epochs, 100)
+    }
+
+    fn of(&self, liars: u32, boost_percent: u32) -> Balance {
+        Balance {
+            keys: self.keys,
+            liars,
+            boost_percent,
+            slots: self.slots,
+        }
+    }
+
+    fn run(&self, plan: &RacePlan) -> Vec<Row> {
+        let cells: Vec<(u32, u32)> = self
+            .boost_percent
+            .iter()
+            .flat_map(|&boost| self.liars.iter().map(move |&liars| (liars, boost)))
+            .collect();
+        let seeds = plan.seeds();
+        let rows: Vec<Vec<Row>> = cells
+            .par_iter()
+            .enumerate()
+            .map(|(case, &(liars, boost))| self.cell(case, liars, boost, &seeds))
+            .collect();
+        rows.into_iter().flatten().collect()
+    }
+
+    fn cell(&self, case: usize, liars: u32, boost: u32, seeds: &[Seed]) -> Vec<Row> {
+        let balance = self.of(liars, boost);
+        let play = |seed: &Seed| {
+            let mut draws = seed.stream("balance", 0);
+            let held = (0..self.epochs).map(|_| balance.play(&mut draws));
+            held.fold((0, 0), |(won, slots), held| {
+                (won + u64::from(held == self.slots), slots + u64::from(held))
+            })
+        };
+        let runs: Vec<(u64, u64)> = seeds.iter().map(play).collect();
+        let row = |metric, unit, estimate, law| Row {
+            case,
+            engine: String::new(),
+            parameters: format!("liars={liars};boost={boost}"),
+            metric,
+            unit,
+            estimate,
+            law,
+        };
+        let won = runs.iter().map(|r| r.0).sum();
+        let held = runs.iter().map(|r| r.1 as f64 / self.epochs as f64);
+        let exposed = f64::from(liars) / f64::from(self.keys);
+        vec![
+            row(
+                "success",
+                "probability",
+                Estimate::Count {
+                    won,
+                    trials: self.epochs * seeds.len() as u64,
+                },
+                Law::exact(balance.law()),
+            ),
+            row(
+                "slots_held",
+                "slots",
+                Estimate::Samples(held.collect()),
+                None,
+            ),
+            row(
+                "votes_late",
+                "share of all votes",
+                Estimate::Number(exposed),
+                None,
+            ),
+        ]
+    }
+
+    fn figures(&self, plan: &RacePlan, rows: &[Row]) -> Vec<Curve> {
+        let mut curve = Curve {
+            title: "Balance attack: is an epoch kept from being justified?".to_owned(),
+            x_label: "attacker's share of the keys".to_owned(),
+            y_label: "chance that the balance holds".to_owned(),
+            note: note(plan, "Dashed: the exact law for each boost."),
+            ..Curve::default()
+        };
+        for (look, &boost) in self.boost_percent.iter().enumerate() {
+            let of = |row: &&Row| {
+                row.metric == "success" && row.parameters.ends_with(&format!(";boost={boost}"))
+            };
+            let share = |liars: u32| f64::from(liars) / f64::from(self.keys);
+            let points = rows.iter().filter(of).zip(&self.liars);
+            let points = points
+                .filter_map(|(row, &liars)| point(row, share(liars), plan.confidence))
+                .collect();
+            curve
+                .series
+                .push(series(format!("boost {boost} %"), look, points));
+            let law = self
+                .liars
+                .iter()
+                .map(|&l| (share(l), self.of(l, boost).law()));
+            curve.bounds.push(Bound {
+                label: if look == 0 {
+                    "exact law".to_owned()
+                } else {
+                    String::new()
+                },
+                line: Line::Path(law.collect()),
+            });
+        }
+        vec![curve]
+    }
+}
+
+/// The most keys of a slot, and slots of an epoch: the law sums over all states.
+// assumption: some seconds; committees of Ethereum are larger, where a still smaller share suffices.
+const MOST_KEYS: u32 = 1_000;
+const MOST_SLOTS: u32 = 64;
 
 fn series(label: String, look: usize, points: Vec<Point>) -> Series {
     Series {

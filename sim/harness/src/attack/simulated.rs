@@ -186,7 +186,7 @@ impl Simulated {
 }
 
 pub(super) fn nothing(source: &Source) -> Error {
-    let hint = "add a table [attack], [sm1] or [double_spend]";
+    let hint = "add a table [attack], [sm1], [double_spend] or [balance]";
     source.at_key("kind", "is \"attack\", but nothing is attacked", hint)
 }
 
