@@ -356,8 +356,8 @@ fn cannot_tell() -> String {
     let items = [
         "It cannot tell how a product performs on your machines: protocols are simulated from \
          their rules and defaults, not run, and links and CPUs are models.",
-        "It cannot tell what liars do to the latencies: nobody lies in these runs; what finality \
-         is worth against them is computed.",
+        "It cannot tell what liars do to the latencies: unless the plan names liars, nobody lies in the \
+         runs behind the service levels; what finality is worth against them is computed.",
         "It cannot tell whether you need a ledger: governance, law, cost of staff and key custody \
          are outside. What an engine costs over the baseline is said for the technology alone.",
     ];
