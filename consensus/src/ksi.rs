@@ -556,9 +556,12 @@ impl Ksi {
         }
         let latest = promises.values().copied();
         let latest = latest.max_by_key(|block| Self::second_of(*block, ctx));
-        let latest = latest.map(|block| match broken(Mutant::KsiPromise) {
-            true => self.accepted,
-            false => block,
+        let latest = latest.map(|block| {
+            if broken(Mutant::KsiPromise) {
+                self.accepted
+            } else {
+                block
+            }
         });
         let (second, parent) = (*second, latest.expect("a majority"));
         if self.missing(parent, ctx).is_some() {
