@@ -299,7 +299,7 @@ pub struct Attack(What);
 
 enum What {
     Race(RacePlan),
-    Simulated(Simulated),
+    Simulated(Box<Simulated>),
 }
 
 impl Attack {
@@ -339,7 +339,7 @@ impl Attack {
         }
         if !race::is_race(&table) {
             let plan = Simulated::open(source, set, engines, quick)?;
-            return Ok(Self(What::Simulated(plan)));
+            return Ok(Self(What::Simulated(Box::new(plan))));
         }
         if engines.is_some() {
             let hint = "leave out --engines";

@@ -425,7 +425,7 @@ fn clones_succeed_where_quorums_need_not_meet() {
             let row = result.rows.iter().find(is).expect("it is there");
             assert_eq!(row.metric, "success");
             assert_eq!(row.estimate.value(), Some(success), "{engine}, {case}");
-            assert_eq!(row.law.is_some(), true);
+            assert!(row.law.is_some());
         }
     }
     assert_eq!(result.broken, None);
