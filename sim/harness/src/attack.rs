@@ -298,7 +298,7 @@ pub struct Result {
 pub struct Attack(What);
 
 enum What {
-    Race(RacePlan),
+    Race(Box<RacePlan>),
     Simulated(Box<Simulated>),
 }
 
@@ -345,7 +345,7 @@ impl Attack {
             let hint = "leave out --engines";
             return Err(source.at_key("kind", "is a race of branches, without engines", hint));
         }
-        RacePlan::open(source, set, quick).map(|plan| Self(What::Race(plan)))
+        RacePlan::open(source, set, quick).map(|plan| Self(What::Race(Box::new(plan))))
     }
 
     /// Runs it.
