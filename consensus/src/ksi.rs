@@ -556,10 +556,11 @@ impl Ksi {
         }
         let latest = promises.values().copied();
         let latest = latest.max_by_key(|block| Self::second_of(*block, ctx));
-        let latest = latest.map(|block| match broken(Mutant::KsiPromise) {
-            true => self.accepted,
-            false => block,
-        });
+        let latest = if broken(Mutant::KsiPromise) {
+            Some(self.accepted)
+        } else {
+            latest
+        };
         let (second, parent) = (*second, latest.expect("a majority"));
         if self.missing(parent, ctx).is_some() {
             self.ask_below(parent, from, ctx, out);

@@ -56,6 +56,8 @@ mutants! {
     RaftShortLog = "raft-short-log" in ["raft"];
     /// A vote is forgotten in a crash.
     RaftForgets = "raft-forgets" in ["raft"];
+    /// What a leader has sent once it does not send again.
+    RaftSentOnce = "raft-sent-once" in ["raft"];
     /// One vote fewer than a quorum makes a certificate.
     HotstuffQuorum = "hotstuff-quorum" in ["hotstuff"];
     /// Whoever is locked votes for every block of a leader.

@@ -1756,7 +1756,8 @@ impl Raft {
             peer.flow = Flow::Probe; // It was lost, or the answer.
         }
         peer.paused = false;
-        if peer.matched < last || peer.flow == Flow::Probe {
+        let lacks = peer.matched < last && !broken(Mutant::RaftSentOnce);
+        if lacks || peer.flow == Flow::Probe {
             self.send_append(i, Empty::Probe, s);
         }
     }

@@ -298,8 +298,8 @@ pub struct Result {
 pub struct Attack(What);
 
 enum What {
-    Race(RacePlan),
-    Simulated(Simulated),
+    Race(Box<RacePlan>),
+    Simulated(Box<Simulated>),
 }
 
 impl Attack {
@@ -339,13 +339,13 @@ impl Attack {
         }
         if !race::is_race(&table) {
             let plan = Simulated::open(source, set, engines, quick)?;
-            return Ok(Self(What::Simulated(plan)));
+            return Ok(Self(What::Simulated(Box::new(plan))));
         }
         if engines.is_some() {
             let hint = "leave out --engines";
             return Err(source.at_key("kind", "is a race of branches, without engines", hint));
         }
-        RacePlan::open(source, set, quick).map(|plan| Self(What::Race(plan)))
+        RacePlan::open(source, set, quick).map(|plan| Self(What::Race(Box::new(plan))))
     }
 
     /// Runs it.

@@ -200,23 +200,26 @@ struct Again {
 #[cfg(feature = "mutants")]
 #[derive(clap::Args)]
 struct BrokenRule {
-    /// Break a rule, and for fuzz stop at the first seed that finds out; `list` shows them
-    #[arg(long, value_name = "NAME", value_parser = mutant)]
-    mutant: Option<Mutant>,
+    /// Break a rule, and for fuzz stop at the first seed that finds out; `fuzz --mutant list` shows them
+    #[arg(long, value_name = "NAME")]
+    mutant: Option<String>,
 }
 
 #[cfg(feature = "mutants")]
-fn mutant(text: &str) -> Result<Mutant, String> {
-    let lines = || {
-        let lines = Mutant::ALL
-            .iter()
-            .map(|m| format!("{:<18} {}", m.name(), m.doc()));
-        lines.collect::<Vec<String>>().join("\n")
-    };
-    let named = Mutant::ALL.iter().find(|m| m.name() == text);
-    named
-        .copied()
-        .ok_or_else(|| format!("there are:\n{}", lines()))
+impl BrokenRule {
+    /// Breaks the rule that is asked for, for the rest of the process.
+    fn apply(&self) -> Result<Option<Mutant>, Error> {
+        let Some(name) = &self.mutant else {
+            return Ok(None);
+        };
+        let named = Mutant::ALL.iter().find(|m| m.name() == name);
+        let mutant = *named.ok_or_else(|| {
+            let hint = "`quorate fuzz --mutant list` shows them";
+            Error::config(format!("--mutant {name}: no such rule"), hint)
+        })?;
+        break_rule(mutant);
+        Ok(Some(mutant))
+    }
 }
 
 #[derive(clap::Args)]
@@ -352,7 +355,7 @@ fn read(source: &Source, options: &Options) -> Result<Plan, Error> {
 
 fn execute(source: &Source, plan: Plan, options: &Options) -> Result<u8, Error> {
     #[cfg(feature = "mutants")]
-    options.broken.mutant.iter().copied().for_each(break_rule);
+    options.broken.apply()?;
     let study = Study::open(source, plan)?;
     use_threads(options.threads)?;
     stop_on_signal();
@@ -434,6 +437,12 @@ fn use_threads(threads: Option<usize>) -> Result<(), Error> {
 }
 
 fn swarm_out(swarm: &Swarm) -> Result<u8, Error> {
+    #[cfg(feature = "mutants")]
+    if swarm.broken.mutant.as_deref() == Some("list") {
+        let line = |m: &Mutant| format!("{:<18} {}\n", m.name(), m.doc());
+        print(&Mutant::ALL.iter().map(line).collect::<String>());
+        return Ok(exit::OK);
+    }
     let only = swarm.engine.as_deref();
     let all = if swarm.budget.is_some() {
         u64::MAX
@@ -449,7 +458,7 @@ fn swarm_out(swarm: &Swarm) -> Result<u8, Error> {
     }
     use_threads(swarm.threads)?;
     stop_on_signal();
-    let (hunt, options) = broken_rule(swarm);
+    let (hunt, options) = broken_rule(swarm)?;
     let wanted = fuzz::Wanted {
         seeds,
         only,
@@ -466,22 +475,20 @@ fn swarm_out(swarm: &Swarm) -> Result<u8, Error> {
 
 /// Breaks the rule that is asked for; the engines that have it, and the option.
 #[cfg(feature = "mutants")]
-fn broken_rule(swarm: &Swarm) -> (Option<&'static [&'static str]>, String) {
-    let Some(mutant) = swarm.broken.mutant else {
-        return (None, String::new());
+fn broken_rule(swarm: &Swarm) -> Result<(Option<&'static [&'static str]>, String), Error> {
+    let Some(mutant) = swarm.broken.apply()? else {
+        return Ok((None, String::new()));
     };
-    break_rule(mutant);
     // One seed, or one engine, is what was asked for.
     let all = swarm.seed.is_none() && swarm.engine.is_none();
-    (
-        all.then_some(mutant.engines()),
-        format!(" --mutant {}", mutant.name()),
-    )
+    let option = format!(" --mutant {}", mutant.name());
+    Ok((all.then_some(mutant.engines()), option))
 }
 
 #[cfg(not(feature = "mutants"))]
-fn broken_rule(_: &Swarm) -> (Option<&'static [&'static str]>, String) {
-    (None, String::new())
+#[expect(clippy::unnecessary_wraps, reason = "the other form may fail")]
+fn broken_rule(_: &Swarm) -> Result<(Option<&'static [&'static str]>, String), Error> {
+    Ok((None, String::new()))
 }
 
 fn validate(rows: Rows) -> Result<u8, Error> {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 /// `withhold_blocks`, `invalid_blocks`, `censor_site`, `favour_site`, `selfish` or `reorg`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of the plan")]
 pub struct CorruptPlan {
     /// Who lies; they act as one.
     pub nodes: Vec<u32>,

@@ -92,3 +92,51 @@ fn difference(first: &Done, second: &Done) -> Option<String> {
     };
     Some(format!("…{}…, then …{}…", near(&a), near(&b)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Source;
+
+    /// A share by content: whatever the order, and never nobody.
+    #[test]
+    fn a_share_is_drawn_by_content() {
+        let keys: Vec<u64> = (0..1_000).map(|i| Seed::new(i, 0).key("unit")).collect();
+        let some = chosen(&keys, 50);
+        assert!((30..75).contains(&some.len()), "{}", some.len());
+        let mut turned = keys.clone();
+        turned.reverse();
+        let back: Vec<usize> = chosen(&turned, 50).iter().rev().map(|i| 999 - i).collect();
+        assert_eq!(back, some);
+        assert_eq!(chosen(&keys, 1_000).len(), 1_000);
+        assert_eq!(chosen(&keys[..3], 1).len(), 1);
+        assert!(chosen(&[], 50).is_empty());
+    }
+
+    /// One count that differs is enough, though the digest is the same.
+    #[test]
+    fn what_differs_is_a_bug() {
+        let text = "name = \"t\"\nkind = \"curve\"\nreplications = 2\n[network]\nnodes = 4\n\
+            regions = [\"us-east-1\"]\n[workload]\nname = \"hospital\"\nsites = 4\nmost_patients = 100\n\
+            [load]\noffered_tps = [2.0]\nduration_s = 20.0\ndrain_s = 20.0\nknee_within = 1000.0\n\
+            [[engines]]\nname = \"qbft\"\n";
+        let source = Source::new("plan", text);
+        let plan = source.plan(&[]).unwrap_or_else(|e| panic!("{e}"));
+        let study = Study::open(&source, plan).unwrap_or_else(|e| panic!("{e}"));
+        let mut outcomes = run::run(&study, "command").unwrap_or_else(|e| panic!("{e}"));
+        let again = |outcomes: &[Outcome]| units(&study, outcomes, 1_000, "command");
+        let all: usize = outcomes[0].cells.iter().map(|c| c.units.len()).sum();
+        let line = again(&outcomes).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(
+            line,
+            format!("self-check: {all} of {all} units run again, equal")
+        );
+        outcomes[0].cells[0].units[1].report.chain.built += 1;
+        let error = again(&outcomes).expect_err("one differs");
+        assert_eq!(error.code, exit::BUG);
+        assert!(error.message.contains("replication 1 of qbft"), "{error}");
+        outcomes[0].cells[0].units[1].report.digest ^= 1;
+        let error = again(&outcomes).expect_err("one differs");
+        assert!(error.message.contains("digest"), "{error}");
+    }
+}

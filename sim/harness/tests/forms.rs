@@ -442,6 +442,7 @@ fn drawn_clique(d: &mut Draws, n: u32) -> (Box<dyn Candidate>, Span) {
         block_bytes: pick(d, &[5_000, 50_000, 10_000_000]),
         block_txs: pick(d, &[0, 1, 20]),
         block_exec_ms: pick(d, &[0, 2, 100]),
+        spammers: Vec::new(),
     };
     (
         Box::new(Of::<Clique>(config)),

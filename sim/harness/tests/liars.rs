@@ -93,7 +93,7 @@ fn one_twin_breaks_a_leaders_log() {
 
 #[test]
 fn a_silent_validator_costs_rounds_and_nothing_else() {
-    let honest = world(4, Vec::new()).run::<Qbft>(&Default::default());
+    let honest = world(4, Vec::new()).run::<Qbft>(&quorate_consensus::qbft::Config::default());
     let (silent, lies) = run::<Qbft>(4, vec![liars(&[0], Conduct::Silent)]);
     assert_eq!(honest.chain.round_changes, 0);
     assert!(
@@ -130,7 +130,7 @@ fn invalid_blocks_are_refused_by_who_checks_and_taken_by_who_trusts() {
 
 #[test]
 fn withheld_and_late_votes_are_not_missed_up_to_the_bound() {
-    let honest = world(4, Vec::new()).run::<Qbft>(&Default::default());
+    let honest = world(4, Vec::new()).run::<Qbft>(&quorate_consensus::qbft::Config::default());
     for conduct in [Conduct::WithholdVotes, Conduct::DelayVotes(Span::from_s(3))] {
         let (report, lies) = run::<Qbft>(4, vec![liars(&[0], conduct)]);
         assert_eq!(report.chain.final_height, honest.chain.final_height);
@@ -166,7 +166,7 @@ fn a_favoured_site_overtakes_others_within_blocks_and_none_is_lost() {
     let (report, lies) = run::<Qbft>(4, vec![liars(&[0], Conduct::Favour(3))]);
     assert!(lies.overtaken_txs > 0);
     assert_eq!(report.conservation.pending, 0);
-    let honest = world(4, Vec::new()).run::<Qbft>(&Default::default());
+    let honest = world(4, Vec::new()).run::<Qbft>(&quorate_consensus::qbft::Config::default());
     assert_eq!(report.conservation.submitted, honest.conservation.submitted);
     assert_eq!(report.conservation.valid, honest.conservation.valid);
 }

@@ -460,6 +460,35 @@ fn trace(setting: &str, files: &[(&str, &str)]) -> String {
 }
 
 #[test]
+fn a_check_without_a_promise() {
+    let scratch = Scratch::new();
+    scratch.write("plan.toml", &plan("kind = \"check\""));
+    insta::assert_snapshot!(scratch.complaint(&["run", "plan.toml"]));
+}
+
+#[test]
+fn a_promise_without_a_check() {
+    let scratch = Scratch::new();
+    scratch.write("plan.toml", &plan("kind = \"curve\"\npromise = \"live\""));
+    insta::assert_snapshot!(scratch.complaint(&["run", "plan.toml"]));
+}
+
+#[test]
+fn a_budget_without_a_unit() {
+    insta::assert_snapshot!(Scratch::new().complaint(&["fuzz", "--budget", "10"]));
+}
+
+#[test]
+fn a_seed_beside_seeds() {
+    insta::assert_snapshot!(Scratch::new().complaint(&["fuzz", "--seed", "1", "--seeds", "0..2"]));
+}
+
+#[test]
+fn a_share_beyond_all() {
+    insta::assert_snapshot!(Scratch::new().complaint(&["fuzz", "--self-check=1001"]));
+}
+
+#[test]
 fn results_folder_is_a_file() {
     let scratch = Scratch::new();
     scratch.write("plan.toml", &plan(""));

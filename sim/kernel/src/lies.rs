@@ -40,6 +40,17 @@ pub struct Lies {
     pub ties: [u64; 2],
 }
 
+impl Lies {
+    /// Of so many liars, where the protocol bears so many.
+    pub(crate) fn of(liars: u32, bound: u32) -> Self {
+        Self {
+            liars,
+            bound,
+            ..Self::default()
+        }
+    }
+}
+
 impl<E: Engine> Simulation<'_, E> {
     /// Whether those who check a block look into it, and do not trust who leads.
     fn looks_inside() -> bool {

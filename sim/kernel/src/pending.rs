@@ -1,6 +1,6 @@
 //! What is submitted, who waits for it, and how it gets into a block.
 
-use crate::pool::Sum;
+use crate::pool::{Pool, Sum};
 use crate::report::{Kept, Status};
 use crate::sim::{Job, Rank, Simulation, context};
 use quorate_core::{
@@ -311,17 +311,17 @@ impl<E: Engine> Simulation<'_, E> {
         let first = (!favoured.is_empty()).then(|| origins(&favoured, false));
         let mut sum = Sum::default();
         let mut rest = *limits;
-        for hidden in first.iter() {
-            pool.hide(hidden, marks);
+        if let Some(hidden) = &first {
+            Pool::hide(hidden, marks);
             sum = pool.fill(faults, marks, node, as_of, limits).0;
-            pool.show(hidden, marks);
+            Pool::show(hidden, marks);
             rest.bytes -= sum.bytes;
             rest.txs -= sum.txs;
             rest.exec = rest.exec.saturating_sub(Span::from_us(sum.exec_us));
         }
-        pool.hide(&left_out, marks);
+        Pool::hide(&left_out, marks);
         let (more, left) = pool.fill(faults, marks, node, as_of, &rest);
-        pool.show(&left_out, marks);
+        Pool::show(&left_out, marks);
         sum.add(more);
         (sum, left)
     }

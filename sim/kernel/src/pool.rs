@@ -447,14 +447,14 @@ impl Pool {
     }
 
     /// Lets blocks take nothing of some origins.
-    pub(crate) fn hide(&self, origins: &[(usize, u32)], marks: &mut [u32]) {
+    pub(crate) fn hide(origins: &[(usize, u32)], marks: &mut [u32]) {
         for &(site, _) in origins {
             marks[site] = u32::MAX;
         }
     }
 
     /// Gives them their watermarks back.
-    pub(crate) fn show(&self, origins: &[(usize, u32)], marks: &mut [u32]) {
+    pub(crate) fn show(origins: &[(usize, u32)], marks: &mut [u32]) {
         for &(site, mark) in origins {
             marks[site] = mark;
         }

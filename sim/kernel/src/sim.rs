@@ -251,6 +251,22 @@ pub struct Simulation<'a, E: Engine> {
     pub(crate) now: Time,
 }
 
+/// So many machines, and what each draws from. Two selves of a node draw alike: they are one.
+fn machines<E: Engine>(
+    config: &E::Config,
+    setup: &Setup,
+    committee: &Committee,
+    (machines, liars): (u32, &Liars),
+) -> (Vec<Node<E>>, Vec<Draws>) {
+    let all = (0..machines).map(NodeId::new);
+    let machine = |i: NodeId| {
+        let who = liars.who(i);
+        let draws = setup.seed.stream("engine", u64::from(who.get()));
+        (Node::new((i, who), config, setup, committee), draws)
+    };
+    all.map(machine).unzip()
+}
+
 /// Whether what is final is safe.
 const fn is_sound(finality: Finality) -> bool {
     match finality {
@@ -325,6 +341,7 @@ pub(crate) use context;
 
 impl<'a, E: Engine> Simulation<'a, E> {
     /// A simulation at its start. The configuration must have passed [`Engine::validate`].
+    #[expect(clippy::too_many_lines, reason = "a line for each field")]
     pub fn new(
         config: &E::Config,
         mut setup: Setup,
@@ -345,17 +362,8 @@ impl<'a, E: Engine> Simulation<'a, E> {
         let sites = pool.sites();
         assert!(is_sound(setup.finality), "what is final is safe");
         let genesis = Blocks::<E::Header>::GENESIS;
-        let who = |i| liars.who(NodeId::new(i));
-        let node = |i| Node::new((NodeId::new(i), who(i)), config, &setup, &committee);
-        let lies = Lies {
-            liars: liars.len(),
-            bound: E::promises(config, nodes).byzantine,
-            ..Lies::default()
-        };
-        let nodes: Vec<Node<E>> = (0..n).map(node).collect();
-        // Two selves of a node draw alike: they are one.
-        let draws = |i| setup.seed.stream("engine", u64::from(who(i).get()));
-        let draws: Vec<Draws> = (0..n).map(draws).collect();
+        let lies = Lies::of(liars.len(), E::promises(config, nodes).byzantine);
+        let (nodes, draws) = machines(config, &setup, &committee, (n, &liars));
         let mut serving = setup.serving.clone();
         serving.sort_unstable();
         serving.dedup();

@@ -292,11 +292,31 @@ fn balance(ran: &Ran<'_>) -> Vec<Row> {
     ]
 }
 
-/// The chain grows by `f/(1 + fΔ)` a slot when a block cannot be built upon for Δ slots. A pool builds on
-/// its own at once, so that Δ is the delay times the chance that the next leader is another.
+/// How many blocks a slot the longest chain grows by, when a block reaches others Δ slots late.
 ///
-/// source: David, Gaži, Kiayias and Russell 2018, section 5 (characteristic strings under delay: an
-/// active slot counts if the Δ before it are empty); the growth is its renewal rate.
+/// Whoever has made a block at the new height builds on it at once: with `k` makers among `n` pools of
+/// equal stake, the next leader is one of them with probability `k/n`, and otherwise makes one more.
+/// After Δ slots everybody knows the first. For large `n` that is `f/(1 + fΔ)`.
+///
+/// source: own counting; the limit is the renewal rate of David, Gaži, Kiayias and Russell 2018, section 5 (an
+/// active slot counts if the Δ before it are empty).
+fn delayed_growth(f: f64, delay_slots: u64, pools: u32) -> f64 {
+    let n = pools as usize;
+    let mut makers = vec![0.0; n + 1];
+    makers[1] = 1.0;
+    let mut mean = 0.0;
+    for _ in 0..delay_slots {
+        mean += makers.iter().sum::<f64>();
+        for k in (1..=n).rev() {
+            let (here, below) = (makers[k], makers[k - 1]);
+            let joins = f * (n - k + 1) as f64 / n as f64;
+            makers[k] = here * (1.0 - f) + below * joins;
+        }
+    }
+    1.0 / (mean + makers.iter().sum::<f64>() / f)
+}
+
+/// The growth is that of [`delayed_growth`], at the delay that was measured.
 fn long_delay(ran: &Ran<'_>) -> Vec<Row> {
     let slot = ran.setting("slot_ms") / 1e3;
     let f = ran.setting("active_slot_coefficient");
@@ -306,10 +326,9 @@ fn long_delay(ran: &Ran<'_>) -> Vec<Row> {
         if n == 0 { f64::NAN } else { mean.as_s() / slot }
     };
     let delays = ran.samples(delay);
-    let others = 1.0 - 1.0 / f64::from(ran.members());
     let mut grows = ran.row("growth", "blocks per slot", ran.samples(growth));
     let slots = delays.value();
-    grows.law = slots.and_then(|d| Law::exact(f / (1.0 + f * d * others)));
+    grows.law = slots.and_then(|d| Law::exact(delayed_growth(f, d as u64, ran.members())));
     vec![grows, ran.row("delay", "slots", delays)]
 }
 
@@ -474,4 +493,19 @@ fn reorg(ran: &Ran<'_>) -> Vec<Row> {
 fn poisson_tail(mean: f64, k: u32) -> f64 {
     let term = |i: u32| exp(f64::from(i) * ln(mean) - mean - ln_gamma(f64::from(i) + 1.0));
     1.0 - (0..k).map(term).sum::<f64>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn growth_without_delay_is_that_of_active_slots_and_with_many_pools_the_published_one() {
+        assert!((delayed_growth(0.05, 0, 12) - 0.05).abs() < 1e-12);
+        // Alone nobody waits.
+        assert!((delayed_growth(0.05, 30, 1) - 0.05).abs() < 1e-12);
+        let published = 0.05 / (1.0 + 0.05 * 30.0);
+        assert!((delayed_growth(0.05, 30, 100_000) - published).abs() < 1e-6);
+        assert!(delayed_growth(0.05, 30, 12) > published);
+    }
 }

@@ -167,16 +167,12 @@ pub(crate) fn run_unit(part: &Part, key: Key) -> (Option<Report>, Option<Broken>
         return (None, Some(Broken::new(Breach::Liveness, why)));
     }
     let run = || unit::run(&part.plan, &part.workload, sheet, key);
-    match catch_unwind(AssertUnwindSafe(run)) {
-        Ok(done) => {
-            let broken = judge(&part.plan, sheet, &done.report);
-            (Some(done.report), broken)
-        }
-        Err(_) => {
-            let broken = Broken::new(Breach::Bug, "it panicked, see above");
-            (None, Some(broken))
-        }
-    }
+    let Ok(done) = catch_unwind(AssertUnwindSafe(run)) else {
+        let broken = Broken::new(Breach::Bug, "it panicked, see above");
+        return (None, Some(broken));
+    };
+    let broken = judge(&part.plan, sheet, &done.report);
+    (Some(done.report), broken)
 }
 
 /// Runs all units of a study of kind `check`: a line for each, and the exit code of the worst.

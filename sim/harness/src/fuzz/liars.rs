@@ -35,10 +35,14 @@ pub(super) fn add(draw: &mut Draw, sheet: &EngineSheet, d: &mut Draws) {
     }
     draw.plan.corrupt = conduct(&draw.plan, &liars, sheet, d);
     (draw.faults, draw.plan.promise) = if within {
-        (Faults::Lied, Some(promise(&draw.plan, sheet)))
+        (Faults::Lied, Some(promise(&draw.plan)))
     } else {
         (Faults::Outnumbered, Some(Promise::Counted))
     };
+    if draw.plan.promise != Some(Promise::Live) {
+        // Nobody waits for what need not come.
+        draw.plan.load.drain_s = draw.plan.load.duration_s;
+    }
 }
 
 /// Only so many members are down or cut off that these and the liars are no more than the bound.
@@ -63,14 +67,11 @@ fn leave_room(plan: &mut Plan, liars: &[u32], bound: u32) {
     });
 }
 
-/// What may be expected of a run with no more liars than the protocol bears: everything, if they end or are
-/// what crashes are, or if nobody needs them.
-fn promise(plan: &Plan, sheet: &EngineSheet) -> Promise {
-    let ends = |c: &CorruptPlan| c.until_s.is_some() || c.silent || !c.twin.is_empty();
-    let all = plan.corrupt.iter().all(ends);
-    // Where finality is a matter of depth or of time, two selves are two chains as long as they last.
-    let twins = plan.corrupt.iter().any(|c| !c.twin.is_empty());
-    if all && !(twins && sheet.facts.guarantee != Guarantee::Commit) {
+/// What may be expected of a run with no more liars than the protocol bears: everything, if they end or do
+/// what crashes do. Who runs twice cuts itself in two, so that its own site may wait for ever.
+fn promise(plan: &Plan) -> Promise {
+    let ends = |c: &CorruptPlan| c.until_s.is_some() || c.silent;
+    if plan.corrupt.iter().all(ends) {
         Promise::Live
     } else {
         Promise::Safe

@@ -39,10 +39,13 @@ pub fn shrink(plan: &Plan, breaks: &mut dyn FnMut(&Plan) -> bool) -> Shrunk {
         shorter_windows,
     ];
     // A later pass may make room for an earlier one.
-    while passes
-        .iter()
-        .fold(false, |any, pass| state.exhaust(*pass) || any)
-    {}
+    let mut helped = true;
+    while helped {
+        helped = false;
+        for pass in passes {
+            helped |= state.exhaust(pass);
+        }
+    }
     Shrunk {
         text: toml::to_string(&compact(&state.table)).expect("a plan is a table"),
         runs: state.runs,

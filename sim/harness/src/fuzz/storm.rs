@@ -31,14 +31,14 @@ pub(super) fn add(draw: &mut Draw, sheet: &EngineSheet, d: &mut Draws) {
     }
 }
 
-/// From the time of a message to that of a few blocks or of many time-outs, s.
+/// From the time of a message to that of a few blocks or time-outs, and no less than a second; s.
 fn scales_s(draw: &Draw, sheet: &EngineSheet) -> (f64, f64) {
     let latency = draw.plan.network.one_way_ms.unwrap_or(1.0) / 1e3;
     let time_out = most_latency_ms(sheet) / 100.0;
     let block = sheet.promises.interval.as_s();
     (
         latency.max(1e-3),
-        (2.0 * block).max(4.0 * time_out).max(0.1),
+        (2.0 * block).max(4.0 * time_out).max(1.0),
     )
 }
 

@@ -1,5 +1,10 @@
 //! Many seeds at once: which broke a promise, how each is repeated, and a smaller plan that breaks it too.
 
+#![expect(
+    clippy::disallowed_types,
+    reason = "a budget of real time; it decides how many seeds are run, not what comes of them"
+)]
+
 use super::judge::{Breach, Broken, run_unit};
 use super::shrink::{self, shrink};
 use super::{Draw, Faults, draw, drawn_engine};
@@ -121,10 +126,10 @@ pub fn run(wanted: &Wanted<'_>) -> Result<(String, u8), Error> {
     let mut text = summary(&done);
     let _ = writeln!(
         text,
-        "{} seeds of {}..{end}, {} broken",
+        "{} seeds, {} broken ({}..{end})",
         done.len(),
+        done.iter().filter(|e| e.broken.is_some()).count(),
         wanted.seeds.start,
-        done.iter().filter(|e| e.broken.is_some()).count()
     );
     let interrupted = STOP.load(Ordering::Relaxed);
     if interrupted {
@@ -145,10 +150,6 @@ pub fn run(wanted: &Wanted<'_>) -> Result<(String, u8), Error> {
 }
 
 /// All seeds that are wanted and that the time allows, and the first that was not looked at.
-#[expect(
-    clippy::disallowed_types,
-    reason = "a budget of real time; it decides how many, not what"
-)]
 fn all(wanted: &Wanted<'_>) -> Result<(Vec<Ended>, u64), Error> {
     let began = Instant::now();
     let Range { start, end } = wanted.seeds;
