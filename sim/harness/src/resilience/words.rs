@@ -73,7 +73,7 @@ pub(crate) fn fate(row: &Row) -> String {
         Fate::Rewrites(blocks) => format!("rewrites {}", many(blocks, "final block")),
         Fate::Forks(blocks) => format!("forks: {}", many(blocks, "conflicting final")),
         Fate::Accepts(blocks) => format!("takes {}", many(blocks, "invalid block")),
-        Fate::Overloaded => "carries too little to tell".to_owned(),
+        Fate::Overloaded => "does not carry this on a good day".to_owned(),
         Fate::Dies => "halts for good".to_owned(),
         Fate::Halts(ms) => format!("halts, recovers in {}", duration(ms)),
         Fate::GoesOn(pace) if pace < FULL => format!("goes on for {} of writes", percent(pace)),
