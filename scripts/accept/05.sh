@@ -9,7 +9,7 @@ seeds=${SEEDS:-0..10000}
 
 # ---- attacks against theory ---------------------------------------------------------------------------
 "$quorate" list attacks >"$scratch/attacks.txt"
-for attack in sm1 double-spend sm1-network private-reorg balance long-delay clique-spam cloning eclipse; do
+for attack in sm1 double-spend sm1-network private-reorg balance balance-twins long-delay delayed-reorg clique-spam cloning eclipse; do
     grep -qw "$attack" "$scratch/attacks.txt" || fail "attack $attack: is not in the list"
     start=$(seconds)
     if "$quorate" attack "$attack" --out "$scratch/$attack" >"$scratch/$attack.txt" 2>"$scratch/run.err"; then

@@ -108,11 +108,19 @@ pub const BUILT_IN: &[BuiltIn] = &[
     },
     BuiltIn {
         name: "long-delay",
-        about: "Long delay on Praos: whoever owns the network slows the chain, not a private branch",
+        about: "Long delay on Praos: whoever owns the network slows the chain",
         source: "David, Gaži, Kiayias and Russell, EUROCRYPT 2018",
         needs: "messages that wait for Δ slots",
-        look: "growth against f/(1 + fΔ), and blocks_lost",
+        look: "growth against little more than f/(1 + fΔ), and blocks_lost",
         text: include_str!("../attacks/long-delay.toml"),
+    },
+    BuiltIn {
+        name: "delayed-reorg",
+        about: "A private branch on Praos while the others' messages take long",
+        source: "David, Gaži, Kiayias and Russell, EUROCRYPT 2018; Blum et al. 2020",
+        needs: "a pool, and messages that wait for Δ slots",
+        look: "success by delay, and reversed_txs",
+        text: include_str!("../attacks/delayed-reorg.toml"),
     },
     BuiltIn {
         name: "clique-spam",
