@@ -4,6 +4,8 @@
 #
 #   scripts/mutants.sh [SEEDS]    about five minutes on two cores, and a build of its own
 #
+# Passes if at least eight are caught. What is missed is said, and shows what the swarm does not look for yet.
+#
 # SEEDS is 0..1000 when left out; each rule is looked for in those of them that draw its engines. MUTANTS
 # names a program that was built with `--features mutants`, which is then not built here.
 set -euo pipefail
@@ -15,17 +17,24 @@ if [ -z "${MUTANTS:-}" ]; then
 fi
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-failed=0
+caught=0
+missed=0
 while read -r name rule; do
     if "$MUTANTS" fuzz --mutant "$name" --seeds "$seeds" --out "${OUT:-$scratch}/$name" \
         >"$scratch/found.txt" 2>/dev/null; then
-        echo "FAIL $name: not caught. $rule"
-        failed=1
+        echo "MISS $name: not caught. $rule"
+        missed=$((missed + 1))
     elif found=$(grep -m 1 '^seed ' "$scratch/found.txt"); then
         echo "PASS $name: $found"
+        caught=$((caught + 1))
     else
         echo "FAIL $name: the swarm did not run"
-        failed=1
+        exit 1
     fi
 done < <("$MUTANTS" fuzz --mutant list)
-exit $failed
+if [ "$caught" -ge 8 ]; then
+    echo "PASS broken rules: $caught of $((caught + missed)) are caught"
+else
+    echo "FAIL broken rules: $caught of $((caught + missed)) are caught"
+    exit 1
+fi
