@@ -559,6 +559,11 @@ impl AnyEngine for Anchor {
         config.lower().promises(&config.local_config, nodes)
     }
 
+    fn builders(&self, config: &toml::Table) -> Family {
+        let config = Self::config(config);
+        config.lower().builders(&config.local_config)
+    }
+
     fn committee(&self, config: &toml::Table, nodes: u32) -> Committee {
         let config = Self::config(config);
         config.lower().committee(&config.local_config, nodes)

@@ -7,7 +7,7 @@ use crate::unit::{self, EngineSheet, Tweak};
 use crate::validate::world::Accept;
 use quorate_consensus::registry::{EngineKind, EngineVisitor};
 use quorate_core::{
-    Adversary, Committee, Engine, Facts, Finality, Invalid, Ledger, Load, NodeId, Promises,
+    Adversary, Committee, Engine, Facts, Family, Finality, Invalid, Ledger, Load, NodeId, Promises,
     Standing, Time, Wait,
 };
 use quorate_kernel::{Report, Run, Setup, Simulation};
@@ -29,6 +29,11 @@ pub trait AnyEngine: Sync {
     fn standing(&self, preset: &str) -> Standing {
         let _ = preset;
         self.facts().standing
+    }
+    /// The family of those who build the ledger's own blocks, under a checked table of settings.
+    fn builders(&self, config: &toml::Table) -> Family {
+        let _ = config;
+        self.facts().family
     }
     /// A checked table of settings with every default spelled out.
     fn resolved(&self, config: &toml::Table) -> toml::Table;

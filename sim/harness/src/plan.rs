@@ -951,13 +951,13 @@ pub(crate) mod check {
     }
 
     fn engines_of_liars(source: &Source, plan: &Plan) -> Result<(), Error> {
-        for engine in plan.engines.iter().map(super::EnginePlan::engine) {
-            crate::corrupt::fits(&plan.corrupt, engine.name(), engine.facts().family).map_err(
-                |(i, invalid)| {
-                    let path = format!("corrupt.{i}.{}", invalid.key);
-                    source.at_key(&path, &invalid.why, &invalid.hint)
-                },
-            )?;
+        for entry in &plan.engines {
+            let (engine, label) = (entry.engine(), entry.engine().name());
+            let family = engine.builders(&entry.config);
+            crate::corrupt::fits(&plan.corrupt, label, family).map_err(|(i, invalid)| {
+                let path = format!("corrupt.{i}.{}", invalid.key);
+                source.at_key(&path, &invalid.why, &invalid.hint)
+            })?;
         }
         Ok(())
     }

@@ -355,13 +355,12 @@ fn private_branches_follow_the_race_and_reverse_what_is_shallow() {
             let row = result.rows.iter().find(is).expect("it is there");
             row.estimate.value().expect("it was observed")
         };
-        assert!(
-            of("deep", "success") > of("shallow", "success") + 0.1,
-            "{engine}"
-        );
-        assert!(of("shallow", "success") > 0.1, "{engine}");
-        assert!(of("shallow", "reversed_txs") > 0.0, "{engine}");
-        assert!(of("deep", "reversed_txs") == 0.0, "{engine}");
+        let (deep, shallow) = (of("deep", "success"), of("shallow", "success"));
+        assert!(deep > shallow + 0.1, "{engine}: {deep} and {shallow}");
+        assert!(shallow > 0.1, "{engine}: {shallow}");
+        // The liars' branch may hold the same transactions.
+        assert!(of("shallow", "reversed_blocks") > 0.0, "{engine}");
+        assert!(of("deep", "reversed_blocks") == 0.0, "{engine}");
     }
 }
 

@@ -113,7 +113,8 @@ fn entry(
     let site = d.below(u64::from(plan.network.nodes)) as u32;
     let side = some(honest, 1 + d.below(honest.len() as u64) as usize, d);
     let depth = 1 + d.below(8) as u32;
-    let works = sheet.facts.family == Family::Work;
+    let entry = &plan.engines[0];
+    let works = entry.engine().builders(&entry.config) == Family::Work;
     let votes = sheet.facts.guarantee == Guarantee::Commit;
     match d.below(12) {
         0..=3 if !works => CorruptPlan {
