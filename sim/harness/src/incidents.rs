@@ -133,7 +133,7 @@ fn ms(span: Option<Span>) -> Value {
 }
 
 fn in_ms(span: Span) -> f64 {
-    span.as_s() * 1e3
+    span.as_ms()
 }
 
 fn ended(incident: &Incident) -> Option<Time> {

@@ -87,7 +87,7 @@ impl<E: Engine> Simulation<'_, E> {
     }
 
     pub(crate) fn tell(&mut self, node: NodeId, word: u64) {
-        let at = self.now;
+        let (at, node) = (self.now, self.liars.who(node));
         self.outside.news.push_back(News { at, node, word });
     }
 
