@@ -70,6 +70,8 @@ pub struct Wanted<'a> {
 /// Seeds between two looks at the clock.
 // assumption: a few seconds of work.
 const CHUNK: u64 = 64;
+/// The same where nobody waits for the clock: at each end of a chunk all cores but one are idle.
+const LONG_CHUNK: u64 = 1_024;
 
 /// Shrunk plans of one swarm.
 // assumption: whoever has so many different findings fixes some first.
@@ -161,8 +163,10 @@ fn all(wanted: &Wanted<'_>) -> Result<(Vec<Ended>, u64), Error> {
     let style = ProgressStyle::with_template(style).expect("the template is fixed");
     let bar = ProgressBar::new(end - start).with_style(style);
     let (mut done, mut next) = (Vec::new(), start);
+    let hurries = wanted.budget.is_some() || wanted.hunt.is_some();
+    let most = if hurries { CHUNK } else { LONG_CHUNK };
     while next < end {
-        let chunk: Vec<u64> = (next..end.min(next.saturating_add(CHUNK))).collect();
+        let chunk: Vec<u64> = (next..end.min(next.saturating_add(most))).collect();
         let run = |&seed: &u64| {
             let asked = wanted
                 .hunt
