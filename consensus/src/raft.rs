@@ -1641,7 +1641,8 @@ impl Raft {
         let me = self.position.map(|p| p as usize);
         let others = || (0..self.members as usize).filter(|&i| Some(i) != me);
         let ready = |peer: &Progress| {
-            let full = height - peer.matched > self.rules.max_inflight;
+            // A twin may have acknowledged more than there is.
+            let full = height.saturating_sub(peer.matched) > self.rules.max_inflight;
             peer.flow == Flow::Replicate && !peer.paused && peer.next == height && !full
         };
         let (below, entry) = (self.log.place(height - 1), self.log.get(height));
