@@ -1,4 +1,4 @@
-//! What liars do instead of what their engines want: to votes, to blocks, and to other's transactions.
+//! What liars do instead of what their engines want: to votes, to blocks, and to others' transactions.
 
 use crate::histogram::LatencyHistogram;
 use crate::liars::Kept;
