@@ -476,7 +476,9 @@ fn reorg(ran: &Ran<'_>) -> Vec<Row> {
             return (give_up + 1 >= n).then(law).and_then(Law::exact);
         }
         let f = ran.setting("active_slot_coefficient");
-        Some(Law::at_most(settlement_risk(q, f, ran.delay_slots(), n)))
+        let bound = settlement_risk(q, f, ran.delay_slots(), n);
+        // A bound of one says nothing, and would agree with everything.
+        (bound < 1.0).then(|| Law::at_most(bound))
     });
     let lost = |l: &Lies| {
         let ended = l.branches[1] + l.branches[2];
