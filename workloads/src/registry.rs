@@ -1,7 +1,7 @@
 //! Workloads by name. A new workload is its file and one line here.
 
 use crate::{Error, Rate};
-use quorate_core::{Ledger, Load, Seed};
+use quorate_core::{Domain, Ledger, Load, Seed};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::io;
@@ -23,6 +23,8 @@ pub struct Built {
     pub load: Box<dyn Load>,
     /// What judges it.
     pub ledger: Box<dyn Ledger>,
+    /// What the trade counts in it; `None` where nothing is but what the kernel measures itself.
+    pub domain: Option<Box<dyn Domain>>,
     /// What became of the rows of a trace; `None` for a generator.
     pub import: Option<Import>,
 }

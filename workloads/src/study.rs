@@ -742,6 +742,7 @@ impl Spec for Config {
         let rate = setup.rate.unwrap_or_else(Rate::profile);
         let load = Trials::new(self, rate, setup.seed)?;
         Ok(Built {
+            domain: None,
             ledger: Box::new(load.rules()),
             load: Box::new(load),
             import: None,

@@ -139,6 +139,7 @@ impl Spec for Config {
         }
         let imported = self.import(setup.seed, setup.open)?;
         Ok(Built {
+            domain: None,
             import: Some(imported.account.clone()),
             load: Box::new(Trace::new(imported)),
             ledger: match self {

@@ -12,6 +12,7 @@ pub mod settlement;
 
 mod block;
 mod committee;
+mod domain;
 mod fault;
 mod id;
 mod ledger;
@@ -21,6 +22,7 @@ mod time;
 
 pub use block::{Block, BlockKey, Blocks};
 pub use committee::{Committee, Weight, byzantine_bound, majority, two_thirds};
+pub use domain::{Domain, Measure, Ordered, Shown, Tell, Unit};
 pub use engine::{
     Agreement, Background, Ballot, Compact, Content, Context, Costs, Effect, Electorate, Engine,
     Execution, Facts, Family, Guarantee, Input, Invalid, Limits, Outbox, Promises, Relay, Roots,
