@@ -129,7 +129,7 @@ fn agreement(plan: &Plan, sheet: &EngineSheet, report: &Report) -> Option<Broken
     let lost = chain.reversed_blocks + chain.conflicting_finals;
     // Against an adversary without a share the first confirmation is final, and forks are usual.
     let deep = sheet.facts.guarantee != Guarantee::Risk || sheet.adversary.share > 0.0;
-    let why = if chain.apart > 0 && !may_stay_apart(plan, sheet) {
+    let why = if chain.apart > 0 && deep && !may_stay_apart(plan, sheet) {
         format!("{} nodes end with final blocks of their own", chain.apart)
     } else if lost > 0 && deep && is_timely(plan) {
         format!(
