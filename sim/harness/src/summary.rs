@@ -41,10 +41,7 @@ pub(crate) fn decisive<'a>(ran: &'a Ran<'_>, engine: usize) -> Option<&'a Cell> 
 
 /// The load of that cell; `None` in a replay.
 pub(crate) fn load(part: &Part) -> Option<f64> {
-    let load = &part.plan.load;
-    let first = load.offered_tps.first().copied();
-    let at = load.decide_at_tps.or(first);
-    at.filter(|_| part.plan.is_swept())
+    part.plan.judged_tps()
 }
 
 /// Latency histogram of a unit, of one class or of all together.
@@ -182,6 +179,27 @@ pub fn supports(cell: &Cell, count: u64, p: f64) -> bool {
     is_enough(count.min(blocks), p)
 }
 
+/// Whether the cell's samples support the statistic of a service level.
+pub(crate) fn level_is_supported(cell: &Cell, level: &ServiceLevel, classes: &[&str]) -> bool {
+    let Statistic::Percentile(p) = level.statistic else {
+        return true;
+    };
+    let class = classes.iter().position(|c| *c == level.class);
+    if let (Metric::Served, Some(class)) = (level.metric, class) {
+        let reads = |u: &Done| u.report.probe.served[class].len();
+        return is_enough(cell.units.iter().map(reads).sum(), p);
+    }
+    let count = |u: &Done| {
+        let classes = &u.report.probe.classes;
+        class.map_or_else(
+            || classes.iter().map(|c| c.submitted).sum(),
+            |c| classes[c].submitted,
+        )
+    };
+    let count: u64 = cell.units.iter().map(count).sum();
+    supports(cell, count, p)
+}
+
 /// Whether so many independent samples support a percentile.
 pub fn is_enough(samples: u64, p: f64) -> bool {
     samples as f64 * (1.0 - p / 100.0) >= BEYOND
@@ -215,6 +233,14 @@ pub fn adopt_delay_ms(done: &Done) -> Option<f64> {
 pub fn propagation_ms(done: &Done, share: usize) -> Option<f64> {
     let times = &done.report.propagation[share];
     (!times.is_empty()).then(|| percentile_ms(times, 50.0))
+}
+
+/// Reads that their view allowed although a watched write of their key was submitted before, of all
+/// that were served; `None` without any.
+pub(crate) fn stale_read_share(done: &Done) -> Option<f64> {
+    let reads = &done.report.reads;
+    let stale: u64 = reads.stale.iter().sum();
+    (reads.served > 0).then(|| stale as f64 / reads.served as f64)
 }
 
 /// Blocks that are not on the best chain, of all.
