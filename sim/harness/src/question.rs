@@ -1,7 +1,8 @@
 //! Questions: what a plan asks, and each engine's answer, a sentence with figures.
 //!
 //! An `answer` is text with figures in braces. A figure is the left side of a service level, such as
-//! `{consent.revoke:exposure:p(99)}`; the share of a class's final transactions that the ledger refused for
+//! `{consent.revoke:exposure:p(99)}`; a measure of the workload's domain with share, hits, cases or a
+//! statistic, such as `{units_after_recall:share}`; the share of a class's final transactions that the ledger refused for
 //! a reason, such as `{drug.dispense:rejected:lot recalled}`; `{reads:stale:rate}`, the stale share of all
 //! reads; or a column of `replications.csv` or `liars.csv`, such as `{reversed_txs}`, whose mean over
 //! replications stands for it.
@@ -15,7 +16,10 @@ use crate::run::Cell;
 use crate::stats::Interval;
 use crate::unit::{Done, UnitStatus, settled};
 use crate::words::{duration, short};
+use crate::workload::Workload;
 use crate::{summary, verdict};
+use quorate_core::Unit;
+use quorate_kernel::probe::Told;
 use std::fmt::Write as _;
 
 /// Text with figures.
@@ -41,10 +45,64 @@ enum Of {
     Level(ServiceLevel),
     /// The share of a class's final transactions that were refused for a reason.
     Rejected { class: String, reason: String },
+    /// A measure of the workload's domain.
+    Measure { name: String, statistic: Counted },
     /// The share of all reads that are stale.
     Stale,
     /// A column of `replications.csv`, or of `liars.csv`.
     Column { unit: &'static str },
+}
+
+/// How a measure of the domain is told.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Counted {
+    /// Hits over cases.
+    Share,
+    /// Hits.
+    Hits,
+    /// Cases.
+    Cases,
+    /// A statistic of its times.
+    Times(Statistic),
+}
+
+impl Counted {
+    fn parse(text: &str) -> Result<Self, String> {
+        Ok(match text {
+            "share" => Self::Share,
+            "hits" => Self::Hits,
+            "cases" => Self::Cases,
+            _ => match crate::level::parse_statistic(text)? {
+                Statistic::Rate => return Err("a measure has a share, no rate".to_owned()),
+                statistic => Self::Times(statistic),
+            },
+        })
+    }
+
+    fn of(self, told: &Told) -> Option<f64> {
+        let of = |statistic| summary::statistic_ms(&told.times, statistic);
+        match self {
+            Self::Share => (told.cases > 0).then(|| told.hits as f64 / told.cases as f64),
+            Self::Hits => Some(told.hits as f64),
+            Self::Cases => Some(told.cases as f64),
+            Self::Times(statistic) => of(statistic),
+        }
+    }
+
+    fn fits(self, unit: Unit) -> Result<(), (String, String)> {
+        match (unit, self) {
+            (Unit::Share, Self::Share | Self::Hits | Self::Cases)
+            | (Unit::Time, Self::Times(_)) => Ok(()),
+            (Unit::Share, _) => Err((
+                "it counts cases".to_owned(),
+                "write share, hits or cases behind the colon".to_owned(),
+            )),
+            (Unit::Time, _) => Err((
+                "it is a length of time".to_owned(),
+                "write avg, med, p(N) or max behind the colon".to_owned(),
+            )),
+        }
+    }
 }
 
 impl Template {
@@ -82,13 +140,18 @@ impl Figure {
                     .ok_or_else(|| format!("names {column:?}, no column of replications.csv"))?,
             },
             ["reads", "stale", "rate"] => Of::Stale,
+            [name, statistic] => Of::Measure {
+                name: (*name).to_owned(),
+                statistic: Counted::parse(statistic)
+                    .map_err(|why| format!("names {text:?}: {why}"))?,
+            },
             [class, "rejected", reason] => Of::Rejected {
                 class: (*class).to_owned(),
                 reason: (*reason).to_owned(),
             },
             _ => {
                 // The bound does not matter, but its unit must fit.
-                let share = text.ends_with(":rate") || text.ends_with(":share");
+                let share = text.ends_with(":rate");
                 let bound = if share { "<1" } else { "<1ms" };
                 let level = ServiceLevel::parse(&format!("{text}{bound}"));
                 Of::Level(level.map_err(|why| format!("names {text:?}: {why}"))?)
@@ -104,6 +167,11 @@ impl Figure {
     fn unit(&self) -> &'static str {
         match &self.of {
             Of::Level(level) if !level.metric.is_share() => "ms",
+            Of::Measure { statistic, .. } => match statistic {
+                Counted::Share => "share",
+                Counted::Hits | Counted::Cases => "transactions",
+                Counted::Times(_) => "ms",
+            },
             Of::Level(_) | Of::Rejected { .. } | Of::Stale => "share",
             Of::Column { unit } => unit,
         }
@@ -122,6 +190,10 @@ impl Figure {
                 let all = settled(counts);
                 (all > 0).then(|| counts.rejected[reason] as f64 / all as f64)
             }
+            Of::Measure { name, statistic } => {
+                let place = workload.measures().iter().position(|m| m.name == name)?;
+                statistic.of(&unit.report.probe.domain[place])
+            }
             Of::Stale => summary::stale_read_share(unit),
             Of::Column { .. } => output::measure_value(unit, &self.text),
         }
@@ -133,6 +205,15 @@ impl Figure {
         let enough = match &self.of {
             Of::Level(level) if matches!(level.statistic, Statistic::Percentile(_)) => {
                 summary::level_is_supported(cell, level, &ran.part.workload.classes())
+            }
+            Of::Measure {
+                name,
+                statistic: Counted::Times(Statistic::Percentile(p)),
+            } => {
+                let measures = ran.part.workload.measures();
+                let place = measures.iter().position(|m| m.name == name);
+                let times = |u: &Done| place.map_or(0, |m| u.report.probe.domain[m].times.len());
+                summary::supports(cell, cell.units.iter().map(times).sum(), *p)
             }
             _ => true,
         };
@@ -147,7 +228,7 @@ impl Figure {
         let sheet = &ran.outcome.sheets[engine];
         match &self.of {
             Of::Level(level) => verdict::is_beside(sheet, level.metric),
-            Of::Rejected { .. } | Of::Stale => verdict::keeps_no_state(sheet),
+            Of::Rejected { .. } | Of::Stale | Of::Measure { .. } => verdict::keeps_no_state(sheet),
             Of::Column { .. } => false,
         }
     }
@@ -306,17 +387,31 @@ pub(crate) fn check(source: &Source, plan: &Plan) -> Result<(), Error> {
 pub(crate) fn check_figures(
     source: &Source,
     plan: &Plan,
-    classes: &[&str],
-    reasons: &[&str],
+    workload: &Workload,
     fits: &dyn Fn(&ServiceLevel) -> Result<(), (String, String)>,
 ) -> Result<(), Error> {
     let Some(text) = &plan.answer else {
         return Ok(());
     };
     let template = Template::parse(text).expect("the plan was checked");
+    let (classes, reasons) = (workload.classes(), workload.reasons());
     for figure in template.figures() {
         let wrong = match &figure.of {
             Of::Level(level) => fits(level).err(),
+            Of::Measure { name, statistic } => {
+                let measures = workload.measures();
+                match measures.iter().find(|m| m.name == name) {
+                    Some(measure) => statistic.fits(measure.unit).err(),
+                    None => {
+                        let names: Vec<&str> = measures.iter().map(|m| m.name).collect();
+                        let there = match names.as_slice() {
+                            [] => format!("the workload {} has none", workload.name()),
+                            names => format!("measures: {}", names.join(", ")),
+                        };
+                        Some((format!("there is no measure {name:?}"), there))
+                    }
+                }
+            }
             Of::Rejected { class, .. } if !classes.contains(&class.as_str()) => Some((
                 format!("there is no class {class:?}"),
                 format!("classes: {}", classes.join(", ")),

@@ -148,15 +148,20 @@ pub fn level_value(
         Metric::Accepted => return accepted_share(done, class?),
         Metric::OnTime => return on_time_share(done, class?, Level::Final),
     };
-    if histogram.is_empty() {
+    statistic_ms(histogram, level.statistic)
+}
+
+/// A statistic of times in milliseconds; `None` without any, and for rates.
+pub(crate) fn statistic_ms(times: &LatencyHistogram, statistic: Statistic) -> Option<f64> {
+    if times.is_empty() {
         return None;
     }
-    Some(match level.statistic {
-        Statistic::Mean => mean_ms(histogram),
-        Statistic::Percentile(p) => percentile_ms(histogram, p),
-        Statistic::Max => histogram.max() as f64 / 1e3,
-        Statistic::Rate => return None,
-    })
+    match statistic {
+        Statistic::Mean => Some(mean_ms(times)),
+        Statistic::Percentile(p) => Some(percentile_ms(times, p)),
+        Statistic::Max => Some(times.max() as f64 / 1e3),
+        Statistic::Rate => None,
+    }
 }
 
 /// The core's level of the view that readers are served from.

@@ -5,7 +5,7 @@ use crate::level::{Level as ServiceLevel, Metric};
 use crate::plan::{Plan, Source};
 use crate::{question, resilience};
 use crate::unit::{Key, Tweak};
-use quorate_core::{Class, ClassId, Kind, Ledger, Load, Seed, Span, Time};
+use quorate_core::{Class, ClassId, Kind, Measure, Seed, Span, Time};
 use quorate_workloads::{self as workloads, Rate, Setup, WorkloadKind};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,6 +18,7 @@ pub struct Workload {
     folder: PathBuf,
     classes: Vec<&'static str>,
     reasons: Vec<&'static str>,
+    measures: &'static [Measure],
     sites: u32,
     imported: Option<Vec<(String, u64)>>,
     /// Whether load is offered at given rates.
@@ -69,6 +70,7 @@ impl Workload {
             folder,
             classes: Vec::new(),
             reasons: Vec::new(),
+            measures: &[],
             sites: 0,
             imported: None,
             swept: plan.is_swept(),
@@ -86,11 +88,11 @@ impl Workload {
         let classes = built.load.classes();
         workload.classes = classes.iter().map(|c| c.name).collect();
         workload.reasons = built.ledger.reasons().to_vec();
+        workload.measures = built.domain.as_ref().map_or(&[], |d| d.measures());
         let deadlines = built.load.deadlines();
         check_levels(source, plan, classes, deadlines)?;
         let fits = |level: &ServiceLevel| fits(level, classes, deadlines);
-        let (names, reasons) = (&workload.classes, &workload.reasons);
-        question::check_figures(source, plan, names, reasons, &fits)?;
+        question::check_figures(source, plan, &workload, &fits)?;
         workload.sites = built.load.sites();
         crate::plan::check_liars(source, plan, workload.sites)?;
         workload.imported = built.import.map(|import| {
@@ -122,15 +124,18 @@ impl Workload {
         })
     }
 
-    /// The arrivals and rules of one unit.
+    /// The arrivals, rules and domain of one unit.
     ///
     /// # Panics
     /// When a file has become unusable since the plan was checked.
-    pub fn open(&self, offered_tps: Option<f64>, seed: Seed) -> (Box<dyn Load>, Box<dyn Ledger>) {
-        let built = self
-            .build(offered_tps, seed)
-            .expect("it was built when the plan was checked");
-        (built.load, built.ledger)
+    pub fn open(&self, offered_tps: Option<f64>, seed: Seed) -> workloads::Built {
+        self.build(offered_tps, seed)
+            .expect("it was built when the plan was checked")
+    }
+
+    /// What its domain measures; nothing where it has none.
+    pub const fn measures(&self) -> &'static [Measure] {
+        self.measures
     }
 
     /// Its name.
@@ -165,7 +170,7 @@ impl Workload {
     fn take_sample(&self) -> (f64, f64, f64) {
         // assumption: enough for a bound that is drawn beside measured points.
         const ENOUGH: usize = 20_000;
-        let (mut load, _) = self.open(self.swept.then_some(100.0), Seed::new(1, 0));
+        let mut load = self.open(self.swept.then_some(100.0), Seed::new(1, 0)).load;
         let kinds: Vec<Kind> = load.classes().iter().map(|c| c.kind).collect();
         let (mut n, mut bytes, mut exec_us) = (0_u64, 0_u64, 0_u64);
         let mut until = Time::ZERO;
@@ -211,7 +216,7 @@ impl Workload {
         if self.imported.is_none() {
             return Time::ZERO + Span::from_s_f64(span_s(plan, key));
         }
-        let (mut load, _) = self.open(None, Seed::new(plan.seed, key.replication));
+        let mut load = self.open(None, Seed::new(plan.seed, key.replication)).load;
         let mut last = Time::ZERO;
         while let Some(arrival) = load.next() {
             last = arrival.at;

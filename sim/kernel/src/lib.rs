@@ -27,6 +27,7 @@ mod relay;
 mod report;
 mod reversals;
 mod setup;
+mod shown;
 mod sim;
 mod slab;
 mod store;

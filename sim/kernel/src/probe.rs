@@ -3,7 +3,7 @@
 
 pub use crate::histogram::LatencyHistogram;
 use crate::incidents::{Fate, Incidents};
-use quorate_core::{Class, ClassId, Level, Span, Time};
+use quorate_core::{Class, ClassId, Level, Span, Tell, Time};
 
 /// How many equal slices of the measured span the backlog and the latency are sampled in.
 pub const SLICES: usize = 500;
@@ -52,6 +52,17 @@ pub(crate) struct Exposed {
     pub(crate) half: Span,
 }
 
+/// What a domain told of one of its measures: cases or lengths of time.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Told {
+    /// Cases.
+    pub cases: u64,
+    /// Those that count.
+    pub hits: u64,
+    /// Lengths of time.
+    pub times: LatencyHistogram,
+}
+
 /// One sample that may still be cut off as warm-up.
 #[derive(Clone, Copy, Debug)]
 struct Sample {
@@ -78,6 +89,10 @@ enum Slot {
     Dropped,
     Due,
     OnTime(Level),
+    /// A case of a domain's measure, by its place, and whether it counts.
+    Case(u8, bool),
+    /// A length of time of one.
+    Length(u8),
 }
 
 /// Everything that a unit measures about its transactions.
@@ -89,6 +104,8 @@ pub struct Probe {
     pub exposure: Vec<Exposure>,
     /// By class, for reads only: from the arrival until the site's node has answered.
     pub served: Vec<LatencyHistogram>,
+    /// By measure of the workload's domain.
+    pub domain: Vec<Told>,
     /// Latency until all but the tolerated number of sites' nodes hold it as final.
     pub quorum_final: LatencyHistogram,
     /// Latency until every site's node holds it as final.
@@ -132,6 +149,7 @@ impl Probe {
             classes: classes.iter().map(counts).collect(),
             exposure: classes.iter().map(|_| Exposure::default()).collect(),
             served: vec![LatencyHistogram::default(); classes.len()],
+            domain: Vec::new(),
             quorum_final: LatencyHistogram::default(),
             all_final: LatencyHistogram::default(),
             gap: LatencyHistogram::default(),
@@ -159,6 +177,11 @@ impl Probe {
             read_level,
             ..self
         }
+    }
+
+    /// A domain will tell so many measures.
+    pub(crate) fn tells(&mut self, measures: usize) {
+        self.domain = vec![Told::default(); measures];
     }
 
     /// The slice that an instant of the measured span falls into. Neighbours in time are asked for one
@@ -309,6 +332,13 @@ impl Probe {
             Slot::Verdict(0) => return class.valid += 1,
             Slot::Verdict(1) => return class.expired += 1,
             Slot::Verdict(code) => return class.rejected[usize::from(code) - 2] += 1,
+            Slot::Case(measure, hit) => {
+                let told = &mut self.domain[usize::from(measure)];
+                told.cases += 1;
+                told.hits += u64::from(hit);
+                return;
+            }
+            Slot::Length(measure) => &mut self.domain[usize::from(measure)].times,
             Slot::Latency(level) => &mut class.latency[level as usize],
             Slot::Longest(level) => &mut exposure.longest[level as usize],
             Slot::Mean(level) => &mut exposure.mean[level as usize],
@@ -353,6 +383,20 @@ impl Probe {
         }
     }
 }
+
+impl Tell for Probe {
+    fn case(&mut self, measure: usize, submitted: Time, hit: bool) {
+        self.add(submitted, NO_CLASS, Slot::Case(measure as u8, hit), 0);
+    }
+
+    fn time(&mut self, measure: usize, submitted: Time, length: Span) {
+        let slot = Slot::Length(measure as u8);
+        self.add(submitted, NO_CLASS, slot, length.ns() / 1_000);
+    }
+}
+
+/// Measures are of a domain, not of a class.
+const NO_CLASS: ClassId = ClassId(0);
 
 /// Messages of one kind, counted where they are sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

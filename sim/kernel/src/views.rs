@@ -416,11 +416,7 @@ impl<E: Engine> Simulation<'_, E> {
         self.probe.served(arrival.class, arrival.at, done);
         self.reads.served += 1;
         self.probe.incidents.read(arrival.at);
-        let view = match self.setup.read_level {
-            Level::Included => state.head,
-            Level::Safe => state.safe,
-            Level::Final => state.fin,
-        };
+        let view = self.served_view(node);
         if self.setup.forms.reads && !self.watches.concern(arrival.key) {
             return;
         }
@@ -519,7 +515,7 @@ impl<E: Engine> Simulation<'_, E> {
             self.count_chain(floor);
             self.liars.retire(floor);
         }
-        self.book.settle(&self.blocks, floor);
+        self.settle_book(floor);
         self.retire_transactions(floor);
         self.blocks.retire_before(floor);
         self.store.retire_before(floor);
@@ -612,6 +608,7 @@ impl<E: Engine> Simulation<'_, E> {
                 }
             }
             self.pool.retire(site, keep, self.now);
+            self.forget_views(site, keep);
         }
     }
 }

@@ -354,8 +354,8 @@ fn tell(
 
 /// The classes of a part's workload.
 fn told(part: &Part) -> Vec<Class> {
-    let (load, _) = part.workload.open(load(part), Seed::new(part.plan.seed, 0));
-    load.classes().to_vec()
+    let built = part.workload.open(load(part), Seed::new(part.plan.seed, 0));
+    built.load.classes().to_vec()
 }
 
 fn refused_share(unit: &Done) -> Option<f64> {
