@@ -392,7 +392,7 @@ fn execute(source: &Source, plan: Plan, options: &Options) -> Result<u8, Error> 
         .iter()
         .zip(&outcomes)
         .map(|(part, outcome)| match study.plan.kind {
-            Kind::Compare => verdict::judge(part, outcome, comparisons),
+            Kind::Compare | Kind::Scenario => verdict::judge(part, outcome, comparisons),
             _ => Vec::new(),
         });
     let rows: Vec<_> = judged.collect();

@@ -19,7 +19,7 @@ use quorate_core::Level;
 pub(crate) fn write(folder: &mut Folder, study: &Study, ran: &[Ran<'_>]) -> Result<(), Error> {
     match study.plan.kind {
         // An attack draws its own.
-        Kind::Replay | Kind::Check | Kind::Attack => {}
+        Kind::Replay | Kind::Scenario | Kind::Check | Kind::Attack => {}
         Kind::Compare | Kind::Curve => {
             for ran in ran {
                 let name = format!("plots/load{}.svg", suffix(study, ran.part));

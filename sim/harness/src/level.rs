@@ -150,7 +150,7 @@ impl Level {
     }
 }
 
-fn parse_statistic(text: &str) -> Result<Statistic, String> {
+pub(crate) fn parse_statistic(text: &str) -> Result<Statistic, String> {
     match text {
         "avg" => Ok(Statistic::Mean),
         "med" => Ok(Statistic::Percentile(50.0)),

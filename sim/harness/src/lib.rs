@@ -26,6 +26,7 @@ pub mod output;
 pub mod places;
 pub mod plan;
 pub mod plots;
+mod question;
 mod report;
 pub mod resilience;
 pub mod results;

@@ -9,7 +9,7 @@ use crate::stats::Interval;
 use crate::study::{Part, Study};
 use crate::unit::{Done, Tweak};
 use crate::verdict::Row;
-use crate::{figures, incidents, knee, report, resilience, risk, summary};
+use crate::{figures, incidents, knee, question, report, resilience, risk, summary};
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 use quorate_core::{Level, Span};
@@ -107,10 +107,13 @@ pub fn write(parent: &Path, study: &Study, ran: &[Ran<'_>]) -> Result<PathBuf, E
     writer.plan_table(&mut folder)?;
     writer.replications(&mut folder)?;
     writer.summary(&mut folder)?;
-    if study.plan.kind == PlanKind::Compare {
+    if matches!(study.plan.kind, PlanKind::Compare | PlanKind::Scenario) {
         writer.verdict(&mut folder)?;
+    }
+    if study.plan.kind == PlanKind::Compare {
         resilience::table::write(&mut folder, ran)?;
     }
+    question::write(&mut folder, &writer)?;
     if study.plan.kind == PlanKind::Curve {
         writer.knees(&mut folder)?;
     }
@@ -843,6 +846,20 @@ const LIES: &[Measure] = &[
         |u| lie(u, |l| site_ms(l, 1, 99.0)),
     ),
 ];
+
+/// The unit of a numeric column of `replications.csv` or `liars.csv`; `None` where there is no such column.
+pub(crate) fn measure_unit(name: &str) -> Option<&'static str> {
+    let named = |m: &&Measure| m.column.name == name && !matches!(m.column.kind, Kind::String);
+    let all = MEASURES.iter().chain(LIES);
+    all.filter(named).map(|m| m.column.unit).next()
+}
+
+/// What stands in that column for a replication; `None` where nothing does.
+pub(crate) fn measure_value(unit: &Done, name: &str) -> Option<f64> {
+    let lies = if unit.report.lies.is_some() { LIES } else { &[] };
+    let mut all = MEASURES.iter().chain(lies);
+    (all.find(|m| m.column.name == name)?.of)(unit).number()
+}
 
 /// What a replication left behind, a column each.
 const MEASURES: &[Measure] = &[

@@ -24,6 +24,13 @@ pub struct Plan {
     pub name: String,
     /// What is made of the cells.
     pub kind: Kind,
+    /// What the plan asks, and each engine's answer: a sentence with figures in braces, such as
+    /// `{consent.revoke:exposure:p(99)}` or `{reversed_txs}`. Workloads may have both of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub question: Option<String>,
+    /// See `question`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<String>,
     /// What every run of a plan of kind `check` must keep.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub promise: Option<Promise>,
@@ -118,7 +125,19 @@ impl Plan {
 
     /// Whether load is offered at given rates; a replay takes the workload as it is.
     pub fn is_swept(&self) -> bool {
-        self.kind != Kind::Replay
+        match self.kind {
+            Kind::Replay => false,
+            Kind::Scenario => !self.load.offered_tps.is_empty(),
+            _ => true,
+        }
+    }
+
+    /// The load that stands for the plan: the one that is judged, else the first; `None` where the
+    /// workload comes as it is.
+    pub fn judged_tps(&self) -> Option<f64> {
+        let first = self.load.offered_tps.first().copied();
+        let at = self.load.decide_at_tps.or(first);
+        at.filter(|_| self.is_swept())
     }
 }
 
@@ -202,6 +221,9 @@ pub enum Kind {
     Scale,
     /// One pass over the workload as it is; no load is offered.
     Replay,
+    /// A `question` about some minutes or hours, from first to last: nothing is cut off. At one load, or
+    /// the workload as it is; answered by every engine, and judged against service levels.
+    Scenario,
     /// Nothing but whether each run keeps its `promise`: no folder, the exit code is the answer.
     Check,
     /// How often an attack succeeds, see [`crate::attack`].
@@ -655,7 +677,9 @@ impl Source {
         let first = path.split('.').next().unwrap_or_default();
         match &self.within {
             Some(within) if first == "workload" => path.replacen("workload", within, 1),
-            Some(within) if first == "load" || first == "levels" => format!("{within}.{path}"),
+            Some(within) if ["load", "levels", "question", "answer"].contains(&first) => {
+                format!("{within}.{path}")
+            }
             _ => path.to_owned(),
         }
     }
@@ -725,6 +749,12 @@ pub(crate) mod check {
             let hint = "use [workload] for one workload or [[workloads]] for several";
             return Err(source.at_key("workload", "stands beside workloads", hint));
         }
+        let asks = |table: &toml::Table| table.contains_key("question");
+        let asked = plan.question.is_some() || plan.workloads.iter().all(asks);
+        if plan.kind == Kind::Scenario && (!asked || plan.workloads.is_empty() && plan.question.is_none()) {
+            let hint = "add a question and an answer to the plan, or to each of its workloads";
+            return Err(source.at_key("kind", "is \"scenario\", but nothing is asked", hint));
+        }
         if (plan.kind == Kind::Check) != plan.promise.is_some() {
             let hint = "say promise = \"live\", \"safe\", \"still\" or \"counted\" with kind = \"check\", and only there";
             let why = "and kind = \"check\" go together";
@@ -775,6 +805,7 @@ pub(crate) mod check {
         load(source, plan)?;
         engines(source, plan)?;
         levels(source, plan)?;
+        crate::question::check(source, plan)?;
         faults(source, plan)?;
         outages::check(source, plan)?;
         // Sites are known once the workload is open, and checked then.
@@ -866,7 +897,8 @@ pub(crate) mod check {
                 "give transactions per second above 0",
             ));
         }
-        if plan.kind != Kind::Replay && load.offered_tps.is_empty() {
+        let as_it_is = matches!(plan.kind, Kind::Replay | Kind::Scenario);
+        if !as_it_is && load.offered_tps.is_empty() {
             return Err(source.at_key(
                 "load.offered_tps",
                 "is empty",

@@ -93,6 +93,16 @@ pub enum Value {
 }
 
 impl Value {
+    /// The value as a number, if it is one.
+    pub(crate) const fn number(&self) -> Option<f64> {
+        match self {
+            Self::Int(value) => Some(*value as f64),
+            Self::Uint(value) => Some(*value as f64),
+            Self::Num(value) => Some(*value),
+            Self::Str(_) | Self::Bool(_) | Self::Missing => None,
+        }
+    }
+
     /// The cell's text, or what is wrong with it.
     fn cell(&self) -> Result<String, String> {
         Ok(match self {

@@ -74,6 +74,7 @@ fn cells(plan: &Plan, first: usize) -> Vec<Cell> {
     let engines = 0..plan.engines.len();
     let loads: Vec<Option<f64>> = match plan.kind {
         Kind::Replay => vec![None],
+        Kind::Scenario if !plan.is_swept() => vec![None],
         _ => plan.load.offered_tps.iter().copied().map(Some).collect(),
     };
     let mut list: Vec<(usize, Option<f64>, Tweak)> = Vec::new();

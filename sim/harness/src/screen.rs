@@ -11,7 +11,7 @@ use crate::words::{
     self, duration, finality, halting, headroom, is_share, margin, price, short, value,
 };
 use crate::workload::Workload;
-use crate::{analysis, incidents, knee, summary};
+use crate::{analysis, incidents, knee, question, summary};
 use quorate_core::Level;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -70,7 +70,7 @@ fn placement(text: &mut String, study: &Study, part: &Part) {
 
 /// What the simulation showed.
 pub fn report(study: &Study, ran: &[Ran<'_>], folder: &Path) -> String {
-    let mut text = String::new();
+    let mut text = answers(ran);
     match (study.plan.kind, ran) {
         (Kind::Compare, [only]) => {
             verdict(&mut text, &only.part.plan, only.outcome, only.rows);
@@ -86,6 +86,12 @@ pub fn report(study: &Study, ran: &[Ran<'_>], folder: &Path) -> String {
             }
         }
         (Kind::Scale, many) => scale_table(&mut text, many),
+        (Kind::Scenario, many) => {
+            for one in many.iter().filter(|one| !one.rows.is_empty()) {
+                title(&mut text, study, one.part);
+                verdict(&mut text, &one.part.plan, one.outcome, one.rows);
+            }
+        }
         (Kind::Replay | Kind::Check | Kind::Attack, many) => {
             for one in many {
                 replay(&mut text, &one.part.plan, &one.part.workload, one.outcome);
@@ -96,6 +102,37 @@ pub fn report(study: &Study, ran: &[Ran<'_>], folder: &Path) -> String {
         outages(&mut text, study, one);
     }
     let _ = writeln!(text, "results: {}", folder.display());
+    text
+}
+
+/// What was asked, and what each engine answers.
+fn answers(ran: &[Ran<'_>]) -> String {
+    let mut text = String::new();
+    let mut asked = None;
+    for one in ran {
+        let answers = question::answers(one);
+        if answers.is_empty() {
+            continue;
+        }
+        let plan = &one.part.plan;
+        if asked != Some(&plan.question) {
+            asked = Some(&plan.question);
+            let _ = writeln!(text, "{}", plan.question.as_deref().unwrap_or_default());
+        }
+        if ran.len() > 1 {
+            let _ = writeln!(text, "{}{}", one.part.label, words::at(plan));
+        }
+        let few = answers.iter().any(|a| a.is_unsure);
+        let lines = answers.into_iter().map(|answer| {
+            let engine = plan.engines[answer.engine].label().to_owned();
+            vec![engine, answer.text]
+        });
+        table(&mut text, &lines.collect::<Vec<_>>());
+        if few {
+            text.truncate(text.len() - 1);
+            let _ = writeln!(text, "  {}\n", question::FEW_MEANS);
+        }
+    }
     text
 }
 
@@ -270,11 +307,11 @@ fn cells(names: &[&str]) -> Vec<String> {
 }
 
 fn verdict(text: &mut String, plan: &Plan, outcome: &Outcome, rows: &[Row]) {
-    let load = plan.load.decide_at_tps.unwrap_or(0.0);
     let comparisons = rows.len();
     let _ = writeln!(
         text,
-        "verdict at {load} writes/s ({} replications; {} % intervals corrected for {comparisons} comparisons)",
+        "verdict{} ({} replications; {} % intervals corrected for {comparisons} comparisons)",
+        words::at(plan),
         plan.replications,
         100.0 * plan.confidence
     );

@@ -153,6 +153,11 @@ fn workloads(source: &Source, plan: &Plan) -> Result<Vec<(Option<String>, Plan)>
             merged.extend(load);
             one.load = LoadPlan::deserialize(merged).map_err(|e| wrong("load", &e))?;
         }
+        for (key, own) in [("question", &mut one.question), ("answer", &mut one.answer)] {
+            if let Some(text) = table.remove(key) {
+                *own = Some(String::deserialize(text).map_err(|e| wrong(key, &e))?);
+            }
+        }
         if let Some(levels) = table.remove("levels") {
             one.levels = Vec::deserialize(levels).map_err(|e| wrong("levels", &e))?;
         }

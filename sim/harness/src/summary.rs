@@ -41,10 +41,7 @@ pub(crate) fn decisive<'a>(ran: &'a Ran<'_>, engine: usize) -> Option<&'a Cell> 
 
 /// The load of that cell; `None` in a replay.
 pub(crate) fn load(part: &Part) -> Option<f64> {
-    let load = &part.plan.load;
-    let first = load.offered_tps.first().copied();
-    let at = load.decide_at_tps.or(first);
-    at.filter(|_| part.plan.is_swept())
+    part.plan.judged_tps()
 }
 
 /// Latency histogram of a unit, of one class or of all together.
@@ -151,15 +148,20 @@ pub fn level_value(
         Metric::Accepted => return accepted_share(done, class?),
         Metric::OnTime => return on_time_share(done, class?, Level::Final),
     };
-    if histogram.is_empty() {
+    statistic_ms(histogram, level.statistic)
+}
+
+/// A statistic of times in milliseconds; `None` without any, and for rates.
+pub(crate) fn statistic_ms(times: &LatencyHistogram, statistic: Statistic) -> Option<f64> {
+    if times.is_empty() {
         return None;
     }
-    Some(match level.statistic {
-        Statistic::Mean => mean_ms(histogram),
-        Statistic::Percentile(p) => percentile_ms(histogram, p),
-        Statistic::Max => histogram.max() as f64 / 1e3,
-        Statistic::Rate => return None,
-    })
+    match statistic {
+        Statistic::Mean => Some(mean_ms(times)),
+        Statistic::Percentile(p) => Some(percentile_ms(times, p)),
+        Statistic::Max => Some(times.max() as f64 / 1e3),
+        Statistic::Rate => None,
+    }
 }
 
 /// The core's level of the view that readers are served from.
@@ -180,6 +182,27 @@ pub fn supports(cell: &Cell, count: u64, p: f64) -> bool {
         .map(|u| u.report.chain.built - u.report.chain.empty)
         .sum();
     is_enough(count.min(blocks), p)
+}
+
+/// Whether the cell's samples support the statistic of a service level.
+pub(crate) fn level_is_supported(cell: &Cell, level: &ServiceLevel, classes: &[&str]) -> bool {
+    let Statistic::Percentile(p) = level.statistic else {
+        return true;
+    };
+    let class = classes.iter().position(|c| *c == level.class);
+    if let (Metric::Served, Some(class)) = (level.metric, class) {
+        let reads = |u: &Done| u.report.probe.served[class].len();
+        return is_enough(cell.units.iter().map(reads).sum(), p);
+    }
+    let count = |u: &Done| {
+        let classes = &u.report.probe.classes;
+        class.map_or_else(
+            || classes.iter().map(|c| c.submitted).sum(),
+            |c| classes[c].submitted,
+        )
+    };
+    let count: u64 = cell.units.iter().map(count).sum();
+    supports(cell, count, p)
 }
 
 /// Whether so many independent samples support a percentile.
@@ -215,6 +238,14 @@ pub fn adopt_delay_ms(done: &Done) -> Option<f64> {
 pub fn propagation_ms(done: &Done, share: usize) -> Option<f64> {
     let times = &done.report.propagation[share];
     (!times.is_empty()).then(|| percentile_ms(times, 50.0))
+}
+
+/// Reads that their view allowed although a watched write of their key was submitted before, of all
+/// that were served; `None` without any.
+pub(crate) fn stale_read_share(done: &Done) -> Option<f64> {
+    let reads = &done.report.reads;
+    let stale: u64 = reads.stale.iter().sum();
+    (reads.served > 0).then(|| stale as f64 / reads.served as f64)
 }
 
 /// Blocks that are not on the best chain, of all.

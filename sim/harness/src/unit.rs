@@ -327,7 +327,8 @@ pub fn setup(
 /// Whether a warm-up is cut off, and a hopeless run given up. On a bad day things pile up.
 fn is_steady(plan: &Plan, key: Key) -> bool {
     let bad = matches!(key.tweak, Tweak::Bad(_));
-    key.offered_tps.is_some() && plan.kind != Kind::Check && !bad
+    let is_whole = matches!(plan.kind, Kind::Check | Kind::Scenario);
+    key.offered_tps.is_some() && !is_whole && !bad
 }
 
 /// How a unit counts in the statistics.
@@ -394,7 +395,10 @@ pub fn run(plan: &Plan, workload: &Workload, sheet: &EngineSheet, key: Key) -> D
     let built = workload.open(key.offered_tps, seed);
     let rules = (built.ledger.as_ref(), built.domain);
     let mut report = engine.run(&table, &sheet.adversary, setup, built.load, rules);
-    let (status, cut_slices) = settle(&mut report, is_steady(plan, key), plan.confidence);
+    let (mut status, cut_slices) = settle(&mut report, is_steady(plan, key), plan.confidence);
+    if plan.kind == Kind::Scenario && status == UnitStatus::Ok && is_cut_short(&report) {
+        status = UnitStatus::Limit;
+    }
     let all = Level::ALL.map(|level| merged(&report, level));
     Done {
         key,

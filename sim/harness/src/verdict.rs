@@ -1,11 +1,11 @@
 //! The verdict: which engine meets which service level, by which margin, and what limits it.
 
-use crate::level::{Level as ServiceLevel, LevelConfig, Metric, Statistic};
-use crate::plan::Plan;
+use crate::level::{Level as ServiceLevel, LevelConfig, Metric};
+use crate::plan::{Kind, Plan};
 use crate::run::{Cell, Outcome};
 use crate::stats::{self, Interval};
 use crate::study::{Part, Study};
-use crate::unit::{Tweak, UnitStatus};
+use crate::unit::{EngineSheet, Tweak, UnitStatus};
 use crate::{summary, words};
 use quorate_core::{Family, Finality};
 
@@ -88,11 +88,21 @@ pub fn overall(rows: &[Row], engine: usize) -> Option<Overall<'_>> {
 
 /// How many answers a study gives, for which its intervals are corrected.
 pub fn comparisons(study: &Study) -> usize {
-    let of = |part: &Part| 2 * part.plan.engines.len() * part.plan.levels.len();
+    let of = |part: &Part| {
+        situations(&part.plan).len() * part.plan.engines.len() * part.plan.levels.len()
+    };
     study.parts.iter().map(of).sum()
 }
 
-/// Judges every engine against every level, with and without one site down.
+/// What a plan's levels are held against: as planned, and in a comparison with one site down as well.
+fn situations(plan: &Plan) -> &'static [bool] {
+    match plan.kind {
+        Kind::Scenario => &[false],
+        _ => &[false, true],
+    }
+}
+
+/// Judges every engine against every level, in a comparison with and without one site down.
 pub fn judge(part: &Part, outcome: &Outcome, comparisons: usize) -> Vec<Row> {
     let plan = &part.plan;
     let classes = &part.workload.classes();
@@ -100,7 +110,7 @@ pub fn judge(part: &Part, outcome: &Outcome, comparisons: usize) -> Vec<Row> {
     let mut rows = Vec::new();
     for engine in 0..plan.engines.len() {
         for (level, config) in plan.levels.iter().enumerate() {
-            for site_down in [false, true] {
+            for &site_down in situations(plan) {
                 let judge = Judge {
                     plan,
                     outcome,
@@ -154,7 +164,7 @@ impl Judge<'_> {
             Tweak::None
         };
         let level = ServiceLevel::parse(&self.config.expect).expect("the plan was checked");
-        if self.is_beside(&level) {
+        if is_beside(&self.outcome.sheets[self.engine], level.metric) {
             let why = "it proves when something was there; it keeps no state that could be \
                        consented to, revoked or spent twice";
             return (Answer::NotApplicable, NOTHING, None, why.to_owned());
@@ -219,16 +229,6 @@ impl Judge<'_> {
         (answer, value, margin, reason)
     }
 
-    /// Whether a level asks for a state that the engine does not keep.
-    fn is_beside(&self, level: &ServiceLevel) -> bool {
-        let family = self.outcome.sheets[self.engine].facts.family;
-        let stateful = matches!(
-            level.metric,
-            Metric::Exposure | Metric::Accepted | Metric::Served
-        );
-        family == Family::Integrity && stateful
-    }
-
     /// Watched writes of a level's class that some live site never saw; they are in no percentile.
     fn unseen(&self, cell: &Cell, level: &ServiceLevel) -> Option<u64> {
         let class = self.classes.iter().position(|c| *c == level.class)?;
@@ -267,7 +267,7 @@ impl Judge<'_> {
 
     fn cell(&self, tweak: Tweak) -> Option<&Cell> {
         self.outcome
-            .cell(self.engine, self.plan.load.decide_at_tps, tweak)
+            .cell(self.engine, self.plan.judged_tps(), tweak)
     }
 
     fn samples(&self, cell: &Cell, level: &ServiceLevel) -> Vec<f64> {
@@ -297,23 +297,7 @@ impl Judge<'_> {
     }
 
     fn is_supported(&self, cell: &Cell, level: &ServiceLevel) -> bool {
-        let Statistic::Percentile(p) = level.statistic else {
-            return true;
-        };
-        let class = self.classes.iter().position(|c| *c == level.class);
-        if let (Metric::Served, Some(class)) = (level.metric, class) {
-            let reads = |u: &crate::unit::Done| u.report.probe.served[class].len();
-            return summary::is_enough(cell.units.iter().map(reads).sum(), p);
-        }
-        let count = |u: &crate::unit::Done| {
-            let classes = &u.report.probe.classes;
-            class.map_or_else(
-                || classes.iter().map(|c| c.submitted).sum(),
-                |c| classes[c].submitted,
-            )
-        };
-        let count: u64 = cell.units.iter().map(count).sum();
-        summary::supports(cell, count, p)
+        summary::level_is_supported(cell, level, self.classes)
     }
 
     fn doubt(&self, cell: &Cell, level: &ServiceLevel, samples: &[f64]) -> String {
@@ -367,6 +351,7 @@ impl Judge<'_> {
             Some((change, what)) if sign * change > VISIBLE => {
                 format!("{what}: {:+.0} %", 100.0 * change)
             }
+            _ if self.plan.kind == Kind::Scenario => String::new(),
             _ => format!("nothing tried moves it by {} %", 100.0 * VISIBLE),
         }
     }
@@ -385,6 +370,17 @@ impl Judge<'_> {
         };
         change(base, &self.samples(self.cell(Tweak::None)?, &weaker))
     }
+}
+
+/// Whether an engine proves when something was there and knows nothing of what it was.
+pub(crate) fn keeps_no_state(sheet: &EngineSheet) -> bool {
+    sheet.facts.family == Family::Integrity
+}
+
+/// Whether a metric asks for a state that the engine does not keep.
+pub(crate) fn is_beside(sheet: &EngineSheet, metric: Metric) -> bool {
+    let stateful = matches!(metric, Metric::Exposure | Metric::Accepted | Metric::Served);
+    keeps_no_state(sheet) && stateful
 }
 
 /// Replications below which nothing is decided: Student's interval then rests on normality alone.

@@ -49,6 +49,12 @@ pub(crate) fn interval(value: &Interval, format: impl Fn(f64) -> String) -> Stri
     }
 }
 
+/// At which load a plan is judged, in words that go on a sentence.
+pub(crate) fn at(plan: &Plan) -> String {
+    plan.judged_tps()
+        .map_or_else(String::new, |tps| format!(" at {tps} writes/s"))
+}
+
 /// A verdict's value with its interval.
 pub(crate) fn value(row: &Row, share: bool) -> String {
     // Nor can a share be above one.

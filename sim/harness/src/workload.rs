@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::level::{Level as ServiceLevel, Metric};
 use crate::plan::{Plan, Source};
-use crate::resilience;
+use crate::{question, resilience};
 use crate::unit::{Key, Tweak};
 use quorate_core::{Class, ClassId, Kind, Measure, Seed, Span, Time};
 use quorate_workloads::{self as workloads, Rate, Setup, WorkloadKind};
@@ -17,6 +17,7 @@ pub struct Workload {
     /// Files are looked for from here.
     folder: PathBuf,
     classes: Vec<&'static str>,
+    reasons: Vec<&'static str>,
     measures: &'static [Measure],
     sites: u32,
     imported: Option<Vec<(String, u64)>>,
@@ -68,6 +69,7 @@ impl Workload {
             spec,
             folder,
             classes: Vec::new(),
+            reasons: Vec::new(),
             measures: &[],
             sites: 0,
             imported: None,
@@ -85,8 +87,12 @@ impl Workload {
             .map_err(|e| refused(source, &e))?;
         let classes = built.load.classes();
         workload.classes = classes.iter().map(|c| c.name).collect();
-        check_levels(source, plan, classes, built.load.deadlines())?;
+        workload.reasons = built.ledger.reasons().to_vec();
         workload.measures = built.domain.as_ref().map_or(&[], |d| d.measures());
+        let deadlines = built.load.deadlines();
+        check_levels(source, plan, classes, deadlines)?;
+        let fits = |level: &ServiceLevel| fits(level, classes, deadlines);
+        question::check_figures(source, plan, &workload, &fits)?;
         workload.sites = built.load.sites();
         crate::plan::check_liars(source, plan, workload.sites)?;
         workload.imported = built.import.map(|import| {
@@ -140,6 +146,11 @@ impl Workload {
     /// Names of its classes.
     pub fn classes(&self) -> Vec<&str> {
         self.classes.clone()
+    }
+
+    /// Names of the reasons for which its ledger refuses.
+    pub fn reasons(&self) -> &[&str] {
+        &self.reasons
     }
 
     /// Mean bytes and mean execution time in seconds of a write, over the first few thousand.
@@ -238,38 +249,42 @@ fn check_levels(
     classes: &[Class],
     deadlines: &[ClassId],
 ) -> Result<(), Error> {
-    let watched = |c: &&Class| c.kind == Kind::WatchedWrite;
-    let read = |c: &&Class| c.kind == Kind::Read;
     for (i, config) in plan.levels.iter().enumerate() {
         let level = ServiceLevel::parse(&config.expect).expect("the plan was checked");
-        let fits: Vec<&str> = match level.metric {
-            Metric::Goodput => vec!["all"],
-            Metric::Exposure => classes.iter().filter(watched).map(|c| c.name).collect(),
-            Metric::Served => classes.iter().filter(read).map(|c| c.name).collect(),
-            Metric::OnTime => deadlines.iter().map(|c| classes[c.index()].name).collect(),
-            Metric::Accepted => classes
-                .iter()
-                .filter(|c| !read(c))
-                .map(|c| c.name)
-                .collect(),
-            Metric::Included | Metric::Safe | Metric::Final => {
-                let written = classes
-                    .iter()
-                    .filter(|c| c.kind != Kind::Read)
-                    .map(|c| c.name);
-                std::iter::once("all").chain(written).collect()
-            }
-        };
-        if !fits.contains(&level.class.as_str()) {
-            let why = format!(
-                "is {:?}: nothing is measured for {:?}",
-                config.expect, level.class
-            );
-            let hint = format!("this metric is measured for: {}", fits.join(", "));
-            return Err(source.at_key(&format!("levels.{i}.expect"), &why, &hint));
-        }
+        fits(&level, classes, deadlines).map_err(|(why, hint)| {
+            let why = format!("is {:?}: {why}", config.expect);
+            source.at_key(&format!("levels.{i}.expect"), &why, &hint)
+        })?;
     }
     Ok(())
+}
+
+/// Whether what a level looks at is measured for its class; else why not, and for which it is.
+fn fits(
+    level: &ServiceLevel,
+    classes: &[Class],
+    deadlines: &[ClassId],
+) -> Result<(), (String, String)> {
+    let watched = |c: &&Class| c.kind == Kind::WatchedWrite;
+    let read = |c: &&Class| c.kind == Kind::Read;
+    let written = || classes.iter().filter(|c| !read(c)).map(|c| c.name);
+    let fits: Vec<&str> = match level.metric {
+        Metric::Goodput => vec!["all"],
+        Metric::Exposure => classes.iter().filter(watched).map(|c| c.name).collect(),
+        Metric::Served => classes.iter().filter(read).map(|c| c.name).collect(),
+        Metric::OnTime => deadlines.iter().map(|c| classes[c.index()].name).collect(),
+        Metric::Accepted => written().collect(),
+        Metric::Included | Metric::Safe | Metric::Final => {
+            std::iter::once("all").chain(written()).collect()
+        }
+    };
+    if fits.contains(&level.class.as_str()) {
+        return Ok(());
+    }
+    Err((
+        format!("nothing is measured for {:?}", level.class),
+        format!("this metric is measured for: {}", fits.join(", ")),
+    ))
 }
 
 /// A workload's error, with the plan's line where it has one.

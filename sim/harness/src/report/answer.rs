@@ -9,12 +9,12 @@ use crate::study::{Part, Study};
 use crate::unit::Tweak;
 use crate::verdict::{self, Answer};
 use crate::words::{self, duration, percent, short};
-use crate::{figures, knee, risk, summary};
+use crate::{figures, knee, question, risk, summary};
 use quorate_core::{Agreement, Electorate, Level, byzantine_bound};
 
 /// Everything above the details.
 pub(super) fn section(study: &Study, ran: &[Ran<'_>]) -> String {
-    let mut body = tag("h1", &question(study)) + &setting(study);
+    let mut body = tag("h1", &headline(study)) + &setting(study);
     if study.plan.kind != Kind::Compare {
         body += &in_short(study, ran);
     }
@@ -51,13 +51,17 @@ fn settings(study: &Study, part: &Part) -> String {
     }
 }
 
-fn question(study: &Study) -> String {
+fn headline(study: &Study) -> String {
     let plan = &study.plan;
     let n = plan.network.nodes;
     let regions = plan.network.regions.len();
     let s = if regions == 1 { "" } else { "s" };
     let place = format!("{n} organisations in {regions} region{s}");
+    if let Some(question) = &plan.question {
+        return question.clone();
+    }
     match plan.kind {
+        Kind::Scenario => format!("{place}: several questions"),
         Kind::Compare => format!("{place}: which consensus meets the service levels?"),
         Kind::Curve => format!("{place}: up to which load does each engine carry what arrives?"),
         Kind::Scale => {
@@ -109,10 +113,12 @@ fn load(part: &Part) -> String {
     let others: Vec<String> = others.map(ToString::to_string).collect();
     let others = others.join(", ");
     match (plan.kind, plan.load.decide_at_tps) {
-        (Kind::Replay, _) if part.workload.imported().is_none() => {
+        (Kind::Replay | Kind::Scenario, _)
+            if !plan.is_swept() && part.workload.imported().is_none() =>
+        {
             format!("{label}: {span} as they come, from {sites} sites.")
         }
-        (Kind::Replay, _) => format!("{label}: the trace as it is, from {sites} sites."),
+        (Kind::Replay | Kind::Scenario, _) if !plan.is_swept() => format!("{label}: the trace as it is, from {sites} sites."),
         (Kind::Compare, Some(at)) => {
             let levels = plan.levels.len();
             let also = if others.is_empty() {
@@ -250,12 +256,39 @@ fn in_short(study: &Study, ran: &[Ran<'_>]) -> String {
             let each = groups.iter().map(|g| lines(&g[0], &|e| grown(g, e)));
             each.collect()
         }
+        Kind::Scenario => String::new(),
         Kind::Replay | Kind::Check | Kind::Attack => {
             let each = |one: &Ran<'_>| lines(one, &|e| replayed(one, e));
             ran.iter().map(each).collect()
         }
     };
-    tag("h2", "In short") + &body
+    let answers: String = ran.iter().map(|one| answers(study, one)).collect();
+    tag("h2", "In short") + &answers + &body
+}
+
+/// What each engine answers to the plan's question, if it has one.
+fn answers(study: &Study, ran: &Ran<'_>) -> String {
+    let answers = question::answers(ran);
+    if answers.is_empty() {
+        return String::new();
+    }
+    let plan = &ran.part.plan;
+    let asked = match (&study.plan.question, &plan.question) {
+        (None, Some(own)) => tag("p", own),
+        _ => String::new(),
+    };
+    let few = answers.iter().any(|a| a.is_unsure);
+    let items = answers.iter().map(|a| {
+        let engine = plan.engines[a.engine].label();
+        tag("strong", engine) + &text(&format!(": {}", a.text))
+    });
+    let items: Vec<String> = items.collect();
+    let note = if few {
+        tag("p", question::FEW_MEANS)
+    } else {
+        String::new()
+    };
+    tag("h3", &part_name(study, ran.part)) + &asked + &list(&items) + &note
 }
 
 /// What an engine carries at the smallest and at the largest size.

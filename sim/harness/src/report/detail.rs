@@ -46,6 +46,13 @@ fn part(study: &Study, ran: &Ran<'_>) -> String {
             body += &sweep(ran);
             body += &domain(ran);
         }
+        PlanKind::Scenario => {
+            body += &levels(ran.part);
+            body += &verdicts(ran);
+            body += &imported(ran.part);
+            body += &classes(ran);
+            body += &domain(ran);
+        }
         PlanKind::Scale => {}
         PlanKind::Replay | PlanKind::Check | PlanKind::Attack => {
             body += &imported(ran.part);
@@ -74,6 +81,9 @@ fn curves(ran: &Ran<'_>) -> String {
 /// The service levels with what they rest on.
 fn levels(part: &Part) -> String {
     let head = ["service level", "standing", "source"];
+    if part.plan.levels.is_empty() {
+        return String::new();
+    }
     let mut table = Table::new("Service levels and what they rest on", &head);
     for level in &part.plan.levels {
         table.rows.push(vec![
@@ -88,7 +98,9 @@ fn levels(part: &Part) -> String {
 /// Every engine against every level.
 fn verdicts(ran: &Ran<'_>) -> String {
     let plan = &ran.part.plan;
-    let at = plan.load.decide_at_tps.unwrap_or(0.0);
+    if plan.levels.is_empty() {
+        return String::new();
+    }
     let head = [
         "engine",
         "service level",
@@ -99,7 +111,7 @@ fn verdicts(ran: &Ran<'_>) -> String {
         "margin",
         "because",
     ];
-    let mut table = Table::new(format!("Answers at {at} writes/s"), &head);
+    let mut table = Table::new(format!("Answers{}", words::at(plan)), &head);
     for row in ran.rows {
         let level = &plan.levels[row.level];
         table.rows.push(vec![
@@ -284,7 +296,7 @@ fn domain(ran: &Ran<'_>) -> String {
         }
     }
     line("stale reads, of all reads served".to_owned(), &|cell| {
-        let share = mean(part, cell, stale_share);
+        let share = mean(part, cell, summary::stale_read_share);
         words::interval(&share, |x| format!("{:.3} %", 100.0 * x))
     });
     line("writes refused by the ledger".to_owned(), &|cell| {
@@ -344,12 +356,6 @@ fn tell(
 fn told(part: &Part) -> Vec<Class> {
     let built = part.workload.open(load(part), Seed::new(part.plan.seed, 0));
     built.load.classes().to_vec()
-}
-
-fn stale_share(unit: &Done) -> Option<f64> {
-    let reads = &unit.report.reads;
-    let stale: u64 = reads.stale.iter().sum();
-    (reads.served > 0).then(|| stale as f64 / reads.served as f64)
 }
 
 fn refused_share(unit: &Done) -> Option<f64> {

@@ -79,7 +79,8 @@ fn engine_table(study: &Study, part: &Part) -> Table {
 
 fn method(study: &Study) -> String {
     let mut items = vec![regime(study), replications(study)];
-    if study.plan.kind == Kind::Compare {
+    let judged = study.parts.iter().any(|p| !p.plan.levels.is_empty());
+    if study.plan.kind == Kind::Compare || study.plan.kind == Kind::Scenario && judged {
         items.push(corrected(study));
     }
     items.push(adversary(study));
@@ -99,6 +100,9 @@ fn item(name: &str, about: &str) -> String {
 fn regime(study: &Study) -> String {
     let load = &study.plan.load;
     let about = match study.plan.kind {
+        Kind::Scenario => "terminating: the window runs from its first arrival to its last, and nothing \
+                           is cut off"
+            .to_owned(),
         Kind::Replay if study.parts.iter().all(|p| p.workload.imported().is_none()) => {
             "terminating: the workload runs once, at its own rates by hour and day, and nothing is \
                          cut off"
@@ -198,7 +202,7 @@ fn fixed(study: &Study) -> Vec<(&'static str, &'static str)> {
             "the largest load at which no backlog grows and the goodput is at least 99 % of what \
              the ledger's rules would accept; located by halving the bracket.",
         )),
-        Kind::Scale | Kind::Replay | Kind::Check | Kind::Attack => {}
+        Kind::Scale | Kind::Scenario | Kind::Replay | Kind::Check | Kind::Attack => {}
     }
     items
 }
