@@ -11,6 +11,10 @@ use std::collections::VecDeque;
 /// A link to no version. Zero, so that a new state is memory that nobody has touched yet.
 const NONE: u32 = 0;
 
+/// Entities that are read ahead at once.
+// assumption: more loads than a core has in flight gain nothing.
+const AT_ONCE: usize = 16;
+
 #[derive(Clone, Copy)]
 struct Version {
     block: BlockId,
@@ -104,34 +108,58 @@ impl<'a> Book<'a> {
             self.executed.push_back(spare);
         }
         let mut done = core::mem::take(&mut self.executed[place]);
-        for p in order {
-            let tx = pool.get(p.site, p.seq);
-            let verdict = if expired(tx, now) {
-                Verdict::Expired
-            } else {
-                let mut branch = Branch {
-                    book: self,
-                    blocks,
-                    head: block,
-                    writes: &mut done.writes,
+        for some in order.chunks(AT_ONCE) {
+            self.touch(some.iter().map(|p| pool.get(p.site, p.seq).key));
+            for p in some {
+                let tx = pool.get(p.site, p.seq);
+                let verdict = if expired(tx, now) {
+                    Verdict::Expired
+                } else {
+                    let mut branch = Branch {
+                        book: self,
+                        blocks,
+                        head: block,
+                        writes: &mut done.writes,
+                    };
+                    ledger.apply(tx, now, &mut branch)
                 };
-                ledger.apply(tx, now, &mut branch)
-            };
-            if verdict != Verdict::Valid {
-                done.refused.push((p.site, p.seq, verdict));
-            }
-            if self.shown >> tx.class.0 & 1 == 1 {
-                done.shown.push(Record {
-                    tx: *tx,
-                    place: (p.site, p.seq),
-                    verdict,
-                });
+                if verdict != Verdict::Valid {
+                    done.refused.push((p.site, p.seq, verdict));
+                }
+                if self.shown >> tx.class.0 & 1 == 1 {
+                    done.shown.push(Record {
+                        tx: *tx,
+                        place: (p.site, p.seq),
+                        verdict,
+                    });
+                }
             }
         }
         done.refused
             .sort_unstable_by_key(|&(site, seq, _)| (site, seq));
         done.done = true;
         self.executed[place] = done;
+    }
+
+    /// Reads the records of several entities without need: one after the other, each would wait for
+    /// memory; like this they wait together.
+    fn touch(&self, entities: impl Iterator<Item = EntityId>) {
+        let newest = |place: usize| self.newest.get(place).copied().unwrap_or(NONE);
+        let base = |place: usize| self.base.get(place).map_or(0, |&cell| cell as u32);
+        let seen = entities.fold(0, |seen, entity| {
+            let place = entity.index();
+            seen ^ newest(place)
+                ^ if self.is_settled(place) {
+                    base(place)
+                } else {
+                    0
+                }
+        });
+        core::hint::black_box(seen);
+    }
+
+    fn is_settled(&self, place: usize) -> bool {
+        self.settled.get(place / 64).unwrap_or(&0) >> (place % 64) & 1 == 1
     }
 
     /// The verdict on one transaction of an executed block.
@@ -187,8 +215,7 @@ impl<'a> Book<'a> {
 
     fn final_state(&self, entity: EntityId) -> Cell {
         let place = entity.index();
-        let known = self.settled.get(place / 64).unwrap_or(&0) >> (place % 64) & 1 == 1;
-        if known {
+        if self.is_settled(place) {
             self.base[place]
         } else if place < self.preloaded {
             self.ledger.preload(entity)
@@ -240,8 +267,11 @@ impl<'a> Book<'a> {
             if keep && !done.shown.is_empty() {
                 show(&done.shown, blocks.get(block).timestamp);
             }
-            for &entity in &done.writes {
-                self.drop_version(entity, block, keep);
+            for some in done.writes.chunks(AT_ONCE) {
+                self.touch(some.iter().copied());
+                for &entity in some {
+                    self.drop_version(entity, block, keep);
+                }
             }
             done.done = false;
             done.writes.clear();
