@@ -856,7 +856,11 @@ pub(crate) fn measure_unit(name: &str) -> Option<&'static str> {
 
 /// What stands in that column for a replication; `None` where nothing does.
 pub(crate) fn measure_value(unit: &Done, name: &str) -> Option<f64> {
-    let lies = if unit.report.lies.is_some() { LIES } else { &[] };
+    let lies = if unit.report.lies.is_some() {
+        LIES
+    } else {
+        &[]
+    };
     let mut all = MEASURES.iter().chain(lies);
     (all.find(|m| m.column.name == name)?.of)(unit).number()
 }

@@ -495,6 +495,17 @@ pub struct BuiltIn {
     pub text: &'static str,
 }
 
+/// A built-in plan whose question stands in its text.
+macro_rules! scenario {
+    ($name:literal, $about:literal) => {
+        BuiltIn {
+            name: $name,
+            about: $about,
+            text: include_str!(concat!("../scenarios/", $name, ".toml")),
+        }
+    };
+}
+
 /// All built-in plans.
 pub const BUILT_IN: &[BuiltIn] = &[
     BuiltIn {
@@ -562,6 +573,54 @@ pub const BUILT_IN: &[BuiltIn] = &[
         about: "12 hospitals in 3 regions: one region is cut off for two hours, then a site loses power",
         text: include_str!("../scenarios/bad-day.toml"),
     },
+    scenario!(
+        "consent-storm",
+        "the last day of a wave of opt-outs: how long does a revoked consent go on to open records?"
+    ),
+    scenario!(
+        "ward-pulse",
+        "a hospital's night and morning: do the draw of six and the round of eight pile up?"
+    ),
+    scenario!(
+        "peaks",
+        "holiday-peak, monday-ed and false-alert-wave: which peak does a ledger notice?"
+    ),
+    scenario!(
+        "hie-partition",
+        "an exchange loses a region for two hours: what do readers not know, what is taken back?"
+    ),
+    scenario!(
+        "double-dispense",
+        "two pharmacies, one pack, a delay between them: how often is it handed out twice?"
+    ),
+    scenario!(
+        "clone-attack",
+        "copies of serial numbers: how many are sold before the first alert?"
+    ),
+    scenario!(
+        "class1-recall",
+        "a class I recall in business hours and on a Sunday night: how many packs are handed out after it?"
+    ),
+    scenario!(
+        "lock-race",
+        "trial databases lock: which data did sites believe to be in?"
+    ),
+    scenario!(
+        "susar",
+        "a region is cut off for four hours: what of the 7- and 15-day clocks of serious events?"
+    ),
+    scenario!(
+        "allocation-order",
+        "a third of the proposers put one site first: how many allocations change places?"
+    ),
+    scenario!(
+        "data-entry-batch",
+        "laboratories upload their week: do entries by hand wait behind it?"
+    ),
+    scenario!(
+        "fabric-claims",
+        "a clearinghouse of 50 million transactions a day: who carries it, when is a payment final?"
+    ),
     BuiltIn {
         name: "cdisc-pilot",
         about: "replay of the CDISC pilot study from a folder of its SDTM tables",
@@ -751,7 +810,9 @@ pub(crate) mod check {
         }
         let asks = |table: &toml::Table| table.contains_key("question");
         let asked = plan.question.is_some() || plan.workloads.iter().all(asks);
-        if plan.kind == Kind::Scenario && (!asked || plan.workloads.is_empty() && plan.question.is_none()) {
+        if plan.kind == Kind::Scenario
+            && (!asked || plan.workloads.is_empty() && plan.question.is_none())
+        {
             let hint = "add a question and an answer to the plan, or to each of its workloads";
             return Err(source.at_key("kind", "is \"scenario\", but nothing is asked", hint));
         }

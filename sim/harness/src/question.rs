@@ -423,11 +423,7 @@ pub(crate) fn check_figures(
             Of::Rejected { .. } | Of::Stale | Of::Column { .. } => None,
         };
         if let Some((why, hint)) = wrong {
-            return Err(source.at_key(
-                "answer",
-                &format!("names {:?}: {why}", figure.text),
-                &hint,
-            ));
+            return Err(source.at_key("answer", &format!("names {:?}: {why}", figure.text), &hint));
         }
     }
     Ok(())
@@ -439,7 +435,8 @@ mod tests {
 
     #[test]
     fn figures_stand_in_braces() {
-        let text = "p95 {all:final:p(95)}, lost {erx.dispense:rejected:fill already dispensed}, {reorgs}.";
+        let text =
+            "p95 {all:final:p(95)}, lost {erx.dispense:rejected:fill already dispensed}, {reorgs}.";
         let template = Template::parse(text).expect("it is one");
         let units: Vec<&str> = template.figures().map(Figure::unit).collect();
         assert_eq!(units, ["ms", "share", ""]);

@@ -3,8 +3,8 @@
 use crate::error::Error;
 use crate::level::{Level as ServiceLevel, Metric};
 use crate::plan::{Plan, Source};
-use crate::{question, resilience};
 use crate::unit::{Key, Tweak};
+use crate::{question, resilience};
 use quorate_core::{Class, ClassId, Kind, Measure, Seed, Span, Time};
 use quorate_workloads::{self as workloads, Rate, Setup, WorkloadKind};
 use std::io;
