@@ -89,8 +89,10 @@ enum Slot {
     Dropped,
     Due,
     OnTime(Level),
-    /// A case of a domain's measure, by its place, and whether it counts.
-    Case(u8, bool),
+    /// Cases of a domain's measure, by its place; how many stands in for the latency.
+    Cases(u8),
+    /// Those of them that count.
+    Hits(u8),
     /// A length of time of one.
     Length(u8),
 }
@@ -332,12 +334,8 @@ impl Probe {
             Slot::Verdict(0) => return class.valid += 1,
             Slot::Verdict(1) => return class.expired += 1,
             Slot::Verdict(code) => return class.rejected[usize::from(code) - 2] += 1,
-            Slot::Case(measure, hit) => {
-                let told = &mut self.domain[usize::from(measure)];
-                told.cases += 1;
-                told.hits += u64::from(hit);
-                return;
-            }
+            Slot::Cases(measure) => return self.domain[usize::from(measure)].cases += us,
+            Slot::Hits(measure) => return self.domain[usize::from(measure)].hits += us,
             Slot::Length(measure) => &mut self.domain[usize::from(measure)].times,
             Slot::Latency(level) => &mut class.latency[level as usize],
             Slot::Longest(level) => &mut exposure.longest[level as usize],
@@ -386,7 +384,14 @@ impl Probe {
 
 impl Tell for Probe {
     fn case(&mut self, measure: usize, submitted: Time, hit: bool) {
-        self.add(submitted, NO_CLASS, Slot::Case(measure as u8, hit), 0);
+        self.cases(measure, submitted, (u64::from(hit), 1));
+    }
+
+    fn cases(&mut self, measure: usize, submitted: Time, (hits, of): (u64, u64)) {
+        self.add(submitted, NO_CLASS, Slot::Cases(measure as u8), of);
+        if hits > 0 {
+            self.add(submitted, NO_CLASS, Slot::Hits(measure as u8), hits);
+        }
     }
 
     fn time(&mut self, measure: usize, submitted: Time, length: Span) {
