@@ -3,8 +3,8 @@
 use crate::error::Error;
 use crate::level::{Level as ServiceLevel, Metric};
 use crate::plan::{Plan, Source};
-use crate::resilience;
 use crate::unit::{Key, Tweak};
+use crate::{resilience, told};
 use quorate_core::{Class, ClassId, Kind, Measure, Seed, Span, Time};
 use quorate_workloads::{self as workloads, Rate, Setup, WorkloadKind};
 use std::io;
@@ -85,8 +85,9 @@ impl Workload {
             .map_err(|e| refused(source, &e))?;
         let classes = built.load.classes();
         workload.classes = classes.iter().map(|c| c.name).collect();
-        check_levels(source, plan, classes, built.load.deadlines())?;
         workload.measures = built.domain.as_ref().map_or(&[], |d| d.measures());
+        check_levels(source, plan, classes, built.load.deadlines())?;
+        told::check_levels(source, plan, (&name, workload.measures))?;
         workload.sites = built.load.sites();
         crate::plan::check_liars(source, plan, workload.sites)?;
         workload.imported = built.import.map(|import| {
@@ -243,6 +244,7 @@ fn check_levels(
     for (i, config) in plan.levels.iter().enumerate() {
         let level = ServiceLevel::parse(&config.expect).expect("the plan was checked");
         let fits: Vec<&str> = match level.metric {
+            Metric::Told => continue,
             Metric::Goodput => vec!["all"],
             Metric::Exposure => classes.iter().filter(watched).map(|c| c.name).collect(),
             Metric::Served => classes.iter().filter(read).map(|c| c.name).collect(),
