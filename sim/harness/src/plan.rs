@@ -621,6 +621,18 @@ pub const BUILT_IN: &[BuiltIn] = &[
         "fabric-claims",
         "a clearinghouse of 50 million transactions a day: who carries it, when is a payment final?"
     ),
+    scenario!(
+        "breakglass-partition",
+        "a hospital is cut off for an hour: when is each emergency access on record?"
+    ),
+    scenario!(
+        "cohort-request",
+        "precision medicine asks for a cohort: how long until a request stands, how many find a consent revoked?"
+    ),
+    scenario!(
+        "growth",
+        "ten years of a hospital: what does every copy hold, by what a transaction stands for?"
+    ),
     BuiltIn {
         name: "cdisc-pilot",
         about: "replay of the CDISC pilot study from a folder of its SDTM tables",
