@@ -185,6 +185,23 @@ mod trade {
     }
 
     #[test]
+    fn a_return_that_is_verified_is_saleable_then() {
+        let config = pharma::Config {
+            verify_returns: true,
+            ..pharma::Config::default()
+        };
+        let load = Pharma::new(&config, FLAT, Seed::new(7, 0)).unwrap();
+        let mut case = Case {
+            story: Story::new(Box::new(load.domain())),
+            rules: load.rules(),
+        };
+        let pack = case.pack();
+        case.next(Action::Return, pack, [1_000, 1_800], "-", "");
+        case.next(Action::VerifyReturn, pack, [5_000, 5_500], "-", "");
+        assert_eq!(case.story.times("return_to_resale_ms"), [4_500]);
+    }
+
+    #[test]
     fn waits_are_from_submission_to_the_block_that_ends_them() {
         let mut case = Case::new();
         let pack = case.pack();
