@@ -48,6 +48,11 @@ pub trait Spec {
     /// Fills in what a preset implies, so that what is written down is complete.
     fn settle(&mut self) {}
 
+    /// The classes that these settings give, each with what the standards of its trade call it.
+    fn vocabulary(&self) -> Vec<(&'static str, &'static str)> {
+        Vec::new()
+    }
+
     /// Builds the arrivals and the rules of one replication.
     ///
     /// # Errors
@@ -115,6 +120,14 @@ macro_rules! workloads {
             pub const fn kind(&self) -> WorkloadKind {
                 match self {
                     $(Self::$kind(_) => WorkloadKind::$kind,)+
+                }
+            }
+
+            /// The classes that these settings give, each with what the standards of its trade call
+            /// it; empty where that is not told.
+            pub fn vocabulary(&self) -> Vec<(&'static str, &'static str)> {
+                match self {
+                    $(Self::$kind(config) => config.vocabulary(),)+
                 }
             }
 
