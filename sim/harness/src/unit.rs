@@ -100,6 +100,8 @@ pub struct EngineSheet {
     pub facts: Facts,
     /// Its promises with the plan's nodes.
     pub promises: Promises,
+    /// See [`Engine::may_stall`].
+    pub may_stall: bool,
     /// How blocks become final against the plan's adversary, or why they never do.
     pub finality: Result<Finality, String>,
     /// The adversary.
@@ -170,6 +172,7 @@ pub fn sheet_of<E: Engine>(plan: &Plan, config: &E::Config) -> EngineSheet {
     EngineSheet {
         facts: E::FACTS,
         promises: E::promises(config, n),
+        may_stall: E::may_stall(config),
         finality: E::finality(config, &adversary),
         adversary,
         resolved: toml::Table::try_from(config).expect("a configuration is a table"),
