@@ -11,8 +11,8 @@ use crate::study::Study;
 use crate::validate::Tier;
 use crate::validate::run as validation;
 use crate::{
-    analysis, calibrate, engines, fuzz, output, places, question, regulator, screen, self_check, told,
-    verdict,
+    analysis, calibrate, engines, fuzz, output, places, question, regulator, screen, self_check,
+    told, verdict,
 };
 use clap::{Parser, Subcommand};
 #[cfg(feature = "mutants")]
@@ -585,7 +585,9 @@ fn list(what: Option<What>) -> String {
         );
     }
     if wanted(What::Workloads) {
-        let lines = WorkloadKind::ALL.iter().map(|&k| (k.name().to_owned(), workload(k)));
+        let lines = WorkloadKind::ALL
+            .iter()
+            .map(|&k| (k.name().to_owned(), workload(k)));
         section("workloads", lines.collect());
     }
     if wanted(What::Plans) {

@@ -521,7 +521,10 @@ fn results_folder_cannot_be_made() {
 #[test]
 fn whole_records_on_the_ledger() {
     let scratch = Scratch::new();
-    scratch.write("plan.toml", &plan("most_patients = 1000\npayload = \"full\""));
+    scratch.write(
+        "plan.toml",
+        &plan("most_patients = 1000\npayload = \"full\""),
+    );
     insta::assert_snapshot!(scratch.complaint(&["run", "plan.toml"]));
 }
 

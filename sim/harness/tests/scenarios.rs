@@ -93,7 +93,11 @@ fn answers_are_what_the_tables_hold() {
         let found = lines.find(|l| l.starts_with(engine) && l.contains("final after"));
         found.unwrap_or_else(|| panic!("{engine} answers nothing: {said}"))
     };
-    assert!(line("ksi").contains("n/a stale; n/a lost"), "{}", line("ksi"));
+    assert!(
+        line("ksi").contains("n/a stale; n/a lost"),
+        "{}",
+        line("ksi")
+    );
     assert!(line("ksi").ends_with("n/a raced"), "{}", line("ksi"));
 
     let replications = rows(&folder, "replications.csv");
@@ -153,7 +157,11 @@ fn each_workload_has_a_question_of_its_own() {
             "[[workloads]]\nlabel = \"{label}\"\nquestion = \"{question}\"\nanswer = \"{{submitted}} sent\"{table}"
         )
     };
-    let several = format!("{first}{}{}[load]{rest}", one("a", "First?"), one("b", "Second?"));
+    let several = format!(
+        "{first}{}{}[load]{rest}",
+        one("a", "First?"),
+        one("b", "Second?")
+    );
     let scratch = tempfile::tempdir().expect("a temporary folder");
     let (said, folder) = run(scratch.path(), &several);
     let (first, second) = (said.find("First?"), said.find("Second?"));
