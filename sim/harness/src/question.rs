@@ -1,12 +1,18 @@
 //! Questions: what a plan asks, and each engine's answer, a sentence with figures.
 //!
-//! An `answer` is text with figures in braces. A figure is the left side of a service level, such as
-//! `{consent.revoke:exposure:p(99)}`; a measure of the workload's domain with share, hits, cases or a
-//! statistic, such as `{units_after_recall:share}`; the share of a class's final transactions that the ledger refused for
-//! a reason, such as `{drug.dispense:rejected:lot recalled}`; `{reads:stale:rate}`, the stale share of all
-//! reads; `{ledger:year:hash}`, `{ledger:year:full}` and `{ledger:year:records}`, what a year at this load
-//! leaves on every copy; or a column of `replications.csv` or `liars.csv`, such as `{reversed_txs}`, whose mean over
-//! replications stands for it.
+//! An `answer` is text with figures in braces:
+//!
+//! - the left side of a service level: `{consent.revoke:exposure:p(99)}`, `{units_after_recall:share}`;
+//! - `hits` or `cases` of a share that the workload measures: `{units_after_recall:hits}`;
+//! - the share of a class's final transactions that were refused for a reason:
+//!   `{drug.dispense:rejected:lot recalled}`;
+//! - `{reads:stale:rate}`, the stale share of all reads;
+//! - `{ledger:year:hash}`, `{ledger:year:full}`, `{ledger:year:records}`: what a year at this load leaves on
+//!   every copy;
+//! - a column of `incidents.csv`, its mean over outages: `{outage:back_ms}`;
+//! - a column of `replications.csv` or `liars.csv`: `{reversed_txs}`.
+//!
+//! Each is the mean over replications.
 
 use crate::error::Error;
 use crate::level::{Level as ServiceLevel, Metric, Statistic};
@@ -19,7 +25,7 @@ use crate::stats::Interval;
 use crate::unit::{Done, UnitStatus, settled};
 use crate::words::{duration, short};
 use crate::workload::Workload;
-use crate::{regulator, summary, told, verdict};
+use crate::{incidents, regulator, summary, told, verdict};
 use std::fmt::Write as _;
 
 /// Text with figures.
@@ -51,6 +57,8 @@ enum Of {
     Stale,
     /// What a year leaves on every copy of the ledger.
     Volume(Volume),
+    /// A column of `incidents.csv`.
+    Outage { column: String, unit: &'static str },
     /// A column of `replications.csv`, or of `liars.csv`.
     Column { unit: &'static str },
 }
@@ -98,6 +106,11 @@ impl Figure {
                 unit: output::measure_unit(column)
                     .ok_or_else(|| format!("names {column:?}, no column of replications.csv"))?,
             },
+            ["outage", column] => Of::Outage {
+                column: (*column).to_owned(),
+                unit: incidents::measure_unit(column)
+                    .ok_or_else(|| format!("names {column:?}, no column of incidents.csv"))?,
+            },
             ["reads", "stale", "rate"] => Of::Stale,
             ["ledger", "year", "hash"] => Of::Volume(Volume::Bytes("hash")),
             ["ledger", "year", "full"] => Of::Volume(Volume::Bytes("full")),
@@ -133,7 +146,7 @@ impl Figure {
             Of::Level(level) => class(&level.class),
             Of::Rejected { class: of, .. } => class(of),
             Of::Cases { measure: name, .. } => measure(name),
-            Of::Stale | Of::Volume(_) | Of::Column { .. } => true,
+            Of::Stale | Of::Volume(_) | Of::Outage { .. } | Of::Column { .. } => true,
         }
     }
 
@@ -145,7 +158,7 @@ impl Figure {
             Of::Volume(Volume::Bytes(_)) => "bytes",
             Of::Volume(Volume::Records) => "records",
             Of::Level(_) | Of::Rejected { .. } | Of::Stale => "share",
-            Of::Column { unit } => unit,
+            Of::Outage { unit, .. } | Of::Column { unit } => unit,
         }
     }
 
@@ -158,6 +171,7 @@ impl Figure {
             Of::Cases { measure, .. } => told::moved_by(measure),
             Of::Stale => told::moved_by("stale_block_wait"),
             Of::Volume(_) => None,
+            Of::Outage { column, .. } => told::moved_by(column),
             Of::Column { .. } => told::moved_by(&self.text),
         }
     }
@@ -181,6 +195,7 @@ impl Figure {
             }
             Of::Stale => summary::stale_read_share(unit),
             Of::Volume(volume) => yearly(ran, *volume),
+            Of::Outage { column, .. } => incidents::mean_value(unit, column),
             Of::Column { .. } => output::measure_value(unit, &self.text),
         }
     }
@@ -210,7 +225,7 @@ impl Figure {
         match &self.of {
             Of::Level(level) => verdict::is_beside(sheet, level),
             Of::Rejected { .. } | Of::Stale | Of::Cases { .. } => verdict::keeps_no_state(sheet),
-            Of::Volume(_) | Of::Column { .. } => false,
+            Of::Volume(_) | Of::Outage { .. } | Of::Column { .. } => false,
         }
     }
 }
@@ -473,7 +488,11 @@ pub(crate) fn check_figures(
                 format!("the ledger has no reason {reason:?}"),
                 format!("reasons: {}", reasons.join(", ")),
             )),
-            Of::Rejected { .. } | Of::Stale | Of::Volume(_) | Of::Column { .. } => None,
+            Of::Rejected { .. }
+            | Of::Stale
+            | Of::Volume(_)
+            | Of::Outage { .. }
+            | Of::Column { .. } => None,
         };
         if let Some((why, hint)) = wrong {
             return Err(source.at_key("answer", &format!("names {:?}: {why}", figure.text), &hint));
