@@ -17,7 +17,7 @@ pub struct Workload {
     /// Files are looked for from here.
     folder: PathBuf,
     classes: Vec<&'static str>,
-    measures: &'static [Measure],
+    measures: Vec<Measure>,
     sites: u32,
     imported: Option<Vec<(String, u64)>>,
     /// Whether load is offered at given rates.
@@ -68,7 +68,7 @@ impl Workload {
             spec,
             folder,
             classes: Vec::new(),
-            measures: &[],
+            measures: Vec::new(),
             sites: 0,
             imported: None,
             swept: plan.is_swept(),
@@ -85,9 +85,10 @@ impl Workload {
             .map_err(|e| refused(source, &e))?;
         let classes = built.load.classes();
         workload.classes = classes.iter().map(|c| c.name).collect();
-        workload.measures = built.domain.as_ref().map_or(&[], |d| d.measures());
+        let own = built.domain.as_ref().map_or(&[][..], |d| d.measures());
+        workload.measures = told::all(own, plan);
         check_levels(source, plan, classes, built.load.deadlines())?;
-        told::check_levels(source, plan, (&name, workload.measures))?;
+        told::check_levels(source, plan, (&name, &workload.measures))?;
         workload.sites = built.load.sites();
         crate::plan::check_liars(source, plan, workload.sites)?;
         workload.imported = built.import.map(|import| {
@@ -128,9 +129,10 @@ impl Workload {
             .expect("it was built when the plan was checked")
     }
 
-    /// What its domain measures; nothing where it has none.
-    pub const fn measures(&self) -> &'static [Measure] {
-        self.measures
+    /// What its domain measures, and what is measured of old views where the plan says when a view is
+    /// too old.
+    pub fn measures(&self) -> &[Measure] {
+        &self.measures
     }
 
     /// Its name.
