@@ -10,7 +10,8 @@ use crate::stats::Interval;
 use crate::summary::{self, decisive, load};
 use crate::words::{self, duration};
 use quorate_core::{Measure, Seed, Unit};
-use quorate_kernel::probe::Told;
+use quorate_kernel::probe::{LatencyHistogram, Reads, Told};
+use quorate_kernel::{Report, WhenStale};
 use quorate_workloads::{Rate, Setup, WorkloadKind};
 use std::io;
 
@@ -86,7 +87,7 @@ const fn unit(unit: Unit) -> &'static str {
 
 /// A measure in words, or one statistic of it, with a value for each engine.
 pub(crate) struct Line {
-    pub(crate) measure: &'static Measure,
+    pub(crate) measure: Measure,
     /// Which statistic, with a space before it; empty for a share.
     pub(crate) stat: &'static str,
     pub(crate) values: Vec<String>,
@@ -101,7 +102,7 @@ pub(crate) fn title(ran: &Ran<'_>) -> String {
 /// Every measure of the part's workload, where the engines are judged; in brief without intervals.
 pub(crate) fn lines(ran: &Ran<'_>, brief: bool) -> Vec<Line> {
     let mut lines = Vec::new();
-    for (m, measure) in ran.part.workload.measures().iter().enumerate() {
+    for (m, &measure) in ran.part.workload.measures().iter().enumerate() {
         let mut line = |stat, of: &dyn Fn(&Cell) -> String| {
             let of = |engine| {
                 let cell = decisive(ran, engine).filter(|c| !c.units.is_empty());
@@ -204,6 +205,91 @@ pub(crate) fn fits(
     }
 }
 
+/// A measure of reads, and how it counts them: hits, of how many.
+type OfReads = (Measure, fn(&Reads) -> (u64, u64));
+
+/// What is measured of reads where a view may be too old, as `node.when_stale` says what becomes of them.
+fn of_reads(plan: &Plan) -> &'static [OfReads] {
+    match plan.node.view_age().map(|age| age.when_stale) {
+        None => &[],
+        Some(WhenStale::Allow) => &[OLD, DISCLOSED],
+        Some(WhenStale::Deny) => &[OLD, DISCLOSED, DENIED, CARE_DENIED],
+        Some(WhenStale::BreakGlass) => &[OLD, DISCLOSED, GLASS_BROKEN],
+    }
+}
+
+/// All that is measured under a plan: by the workload, and of its reads.
+pub(crate) fn all(own: &[Measure], plan: &Plan) -> Vec<Measure> {
+    let reads = of_reads(plan).iter().map(|r| r.0);
+    own.iter().copied().chain(reads).collect()
+}
+
+/// Adds the measures of reads to what the workload told. Reads of the whole span count, as elsewhere.
+pub(crate) fn tell_reads(plan: &Plan, report: &mut Report) {
+    let told = of_reads(plan).iter().map(|&(measure, count)| {
+        let (hits, cases) = count(&report.reads);
+        Told {
+            measure,
+            cases,
+            hits,
+            times: LatencyHistogram::default(),
+        }
+    });
+    report.probe.domain.extend(told);
+}
+
+const fn of_read(name: &'static str, what: &'static str, moved_by: &'static str) -> Measure {
+    Measure {
+        name,
+        what,
+        unit: Unit::Share,
+        source: "definition, see node.max_view_age_ms and node.when_stale",
+        moved_by,
+    }
+}
+
+const OLD: OfReads = (
+    of_read(
+        "reads_on_old_view",
+        "Reads that found their site's view older than node.max_view_age_ms.",
+        "time between blocks, latency to the level that is served, partitions",
+    ),
+    |r| (r.old, r.served),
+);
+const DISCLOSED: OfReads = (
+    of_read(
+        "disclosed_after_revocation",
+        "Reads that a view allowed though a revocation had been submitted.",
+        "latency to the level that is served, partitions",
+    ),
+    |r| (r.stale.iter().sum(), r.served),
+);
+const DENIED: OfReads = (
+    of_read(
+        "reads_denied",
+        "Reads refused because the view was too old.",
+        "time between blocks, partitions",
+    ),
+    |r| (r.denied, r.served),
+);
+const CARE_DENIED: OfReads = (
+    of_read(
+        "care_denied",
+        "Of the reads refused so, those that the rule allows on what is final at any site at that instant, \
+         and about which no revocation was under way.",
+        "partitions; blocks that come late although nothing changed",
+    ),
+    |r| (r.care_denied, r.denied),
+);
+const GLASS_BROKEN: OfReads = (
+    of_read(
+        "glass_broken",
+        "Reads that became emergency accesses because the view was too old.",
+        "time between blocks, partitions",
+    ),
+    |r| (r.glass_broken, r.served),
+);
+
 /// What a workload measures with its default settings; nothing where it cannot do without some.
 pub(crate) fn measures(kind: WorkloadKind) -> &'static [Measure] {
     let mut none = |_: &str| Err(io::Error::from(io::ErrorKind::NotFound));
@@ -224,7 +310,9 @@ pub(crate) fn moved_by(name: &str) -> Option<&'static str> {
     if let Some(kernel) = KERNEL.iter().find(named) {
         return Some(kernel.moved_by);
     }
-    let mut all = WorkloadKind::ALL.iter().flat_map(|kind| measures(*kind));
+    let reads = [OLD, DISCLOSED, DENIED, CARE_DENIED, GLASS_BROKEN].map(|r| r.0);
+    let own = WorkloadKind::ALL.iter().flat_map(|kind| measures(*kind));
+    let mut all = reads.into_iter().chain(own.copied());
     all.find(|m| m.name == name).map(|m| m.moved_by)
 }
 
@@ -254,7 +342,12 @@ pub(crate) fn list() -> Vec<(String, String)> {
         let kind = *kind;
         measures(kind).iter().map(move |m| line(m, kind))
     };
-    let all = KERNEL.iter().map(kernel);
+    let reads = [OLD, DISCLOSED, DENIED, CARE_DENIED, GLASS_BROKEN];
+    let reads = reads.into_iter().map(|(m, _)| {
+        let about = text(m.what, unit(m.unit), m.source, m.moved_by);
+        (m.name.to_owned(), about)
+    });
+    let all = KERNEL.iter().map(kernel).chain(reads);
     all.chain(WorkloadKind::ALL.iter().flat_map(own)).collect()
 }
 

@@ -18,7 +18,7 @@ pub struct Workload {
     folder: PathBuf,
     classes: Vec<&'static str>,
     reasons: Vec<&'static str>,
-    measures: &'static [Measure],
+    measures: Vec<Measure>,
     sites: u32,
     imported: Option<Vec<(String, u64)>>,
     /// Whether load is offered at given rates.
@@ -70,7 +70,7 @@ impl Workload {
             folder,
             classes: Vec::new(),
             reasons: Vec::new(),
-            measures: &[],
+            measures: Vec::new(),
             sites: 0,
             imported: None,
             swept: plan.is_swept(),
@@ -88,10 +88,11 @@ impl Workload {
         let classes = built.load.classes();
         workload.classes = classes.iter().map(|c| c.name).collect();
         workload.reasons = built.ledger.reasons().to_vec();
-        workload.measures = built.domain.as_ref().map_or(&[], |d| d.measures());
+        let own = built.domain.as_ref().map_or(&[][..], |d| d.measures());
+        workload.measures = told::all(own, plan);
         let of = (classes, built.load.deadlines());
         let fits = |level: &ServiceLevel| match level.metric {
-            Metric::Told => told::fits(level, (&name, workload.measures)),
+            Metric::Told => told::fits(level, (&name, &workload.measures)),
             _ => fits(level, of),
         };
         check_levels(source, plan, &fits)?;
@@ -136,9 +137,10 @@ impl Workload {
             .expect("it was built when the plan was checked")
     }
 
-    /// What its domain measures; nothing where it has none.
-    pub const fn measures(&self) -> &'static [Measure] {
-        self.measures
+    /// What its domain measures, and what is measured of old views where the plan says when a view is
+    /// too old.
+    pub fn measures(&self) -> &[Measure] {
+        &self.measures
     }
 
     /// Its name.
@@ -162,7 +164,7 @@ impl Workload {
             folder: self.folder.clone(),
             classes: self.classes.clone(),
             reasons: self.reasons.clone(),
-            measures: self.measures,
+            measures: self.measures.clone(),
             sites: self.sites,
             imported: self.imported.clone(),
             swept: self.swept,

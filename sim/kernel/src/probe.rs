@@ -464,6 +464,16 @@ pub struct Reads {
     /// Allowed by a view that lacked a revocation already submitted, by cause: waiting for a block,
     /// on the way or waiting for finality, undone by a reorganisation, behind a partition.
     pub stale: [u64; 4],
+    /// Served on a view that was too old, see [`crate::ViewAge`]. This and all below are 0 without a
+    /// largest age.
+    pub old: u64,
+    /// Of those, refused therefore.
+    pub denied: u64,
+    /// Of those, which the rule allows on the highest block that is final at any honest site's node at that
+    /// instant, and about which no watched write was under way: care that was denied for nothing.
+    pub care_denied: u64,
+    /// Of `old`, emergency accesses.
+    pub glass_broken: u64,
 }
 
 #[cfg(test)]
