@@ -796,7 +796,7 @@ fn dependents_are_valid_from_the_first_second() {
 /// All that the settings add, at once: it refers to what exists, and the rate is that asked for.
 #[test]
 fn additions_are_valid_and_part_of_the_rate() {
-    const EXPECTED: [(&str, &str); 8] = [
+    const EXPECTED: [(&str, &str); 9] = [
         ("trial.randomise", "stratum is full"),
         ("trial.randomise", "already randomised"),
         ("trial.randomise", "site not open"),
@@ -804,6 +804,8 @@ fn additions_are_valid_and_part_of_the_rate() {
         ("trial.capture", "already captured"),
         ("trial.consent", "consent form not current"),
         ("trial.match", "research consent revoked"),
+        // Of a sitting that a withdrawal cut short.
+        ("trial.correct", "unknown item"),
         ("", "study locked"),
     ];
     let config = Config {
@@ -817,7 +819,7 @@ fn additions_are_valid_and_part_of_the_rate() {
         forms_per_sitting: 8,
         sitting_gap_s: 3.0,
         rush_allocations: 3,
-        amendments: 100.0,
+        amendments: 6.0,
         values_per_visit: 20.0,
         lab_share: 0.0,
         locks_per_day: Some(0.0),
