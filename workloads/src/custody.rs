@@ -8,10 +8,14 @@
 //! | lot | 0, or the class of its recall | its manufacturer |
 //! | pallet | – | whoever holds it |
 //! | case | – | none: its pallet's |
-//! | pack | available, quarantined, dispensed | none: its case's, or its pallet's |
+//! | pack | available, quarantined, dispensed, returned | none: its case's, or its pallet's |
 //!
-//! A case that is shipped alone has a custodian of its own from then on, and so has a pack that is
-//! dispensed or returned. The signer of a transaction is the site that submits it.
+//! What has no custodian of its own is held by whoever holds what it lies in, and travels with it.
+//! Where aggregation is implied, commissioning packs: a case that is shipped alone has a custodian of
+//! its own from then on, and so has a pack that is dispensed or returned. Where it is recorded, all
+//! that is commissioned has a custodian; packing takes it away, unpacking gives it back, and what is
+//! packed does nothing of its own. A case has its own packs, a pallet its own cases, or some of them:
+//! mixed pallets are left out. The signer of a transaction is the site that submits it.
 
 mod chain;
 mod trade;
@@ -47,11 +51,19 @@ pub enum Action {
     Clear,
     /// Recalls a lot; the operand is the class, 1 to 3.
     Recall,
+    /// Packs so many as the operand says of a case's packs into it, or of a pallet's cases onto it.
+    Aggregate,
+    /// Takes all of them out again.
+    Disaggregate,
+    /// Verifies a returned pack, which is saleable from then on.
+    VerifyReturn,
+    /// Manufacturer or regulator put a pack into quarantine, wherever it is.
+    Quarantine,
 }
 
 impl Action {
     /// All actions, in the order of their numbers.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
         Self::Verify,
         Self::Commission,
         Self::Ship,
@@ -62,6 +74,10 @@ impl Action {
         Self::Suspect,
         Self::Clear,
         Self::Recall,
+        Self::Aggregate,
+        Self::Disaggregate,
+        Self::VerifyReturn,
+        Self::Quarantine,
     ];
 
     /// The action as an index and as [`Arrival::action`].
@@ -92,10 +108,14 @@ enum Reason {
     NotQuarantined,
     NotAuthorised,
     AlreadyRecalled,
+    Packed,
+    NothingPacked,
+    NotVerified,
+    NotReturned,
 }
 
 /// In the order of [`Reason`].
-const REASONS: [&str; 18] = [
+const REASONS: [&str; 22] = [
     "unknown lot",
     "not the manufacturer",
     "serial already exists",
@@ -114,6 +134,10 @@ const REASONS: [&str; 18] = [
     "pack not in quarantine",
     "neither manufacturer nor regulator",
     "lot already recalled",
+    "packed in a case or on a pallet",
+    "nothing packed in it",
+    "return not verified",
+    "pack not returned",
 ];
 
 // assumption: Delegated Regulation (EU) 2016/161 allows ten days.
@@ -133,6 +157,7 @@ enum What {
 const AVAILABLE: u8 = 0;
 const QUARANTINED: u8 = 1;
 const DISPENSED: u8 = 2;
+const RETURNED: u8 = 3;
 
 /// A record, unpacked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -207,17 +232,27 @@ impl Record {
     }
 }
 
+/// Which rules hold besides those that always do.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) struct Terms {
+    /// Only a pack's custodian may dispense it.
+    pub(crate) tracked: bool,
+    /// Packing and unpacking are transactions.
+    pub(crate) recorded: bool,
+    /// A returned pack is saleable only when it has been verified.
+    pub(crate) verified: bool,
+}
+
 /// The ledger of the supply chain.
 #[derive(Clone, Debug)]
 pub struct Custody {
     chain: Arc<Chain>,
-    /// Whether only a pack's custodian may dispense it.
-    tracked: bool,
+    terms: Terms,
 }
 
 impl Custody {
-    pub(crate) const fn new(chain: Arc<Chain>, tracked: bool) -> Self {
-        Self { chain, tracked }
+    pub(crate) const fn new(chain: Arc<Chain>, terms: Terms) -> Self {
+        Self { chain, terms }
     }
 
     /// Identifiers and who holds what before the first block.
@@ -248,7 +283,7 @@ impl Ledger for Custody {
                 ..Record::new(What::Pack, chain.lot(id)).held_by(chain.dispenser(id))
             }
         } else if id < chain.end() {
-            travelling(chain, id)
+            travelling(chain, id, self.terms.recorded)
         } else {
             return 0;
         };
@@ -262,7 +297,7 @@ impl Ledger for Custody {
     fn apply(&self, tx: &Arrival, now: Time, state: &mut dyn State) -> Verdict {
         let step = Step {
             chain: &self.chain,
-            tracked: self.tracked,
+            terms: self.terms,
             signer: tx.site,
             operand: tx.operand,
             now,
@@ -281,7 +316,7 @@ impl Ledger for Custody {
 }
 
 /// The record of a pallet, or of what lies on it, before the first block.
-fn travelling(chain: &Chain, id: u32) -> Record {
+fn travelling(chain: &Chain, id: u32, recorded: bool) -> Record {
     let pallet = chain.pallet(id);
     let whole = chain.packing().case == 0;
     let lot = chain.lot(pallet);
@@ -302,6 +337,8 @@ fn travelling(chain: &Chain, id: u32) -> Record {
         Stage::ToDistribute | Stage::Distributed if id == pallet => {
             record.held_by(chain.distributor(pallet))
         }
+        // Unpacked, as the cases that are on their way.
+        Stage::ToDistribute if case && recorded => record.held_by(chain.distributor(pallet)),
         _ => record,
     }
 }
@@ -309,7 +346,7 @@ fn travelling(chain: &Chain, id: u32) -> Record {
 /// One transaction on its way through the rules.
 struct Step<'a> {
     chain: &'a Chain,
-    tracked: bool,
+    terms: Terms,
     signer: u16,
     operand: u32,
     now: Time,
@@ -335,6 +372,8 @@ impl Step<'_> {
             Action::Ship => self.ship(id, state),
             Action::Receive => self.receive(id, state),
             Action::Recall => self.recall(id, state),
+            Action::Aggregate => self.aggregate(id, state),
+            Action::Disaggregate => self.disaggregate(id, state),
             _ => {
                 let pack = get(id, state);
                 check(pack.what == What::Pack, Reason::UnknownPack)?;
@@ -343,6 +382,8 @@ impl Step<'_> {
                     Action::Undo => self.undo(pack),
                     Action::Return => self.take_back(id, pack, state),
                     Action::Suspect => self.suspect(id, pack, state),
+                    Action::VerifyReturn => self.verify_return(id, pack, state),
+                    Action::Quarantine => self.quarantine(pack),
                     _ => self.clear(pack),
                 }?;
                 set(id, pack, state);
@@ -365,6 +406,8 @@ impl Step<'_> {
 
     /// The signer, or the site in the operand, must hold the item, and it must not be on its way.
     fn held(&self, by: u16, id: u32, item: Record, state: &dyn State) -> Result<(), Reason> {
+        let packed = self.terms.recorded && item.custodian.is_none();
+        check(!packed, Reason::Packed)?;
         let holder = self.holder(id, item, state);
         check(holder.custodian == Some(by), Reason::NotTheCustodian)?;
         check(holder.destination.is_none(), Reason::InTransit)
@@ -394,6 +437,14 @@ impl Step<'_> {
             set(id, pack.held_by(self.signer), state);
             return Ok(());
         }
+        if self.terms.recorded {
+            let case = Record::new(What::Case, self.operand);
+            set(id, case.held_by(self.signer), state);
+            for serial in self.chain.packs(id) {
+                set(serial, pack.held_by(self.signer), state);
+            }
+            return Ok(());
+        }
         // The first case opens its pallet.
         let place = self.chain.pallet(id);
         let open = Record::new(What::Pallet, self.operand).held_by(self.signer);
@@ -408,12 +459,81 @@ impl Step<'_> {
         Ok(())
     }
 
+    /// What may be packed into a case or onto a pallet, and what that is.
+    fn contents(&self, parent: u32) -> Result<(What, Vec<u32>), Reason> {
+        let (chain, packing) = (self.chain, self.chain.packing());
+        check(
+            parent >= chain.base() && packing.case > 0,
+            Reason::UnknownItem,
+        )?;
+        if parent == chain.pallet(parent) {
+            let cases = (0..packing.pallet).map(|number| chain.case_of(parent, number));
+            return Ok((What::Case, cases.collect()));
+        }
+        check(parent == chain.case(parent), Reason::UnknownItem)?;
+        Ok((What::Pack, chain.packs(parent).collect()))
+    }
+
+    /// The signer holds all of it, and nothing of it is packed already.
+    fn aggregate(&self, id: u32, state: &mut dyn State) -> Result<(), Reason> {
+        let (what, children) = self.contents(id)?;
+        let parent = get(id, state);
+        let begun = parent.what != What::Nothing;
+        if begun {
+            self.held(self.signer, id, parent, state)?;
+        }
+        // A case is commissioned; a pallet begins here.
+        check(begun || what == What::Case, Reason::UnknownItem)?;
+        let n = self.operand as usize;
+        check((1..=children.len()).contains(&n), Reason::UnknownItem)?;
+        for &child in &children[..n] {
+            let item = get(child, state);
+            check(item.what == what, Reason::UnknownItem)?;
+            check(item.custodian.is_some(), Reason::Packed)?;
+            check(item.state != DISPENSED, Reason::AlreadyDispensed)?;
+            check(item.state != QUARANTINED, Reason::Quarantined)?;
+            self.held(self.signer, child, item, state)?;
+        }
+        if !begun {
+            let lot = get(children[0], state).lot;
+            let pallet = Record::new(What::Pallet, lot).held_by(self.signer);
+            set(id, pallet, state);
+        }
+        for &child in &children[..n] {
+            let item = get(child, state);
+            let packed = Record {
+                custodian: None,
+                ..item
+            };
+            set(child, packed, state);
+        }
+        Ok(())
+    }
+
+    /// Who holds it takes out what is packed in it.
+    fn disaggregate(&self, id: u32, state: &mut dyn State) -> Result<(), Reason> {
+        let (what, children) = self.contents(id)?;
+        let parent = get(id, state);
+        check(parent.what != What::Nothing, Reason::UnknownItem)?;
+        self.held(self.signer, id, parent, state)?;
+        let mut any = false;
+        for child in children {
+            let item = get(child, state);
+            if item.what == what && item.custodian.is_none() {
+                set(child, item.held_by(self.signer), state);
+                any = true;
+            }
+        }
+        check(any, Reason::NothingPacked)
+    }
+
     fn ship(&self, id: u32, state: &mut dyn State) -> Result<(), Reason> {
         let item = get(id, state);
         let known = matches!(item.what, What::Pallet | What::Case | What::Pack);
         check(known, Reason::UnknownItem)?;
         check(item.state != DISPENSED, Reason::AlreadyDispensed)?;
         check(item.state != QUARANTINED, Reason::Quarantined)?;
+        check(item.state != RETURNED, Reason::NotVerified)?;
         self.held(self.signer, id, item, state)?;
         let to = self.named().ok_or(Reason::NotTheDestination)?;
         set(id, item.held_by(self.signer).sent_to(to), state);
@@ -437,8 +557,9 @@ impl Step<'_> {
     fn dispense(&self, id: u32, pack: Record, state: &dyn State) -> Result<Record, Reason> {
         check(pack.state != DISPENSED, Reason::AlreadyDispensed)?;
         check(pack.state != QUARANTINED, Reason::Quarantined)?;
+        check(pack.state != RETURNED, Reason::NotVerified)?;
         Self::lot_on_sale(pack.lot, state)?;
-        if self.tracked {
+        if self.terms.tracked {
             self.held(self.signer, id, pack, state)?;
         }
         Ok(Record {
@@ -464,11 +585,40 @@ impl Step<'_> {
     fn take_back(&self, id: u32, pack: Record, state: &dyn State) -> Result<Record, Reason> {
         check(pack.state != DISPENSED, Reason::AlreadyDispensed)?;
         check(pack.state != QUARANTINED, Reason::Quarantined)?;
+        check(pack.state != RETURNED, Reason::NotVerified)?;
         // What is recalled is not saleable.
         Self::lot_on_sale(pack.lot, state)?;
         let from = self.named().ok_or(Reason::NotTheCustodian)?;
         self.held(from, id, pack, state)?;
-        Ok(pack.held_by(self.signer))
+        let state = if self.terms.verified {
+            RETURNED
+        } else {
+            pack.state
+        };
+        Ok(Record {
+            state,
+            ..pack.held_by(self.signer)
+        })
+    }
+
+    fn verify_return(&self, id: u32, pack: Record, state: &dyn State) -> Result<Record, Reason> {
+        check(pack.state == RETURNED, Reason::NotReturned)?;
+        Self::lot_on_sale(pack.lot, state)?;
+        self.held(self.signer, id, pack, state)?;
+        Ok(Record {
+            state: AVAILABLE,
+            ..pack
+        })
+    }
+
+    fn quarantine(&self, pack: Record) -> Result<Record, Reason> {
+        check(pack.state != DISPENSED, Reason::AlreadyDispensed)?;
+        check(pack.state != QUARANTINED, Reason::Quarantined)?;
+        self.authorised(pack.lot)?;
+        Ok(Record {
+            state: QUARANTINED,
+            ..pack
+        })
     }
 
     fn suspect(&self, id: u32, pack: Record, state: &dyn State) -> Result<Record, Reason> {
@@ -556,7 +706,245 @@ mod tests {
     }
 
     fn ledger(case: u32, tracked: bool) -> Custody {
-        Custody::new(Arc::new(chain::tests::chain(case)), tracked)
+        let terms = Terms {
+            tracked,
+            ..Terms::default()
+        };
+        Custody::new(Arc::new(chain::tests::chain(case)), terms)
+    }
+
+    /// Packing is recorded, returns are verified.
+    fn strict() -> Custody {
+        let terms = Terms {
+            tracked: true,
+            recorded: true,
+            verified: true,
+        };
+        Custody::new(Arc::new(chain::tests::chain(4)), terms)
+    }
+
+    /// The way of [`goods`] with packing and unpacking.
+    fn recorded_way(g: &Goods) -> Vec<Tx> {
+        let [made, other, ship, receive, on, there] = g.way[..] else {
+            unreachable!("six steps");
+        };
+        vec![
+            made,
+            other,
+            (A::Aggregate, g.case, g.maker, 4, 0),
+            (A::Aggregate, g.pallet, g.maker, 2, 0),
+            ship,
+            receive,
+            (A::Disaggregate, g.pallet, W, 0, 0),
+            on,
+            there,
+            (A::Disaggregate, g.case, D, 0, 0),
+        ]
+    }
+
+    #[test]
+    fn what_is_packed_was_loose_and_held_by_who_packs_it() {
+        let ledger = strict();
+        let g = goods(&ledger);
+        let way = recorded_way(&g);
+        let third = ledger.chain().case_of(g.pallet, 2);
+        let pack_case = (A::Aggregate, g.case, g.maker, 4, 0);
+        let pack_pallet = (A::Aggregate, g.pallet, g.maker, 2, 0);
+        let rows: &[(usize, Tx, Option<Reason>)] = &[
+            (1, pack_case, None),
+            (1, (A::Aggregate, g.case, g.maker, 3, 0), None),
+            (0, pack_case, Some(R::UnknownItem)),
+            (1, (A::Aggregate, g.case, X, 4, 0), Some(R::NotTheCustodian)),
+            (
+                1,
+                (A::Aggregate, g.case, g.maker, 0, 0),
+                Some(R::UnknownItem),
+            ),
+            (
+                1,
+                (A::Aggregate, g.case, g.maker, 5, 0),
+                Some(R::UnknownItem),
+            ),
+            (
+                1,
+                (A::Aggregate, g.pack, g.maker, 1, 0),
+                Some(R::UnknownItem),
+            ),
+            (1, (A::Aggregate, LOT, g.maker, 1, 0), Some(R::UnknownItem)),
+            (3, pack_case, Some(R::Packed)),
+            // Only two of its cases are made.
+            (
+                3,
+                (A::Aggregate, g.pallet, g.maker, 3, 0),
+                Some(R::UnknownItem),
+            ),
+            (
+                3,
+                (A::Aggregate, g.pallet, X, 2, 0),
+                Some(R::NotTheCustodian),
+            ),
+            (3, pack_pallet, None),
+            (4, pack_pallet, Some(R::Packed)),
+            // A case on a pallet is opened there by nobody.
+            (4, (A::Disaggregate, g.case, g.maker, 0, 0), Some(R::Packed)),
+            (
+                4,
+                (A::Disaggregate, g.pallet, X, 0, 0),
+                Some(R::NotTheCustodian),
+            ),
+            (
+                5,
+                (A::Disaggregate, g.pallet, g.maker, 0, 0),
+                Some(R::InTransit),
+            ),
+            (6, way[6], None),
+            (7, way[6], Some(R::NothingPacked)),
+            (10, way[9], Some(R::NothingPacked)),
+            (
+                0,
+                (A::Disaggregate, g.pallet, g.maker, 0, 0),
+                Some(R::UnknownItem),
+            ),
+        ];
+        for (steps, last, why) in rows {
+            let steps: Vec<Tx> = way[..*steps].iter().chain([last]).copied().collect();
+            judge(&ledger, &steps, *why);
+        }
+        // What was sold, or is on its way, is packed by nobody.
+        let sold = (A::Dispense, g.pack, g.maker, 0, 0);
+        judge(
+            &ledger,
+            &[way[0], sold, pack_case],
+            Some(R::AlreadyDispensed),
+        );
+        let held = (A::Suspect, g.pack, g.maker, 0, 0);
+        judge(&ledger, &[way[0], held, pack_case], Some(R::Quarantined));
+        let sent = (A::Ship, g.pack, g.maker, X.into(), 0);
+        judge(&ledger, &[way[0], sent, pack_case], Some(R::InTransit));
+        judge(
+            &ledger,
+            &[way[0], way[1], (A::Aggregate, third, g.maker, 4, 0)],
+            Some(R::UnknownItem),
+        );
+    }
+
+    /// Custody is inferred through the tree: what is packed goes where its pallet goes, and does
+    /// nothing of its own.
+    #[test]
+    fn what_is_packed_travels_with_what_it_is_packed_in() {
+        let ledger = strict();
+        let g = goods(&ledger);
+        let way = recorded_way(&g);
+        let dispense = |site| (A::Dispense, g.pack, site, 0, 0);
+        let rows: &[(usize, Tx, Option<Reason>)] = &[
+            (2, dispense(g.maker), None),
+            (3, dispense(g.maker), Some(R::Packed)),
+            (6, dispense(W), Some(R::Packed)),
+            (4, (A::Ship, g.case, g.maker, D.into(), 0), Some(R::Packed)),
+            (6, (A::Ship, g.case, W, D.into(), 0), Some(R::Packed)),
+            (7, (A::Ship, g.case, W, D.into(), 0), None),
+            (7, dispense(W), Some(R::Packed)),
+            (9, dispense(D), Some(R::Packed)),
+            (10, dispense(D), None),
+            (10, dispense(W), Some(R::NotTheCustodian)),
+        ];
+        for (steps, last, why) in rows {
+            let steps: Vec<Tx> = way[..*steps].iter().chain([last]).copied().collect();
+            judge(&ledger, &steps, *why);
+        }
+        let mut book = Book(&ledger, BTreeMap::new());
+        for tx in &way[..6] {
+            assert_eq!(run(&ledger, &mut book, *tx), Verdict::Valid);
+        }
+        let step = Step {
+            chain: ledger.chain(),
+            terms: ledger.terms,
+            signer: 0,
+            operand: 0,
+            now: Time::ZERO,
+        };
+        let holder = step.holder(g.pack, get(g.pack, &book), &book);
+        assert_eq!(holder.custodian, Some(W), "by pallet and case");
+    }
+
+    /// Where commissioning packs, there is nothing to pack.
+    #[test]
+    fn implied_aggregation_is_not_recorded() {
+        let ledger = ledger(4, true);
+        let g = goods(&ledger);
+        let pack = (A::Aggregate, g.case, g.maker, 4, 0);
+        judge(&ledger, &[g.way[0], pack], Some(R::Packed));
+        let whole = self::ledger(0, true);
+        let item = whole.chain().end();
+        let pack = (A::Aggregate, item, whole.chain().maker(LOT), 1, 0);
+        judge(&whole, &[pack], Some(R::UnknownItem));
+    }
+
+    #[test]
+    fn a_return_is_sold_again_when_it_is_verified() {
+        let ledger = strict();
+        let g = goods(&ledger);
+        let back = (A::Return, g.pack, W, u32::from(D), 1);
+        let verify = |site| (A::VerifyReturn, g.pack, site, 0, 1);
+        let dispense = (A::Dispense, g.pack, W, 0, 1);
+        let recall = (A::Recall, LOT, g.maker, 2, 1);
+        let rows: &[(&[Tx], Tx, Option<Reason>)] = &[
+            (&[back], dispense, Some(R::NotVerified)),
+            (
+                &[back],
+                (A::Ship, g.pack, W, D.into(), 1),
+                Some(R::NotVerified),
+            ),
+            (
+                &[back],
+                (A::Return, g.pack, X, W.into(), 1),
+                Some(R::NotVerified),
+            ),
+            (&[back], verify(W), None),
+            (&[back, verify(W)], dispense, None),
+            (&[back, verify(W)], verify(W), Some(R::NotReturned)),
+            (&[], verify(D), Some(R::NotReturned)),
+            (&[back], verify(D), Some(R::NotTheCustodian)),
+            (&[back, recall], verify(W), Some(R::LotRecalled)),
+            // What fails the verification.
+            (&[back], (A::Suspect, g.pack, W, 0, 1), None),
+        ];
+        let way = recorded_way(&g);
+        for (more, last, why) in rows {
+            let steps: Vec<Tx> = way.iter().chain(*more).chain([last]).copied().collect();
+            judge(&ledger, &steps, *why);
+        }
+    }
+
+    #[test]
+    fn manufacturer_or_regulator_quarantine_a_pack_anywhere() {
+        let ledger = ledger(4, true);
+        let g = goods(&ledger);
+        let quarantine = |site| (A::Quarantine, g.pack, site, 0, 1);
+        let dispense = (A::Dispense, g.pack, D, 0, 1);
+        let rows: &[(&[Tx], Tx, Option<Reason>)] = &[
+            (&[], quarantine(g.maker), None),
+            (&[], quarantine(g.regulator), None),
+            (&[], quarantine(D), Some(R::NotAuthorised)),
+            (&[quarantine(g.maker)], dispense, Some(R::Quarantined)),
+            (
+                &[quarantine(g.maker)],
+                quarantine(g.regulator),
+                Some(R::Quarantined),
+            ),
+            (&[dispense], quarantine(g.maker), Some(R::AlreadyDispensed)),
+            (
+                &[quarantine(g.maker), (A::Clear, g.pack, g.regulator, 0, 1)],
+                dispense,
+                None,
+            ),
+        ];
+        for (more, last, why) in rows {
+            let steps: Vec<Tx> = g.way.iter().chain(*more).chain([last]).copied().collect();
+            judge(&ledger, &steps, *why);
+        }
+        let unknown = (A::Quarantine, ledger.chain().end() + 400, g.maker, 0, 1);
+        judge(&ledger, &[unknown], Some(R::UnknownPack));
     }
 
     /// All but the last step must be accepted; the last is refused for `why` and writes nothing, or
@@ -622,6 +1010,7 @@ mod tests {
         assert_eq!(REASONS[R::AlreadyDispensed as usize], "already dispensed");
         assert_eq!(REASONS[R::NoOpenShipment as usize], "no open shipment");
         assert_eq!(REASONS[R::UndoTooLate as usize], "undo too late");
+        assert_eq!(REASONS[R::NotReturned as usize], "pack not returned");
         for (i, action) in A::ALL.iter().enumerate() {
             assert_eq!(action.index(), i);
         }
@@ -1021,9 +1410,12 @@ mod tests {
     /// What exists before the first block can do what its place in the chain says.
     #[test]
     fn what_exists_before_the_first_block_is_at_its_stage() {
-        for case in [4, 0] {
-            let ledger = ledger(case, true);
+        for ledger in [ledger(4, true), ledger(0, true), strict()] {
             let chain = ledger.chain();
+            let open = |id, site| {
+                let packed = ledger.terms.recorded;
+                packed.then_some((A::Disaggregate, id, site, 0, 0))
+            };
             assert_eq!(ledger.preloaded(), chain.end());
             assert_eq!(ledger.preload(EntityId::new(chain.end())), 0);
             for id in chain.stock() {
@@ -1049,8 +1441,11 @@ mod tests {
             }
             for id in chain.pallets(Stage::Shipped) {
                 let to = chain.wholesaler(id);
-                let pack = chain.packs(chain.case_of(id, 0)).start;
-                let way = [(A::Receive, id, to, 0, 0), (A::Dispense, pack, to, 0, 0)];
+                let case = chain.case_of(id, 0);
+                let pack = chain.packs(case).start;
+                let mut way = vec![(A::Receive, id, to, 0, 0)];
+                way.extend(open(id, to).into_iter().chain(open(case, to)));
+                way.push((A::Dispense, pack, to, 0, 0));
                 judge(&ledger, &way, None);
             }
             for pallet in chain.pallets(Stage::ToDistribute) {
@@ -1061,10 +1456,9 @@ mod tests {
             for pallet in chain.pallets(Stage::Distributed) {
                 let id = chain.case_of(pallet, 0);
                 let to = chain.dispenser(id);
-                let way = [
-                    (A::Receive, id, to, 0, 0),
-                    (A::Dispense, chain.packs(id).start, to, 0, 0),
-                ];
+                let mut way = vec![(A::Receive, id, to, 0, 0)];
+                way.extend(open(id, to));
+                way.push((A::Dispense, chain.packs(id).start, to, 0, 0));
                 judge(&ledger, &way, None);
             }
         }

@@ -15,13 +15,13 @@ mod config;
 mod hours;
 mod stock;
 
-pub use config::{Config, Granularity, Preset, Tracking};
+pub use config::{Aggregation, Config, Granularity, Preset, Tracking};
 
 use crate::arrivals::named;
-use crate::custody::{Action, Chain, Custody, Trade};
+use crate::custody::{Action, Chain, Custody, Terms, Trade};
 use crate::registry::{Built, Setup, Spec};
 use crate::{Error, Rate};
-use classes::facts;
+use classes::{Size, facts};
 use core::cmp::Reverse;
 use hours::Times;
 use quorate_core::{Arrival, Class, ClassId, Draws, EntityId, Kind, Load, Seed, Span, Time};
@@ -68,6 +68,8 @@ pub struct Pharma {
     undoable: Queue,
     quarantined: Queue,
     recalls: Recalls,
+    /// When the recall comes that the settings name.
+    recall_at: Time,
     /// Follow-ups within seconds, the earliest on top; equals in the order of their numbers.
     racers: BinaryHeap<Reverse<(Time, u64, Action, Content)>>,
     raced: u64,
@@ -106,6 +108,10 @@ impl Pharma {
             undoable: singles(&chain, chain.dispensed()),
             quarantined: singles(&chain, chain.quarantined()),
             recalls: Recalls::new(chain.lots().end),
+            recall_at: match config.recall_at_s {
+                Some(at_s) => Time::ZERO + Span::from_s_f64(at_s),
+                None => Time::NEVER,
+            },
             racers: BinaryHeap::with_capacity(1024),
             raced: 0,
             idle: 0,
@@ -119,13 +125,17 @@ impl Pharma {
 
     /// The rules of the ledger that these arrivals belong to.
     pub fn rules(&self) -> Custody {
-        let tracked = self.config.tracking == Tracking::Custodian;
-        Custody::new(Arc::clone(&self.chain), tracked)
+        let terms = Terms {
+            tracked: self.config.tracking == Tracking::Custodian,
+            recorded: self.config.is_recorded(),
+            verified: self.config.verify_returns,
+        };
+        Custody::new(Arc::clone(&self.chain), terms)
     }
 
     /// What these arrivals are counted for.
     pub fn domain(&self) -> Trade {
-        Trade::new(Arc::clone(&self.chain), false)
+        Trade::new(Arc::clone(&self.chain), self.config.verify_returns)
     }
 
     /// Ticks so far that found no settled goods.
@@ -176,15 +186,30 @@ impl Pharma {
 
     fn arrival(&self, action: Action, at: Time, content: Content) -> Arrival {
         let Content { key, operand, site } = content;
+        let (bytes, exec_us) = self.costs(action, operand);
         Arrival {
             at,
             key: EntityId::new(key),
             operand,
-            bytes: self.bytes[action.index()],
-            exec_us: self.exec_us[action.index()],
+            bytes,
+            exec_us,
             site,
             class: ClassId(action as u8),
             action: action as u8,
+        }
+    }
+
+    /// Size in bytes and execution in microseconds.
+    fn costs(&self, action: Action, operand: u32) -> (u16, u16) {
+        let (bytes, exec_us) = (self.bytes[action.index()], self.exec_us[action.index()]);
+        let packing_us = || self.config.commission_us(operand) as u16;
+        match action {
+            Action::Aggregate => {
+                let full = Size::Serials.bytes(operand);
+                (self.config.payload.bytes(full), packing_us())
+            }
+            Action::Disaggregate => (bytes, packing_us()),
+            _ => (bytes, exec_us),
         }
     }
 
@@ -202,7 +227,28 @@ impl Pharma {
             Action::Suspect => self.suspect(at),
             Action::Clear => self.clear(at),
             Action::Recall => Some(self.recall(at)),
+            Action::Quarantine => self.quarantine(at),
+            // These follow others.
+            Action::Aggregate | Action::Disaggregate | Action::VerifyReturn => None,
         }
+    }
+
+    /// Packing or unpacking of so many, so many steps of settling later; when that has settled.
+    fn pack(
+        &mut self,
+        action: Action,
+        at: Time,
+        steps: u32,
+        id: u32,
+        (n, site): (u32, u16),
+    ) -> Time {
+        let content = Content {
+            key: id,
+            operand: n,
+            site,
+        };
+        self.follow(at, self.config.settle_s * f64::from(steps), action, content);
+        at + self.settle * u64::from(steps + 1)
     }
 
     fn goods(&self, at: Time, pack: Pack) -> Goods {
@@ -264,6 +310,10 @@ impl Pharma {
             self.next_pallet += packing.ids();
             self.send_off(at, pallet, lot, site, filled);
         }
+        if self.config.is_recorded() {
+            let packs = (packing.case, site);
+            self.pack(Action::Aggregate, at, 1, case, packs);
+        }
         Content {
             key: case,
             operand: lot,
@@ -273,10 +323,16 @@ impl Pharma {
 
     /// A pallet is complete.
     fn send_off(&mut self, at: Time, id: u32, lot: u32, site: u16, filled: u32) {
-        let goods = Goods {
+        let mut goods = Goods {
             cases: filled as u16,
             ..self.goods(at, Pack { id, site, lot })
         };
+        if self.config.is_recorded() && self.chain.legs() > 1 {
+            goods.ready = self.pack(Action::Aggregate, at, 2, id, (filled, site));
+        } else if self.config.is_recorded() {
+            // The last of its cases is packed.
+            goods.ready = at + self.settle * 2;
+        }
         if self.chain.legs() > 1 {
             self.transit.to_ship[0].add(goods);
         } else {
@@ -321,11 +377,20 @@ impl Pharma {
     fn receive(&mut self, at: Time) -> Option<Content> {
         let size = self.size(Action::Receive);
         let goods = self.transit.to_receive[size].take(at)?;
-        let received = Goods {
+        let mut received = Goods {
             ready: at + self.settle,
             leg: goods.leg + 1,
             ..goods
         };
+        let last = u32::from(received.leg) + 1 >= self.chain.legs();
+        if self.config.is_recorded() && (size == 1 || last) {
+            let n = if size == 1 {
+                self.chain.packing().case
+            } else {
+                u32::from(goods.cases)
+            };
+            received.ready = self.pack(Action::Disaggregate, at, 1, goods.id, (n, goods.site));
+        }
         if size == 1 {
             self.stock.add(self.chain.packs(goods.id), received);
         } else if u32::from(received.leg) < self.chain.legs() - 1 {
@@ -402,7 +467,18 @@ impl Pharma {
         let pack = self.take(Action::Return, at)?;
         let bits = self.draws[Action::Return.index()].bits();
         let to = self.chain.any_wholesaler(bits);
-        let content = self.restock(at, self.goods(at, pack), to, to);
+        let goods = self.goods(at, pack);
+        let content = if self.config.verify_returns {
+            let within_s = self.config.verify_return_s;
+            let draws = &mut self.draws[Action::VerifyReturn.index()];
+            let delay_s = self.config.settle_s + draws.open01() * within_s;
+            let verified = at + Span::from_s_f64(delay_s);
+            let content = self.restock(verified, goods, to, to);
+            self.follow(at, delay_s, Action::VerifyReturn, content);
+            content
+        } else {
+            self.restock(at, goods, to, to)
+        };
         Some(Content {
             operand: u32::from(pack.site),
             ..content
@@ -442,9 +518,22 @@ impl Pharma {
         })
     }
 
-    /// A recall of neighbouring lots of a product; all but the first follow in the same instant.
+    /// A manufacturer withholds a pack.
+    fn quarantine(&mut self, at: Time) -> Option<Content> {
+        let pack = self.take(Action::Quarantine, at)?;
+        if self.draws[Action::Quarantine.index()].chance(self.config.clear_share) {
+            let goods = self.goods(at, pack);
+            self.quarantined.add(goods);
+        }
+        Some(Content {
+            key: pack.id,
+            operand: 0,
+            site: self.chain.maker(pack.lot),
+        })
+    }
+
+    /// A recall of any product.
     fn recall(&mut self, at: Time) -> Content {
-        let lots = self.config.lots_per_product;
         let draws = &mut self.draws[Action::Recall.index()];
         let mut lot = draws.below(u64::from(self.chain.lots().end)) as u32;
         for _ in 0..MORE_DRAWS {
@@ -454,6 +543,12 @@ impl Pharma {
             lot = draws.below(u64::from(self.chain.lots().end)) as u32;
         }
         let class_one = draws.chance(self.config.class_one_share);
+        self.withdraw(at, lot, class_one)
+    }
+
+    /// A recall of neighbouring lots of a product; all but the first follow, a gap apart.
+    fn withdraw(&mut self, at: Time, lot: u32, class_one: bool) -> Content {
+        let lots = self.config.lots_per_product;
         let signer = if class_one {
             self.chain.regulator()
         } else {
@@ -470,11 +565,13 @@ impl Pharma {
             if next > 0 && self.recalls.is_recalled(key) {
                 continue;
             }
-            self.recalls.add(key, at + self.settle);
+            let gap_s = self.config.recall_gap_s * f64::from(next);
+            let named = at + Span::from_s_f64(gap_s);
+            self.recalls.add(key, named + self.settle);
             if next > 0 {
-                self.follow(at, 0.0, Action::Recall, content(key));
+                self.follow(at, gap_s, Action::Recall, content(key));
             }
-            self.recheck(at, key);
+            self.recheck(named, key);
         }
         content(lot)
     }
@@ -568,7 +665,7 @@ impl Load for Pharma {
         loop {
             let read = self.times[Action::Verify.index()];
             let write = self.times[self.write.index()];
-            let at = read.min(write);
+            let at = read.min(write).min(self.recall_at);
             if let Some(&Reverse((due, _, action, content))) = self.racers.peek()
                 && due <= at
             {
@@ -577,6 +674,13 @@ impl Load for Pharma {
             }
             if at == Time::NEVER {
                 return None;
+            }
+            if self.recall_at == at {
+                self.recall_at = Time::NEVER;
+                self.recalls.settle(at);
+                let lot = (self.config.recall_product - 1) * self.config.lots_per_product;
+                let content = self.withdraw(at, lot, true);
+                return Some(self.arrival(Action::Recall, at, content));
             }
             let action = if read <= write {
                 Action::Verify
@@ -610,6 +714,11 @@ impl Spec for Config {
         self.people = Some(self.people());
         self.sites = Some(self.sites());
         self.clone_share = Some(self.clone_share());
+    }
+
+    fn vocabulary(&self) -> Vec<(&'static str, &'static str)> {
+        let facts = Action::ALL.map(facts);
+        facts.map(|f| (f.name, f.vocabulary)).into()
     }
 
     fn build(&self, setup: Setup<'_>) -> Result<Built, Error> {

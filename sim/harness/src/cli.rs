@@ -4,13 +4,16 @@ use crate::attack::{self, Attack};
 use crate::engines::AnyEngine;
 use crate::error::{Error, exit};
 use crate::output::Ran;
-use crate::plan::{BUILT_IN, Kind, Plan, Source};
+use crate::plan::{BUILT_IN, BuiltIn, Kind, Plan, Source};
 use crate::resilience::BadDay;
 use crate::run::{self, Outcome, STOP};
 use crate::study::Study;
 use crate::validate::Tier;
 use crate::validate::run as validation;
-use crate::{analysis, calibrate, engines, fuzz, output, places, screen, self_check, verdict};
+use crate::{
+    analysis, calibrate, engines, fuzz, output, places, question, regulator, screen, self_check,
+    told, verdict,
+};
 use clap::{Parser, Subcommand};
 #[cfg(feature = "mutants")]
 use quorate_consensus::mutants::{Mutant, break_rule};
@@ -62,7 +65,7 @@ enum Command {
         #[command(flatten)]
         options: Options,
     },
-    /// Show what there is: engines, workloads, plans, attacks, regions
+    /// Show what there is: engines, workloads, plans (scenarios), attacks, regions, metrics
     List {
         /// What to list; everything when left out
         what: Option<What>,
@@ -250,9 +253,12 @@ struct Options {
 enum What {
     Engines,
     Workloads,
+    /// Built-in plans
+    #[value(alias = "scenarios")]
     Plans,
     Attacks,
     Regions,
+    Metrics,
 }
 
 /// The program, to which engines of one's own can be added before it runs.
@@ -357,6 +363,9 @@ fn execute(source: &Source, plan: Plan, options: &Options) -> Result<u8, Error> 
     #[cfg(feature = "mutants")]
     options.broken.apply()?;
     let study = Study::open(source, plan)?;
+    for warning in regulator::warnings(&study) {
+        let _ = writeln!(std::io::stderr(), "warning: {warning}");
+    }
     use_threads(options.threads)?;
     stop_on_signal();
     if study.plan.kind == Kind::Check {
@@ -576,19 +585,13 @@ fn list(what: Option<What>) -> String {
         );
     }
     if wanted(What::Workloads) {
-        let lines = WorkloadKind::ALL.iter().map(|k| {
-            let presets = presets(k.presets());
-            (
-                k.name().to_owned(),
-                format!("{}{presets}{}", k.doc(), settings(&workload_defaults(*k))),
-            )
-        });
+        let lines = WorkloadKind::ALL
+            .iter()
+            .map(|&k| (k.name().to_owned(), workload(k)));
         section("workloads", lines.collect());
     }
     if wanted(What::Plans) {
-        let lines = BUILT_IN
-            .iter()
-            .map(|p| (p.name.to_owned(), p.about.to_owned()));
+        let lines = BUILT_IN.iter().map(|p| (p.name.to_owned(), scenario(p)));
         section("plans", lines.collect());
     }
     if wanted(What::Attacks) {
@@ -612,6 +615,9 @@ fn list(what: Option<What>) -> String {
             (t.name.to_owned(), text)
         };
         section("regions", places::TABLES.iter().map(line).collect());
+    }
+    if wanted(What::Metrics) {
+        section("metrics", told::list());
     }
     text
 }
@@ -668,6 +674,57 @@ fn settings(table: &toml::Table) -> String {
         let _ = write!(text, "\n      {key} = {value}");
         text
     })
+}
+
+/// What a workload is, what one transaction of it is, where its figures are from, what of consensus moves
+/// what it measures, its classes and its settings.
+fn workload(kind: WorkloadKind) -> String {
+    let [unit, source, moved_by] = match kind {
+        WorkloadKind::Hospital => [
+            "a document, prescription, claim, consent or access a transaction; granularity makes it a root, a FHIR \
+             resource, an access or an HL7 message",
+            "rates: CDC, IQVIA, Surescripts, Carequality, Premier, Kodiak, NHS; sizes: FHIR R4 examples, Synthea; hours: \
+             NHS England, clinosim; each setting names its own in the source code",
+            "time until a revocation, dispense or claim is in every site's view; time to final (audit); order (races)",
+        ],
+        WorkloadKind::Pharma => [
+            "a pack, case or pallet a transaction; verifications are reads",
+            "rates: securPharm, European Commission, WHO, FDA, TraceLink; sizes: EPCIS 2.0 examples; each setting names \
+             its own in the source code",
+            "time until a dispense or recall is in every site's view; order of two dispenses",
+        ],
+        WorkloadKind::Trial => [
+            "a form or value, a signature, an allocation, a report a transaction; checks are reads",
+            "counts: TransCelerate and Tufts 2025, PLoS ONE 17(7) e0271819, Tufts-Veeva; CDISC pilot study 01; each \
+             setting names its own in the source code",
+            "time to final (signatures, safety reports); order around a lock; who proposes blocks (allocation)",
+        ],
+        WorkloadKind::Trace => [
+            "a row of a file, or what an importer makes of it",
+            "the file",
+            "the same as of the workload that its classes belong to",
+        ],
+    };
+    let mut text = format!("{}{}", kind.doc(), presets(kind.presets()));
+    for (what, about) in [("unit", unit), ("source", source), ("moved by", moved_by)] {
+        let _ = write!(text, "\n      {what}: {about}");
+    }
+    if let Ok(settings) = kind.parse(toml::Table::new()) {
+        for (class, name) in settings.vocabulary() {
+            let _ = write!(text, "\n      class {class}: {name}");
+        }
+    }
+    text + &settings(&workload_defaults(kind))
+}
+
+/// What a built-in plan asks, which figures answer it, and what moves them.
+fn scenario(plan: &BuiltIn) -> String {
+    let mut text = plan.about.to_owned();
+    let parsed = Source::new(plan.name, plan.text).parse();
+    for line in parsed.map(|p| question::explain(&p)).unwrap_or_default() {
+        let _ = write!(text, "\n      {line}");
+    }
+    text
 }
 
 /// Empty for a workload that cannot do without a setting.

@@ -117,6 +117,20 @@ fn reversals(folder: &mut Folder, writer: &Writer<'_>) -> Result<(), Error> {
     Ok(folder.csv("reversals.csv", &columns, rows)?)
 }
 
+/// The unit of a numeric column of `incidents.csv`; `None` where there is no such column.
+pub(crate) fn measure_unit(name: &str) -> Option<&'static str> {
+    let named = |m: &&Measure| m.0.name == name && !matches!(m.0.kind, Kind::String);
+    MEASURES.iter().find(named).map(|m| m.0.unit)
+}
+
+/// The mean of that column over the outages of a replication; `None` where nothing stands in it.
+pub(crate) fn mean_value(unit: &Done, name: &str) -> Option<f64> {
+    let (_, of) = MEASURES.iter().find(|m| m.0.name == name)?;
+    let values = unit.report.incidents.iter().filter_map(|i| of(i).number());
+    let values: Vec<f64> = values.collect();
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
 /// A column of `incidents.csv` and where its value comes from.
 type Measure = (Column, fn(&Incident) -> Value);
 

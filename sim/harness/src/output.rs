@@ -9,7 +9,7 @@ use crate::stats::Interval;
 use crate::study::{Part, Study};
 use crate::unit::{Done, Tweak};
 use crate::verdict::Row;
-use crate::{figures, incidents, knee, question, report, resilience, risk, summary};
+use crate::{figures, incidents, knee, question, report, resilience, risk, summary, told};
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 use quorate_core::{Level, Span};
@@ -120,6 +120,7 @@ pub fn write(parent: &Path, study: &Study, ran: &[Ran<'_>]) -> Result<PathBuf, E
     writer.liars(&mut folder)?;
     writer.skipped(&mut folder)?;
     incidents::write(&mut folder, &writer)?;
+    told::write(&mut folder, &writer)?;
     folder.bytes("latency.hlog", &writer.histograms())?;
     figures::write(&mut folder, study, ran)?;
     risk::write(&mut folder, study, ran)?;
@@ -856,7 +857,11 @@ pub(crate) fn measure_unit(name: &str) -> Option<&'static str> {
 
 /// What stands in that column for a replication; `None` where nothing does.
 pub(crate) fn measure_value(unit: &Done, name: &str) -> Option<f64> {
-    let lies = if unit.report.lies.is_some() { LIES } else { &[] };
+    let lies = if unit.report.lies.is_some() {
+        LIES
+    } else {
+        &[]
+    };
     let mut all = MEASURES.iter().chain(lies);
     (all.find(|m| m.column.name == name)?.of)(unit).number()
 }

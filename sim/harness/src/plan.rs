@@ -13,6 +13,8 @@ pub use crate::network::NetworkPlan;
 use crate::outages::{self, OutagePlan};
 use crate::resilience::{self, ResiliencePlan};
 use crate::study;
+use quorate_core::Span;
+use quorate_kernel::ViewAge;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -273,6 +275,54 @@ pub struct NodePlan {
     pub exec_permille: Option<u32>,
     /// Which view readers are served from.
     pub read_level: ReadLevel,
+    /// The oldest view that answers readers, by the time since the block that it ends in was built, ms;
+    /// absent means that any does. With an engine that builds no empty blocks a view ages while nothing
+    /// is written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_view_age_ms: Option<f64>,
+    /// What becomes of a read on an older one: `allow`, which is the default, `deny` or `break-glass`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub when_stale: Option<WhenStale>,
+}
+
+impl NodePlan {
+    /// When a view is too old to be read; `None` where none is.
+    pub(crate) fn view_age(&self) -> Option<ViewAge> {
+        let most = Span::from_s_f64(self.max_view_age_ms? / 1e3);
+        let when_stale = match self.when_stale.unwrap_or(WhenStale::Allow) {
+            WhenStale::Allow => quorate_kernel::WhenStale::Allow,
+            WhenStale::Deny => quorate_kernel::WhenStale::Deny,
+            WhenStale::BreakGlass => quorate_kernel::WhenStale::BreakGlass,
+        };
+        Some(ViewAge { most, when_stale })
+    }
+
+    fn check_view_age(&self, source: &Source) -> Result<(), Error> {
+        let hint = "give the largest age in ms, such as node.max_view_age_ms = 5000";
+        match (self.max_view_age_ms, self.when_stale) {
+            (Some(ms), _) if !(ms.is_finite() && ms > 0.0) => {
+                let why = format!("is {ms}, which is no age");
+                Err(source.at_key("node.max_view_age_ms", &why, hint))
+            }
+            (None, Some(_)) => {
+                let why = "says what to do with an old view, but no view is too old";
+                Err(source.at_key("node.when_stale", why, hint))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What becomes of a read that finds its site's view too old.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WhenStale {
+    /// The view decides all the same.
+    Allow,
+    /// It is refused.
+    Deny,
+    /// The reader takes an emergency access.
+    BreakGlass,
 }
 
 impl Default for NodePlan {
@@ -293,6 +343,8 @@ impl Default for NodePlan {
             exec_permille: None,
             // assumption: refusing access on an unfinal revocation harms nobody for long.
             read_level: ReadLevel::Included,
+            max_view_age_ms: None,
+            when_stale: None,
         }
     }
 }
@@ -495,6 +547,17 @@ pub struct BuiltIn {
     pub text: &'static str,
 }
 
+/// A built-in plan whose question stands in its text.
+macro_rules! scenario {
+    ($name:literal, $about:literal) => {
+        BuiltIn {
+            name: $name,
+            about: $about,
+            text: include_str!(concat!("../scenarios/", $name, ".toml")),
+        }
+    };
+}
+
 /// All built-in plans.
 pub const BUILT_IN: &[BuiltIn] = &[
     BuiltIn {
@@ -562,6 +625,78 @@ pub const BUILT_IN: &[BuiltIn] = &[
         about: "12 hospitals in 3 regions: one region is cut off for two hours, then a site loses power",
         text: include_str!("../scenarios/bad-day.toml"),
     },
+    scenario!(
+        "consent-storm",
+        "the last day of a wave of opt-outs: how long does a revoked consent go on to open records?"
+    ),
+    scenario!(
+        "ward-pulse",
+        "a hospital's night and morning: do the draw of six and the round of eight pile up?"
+    ),
+    scenario!(
+        "peaks",
+        "holiday-peak, monday-ed and false-alert-wave: which peak does a ledger notice?"
+    ),
+    scenario!(
+        "hie-partition",
+        "an exchange loses a region for two hours: what do readers not know, what is taken back?"
+    ),
+    scenario!(
+        "double-dispense",
+        "two pharmacies, one pack, a delay between them: how often is it handed out twice?"
+    ),
+    scenario!(
+        "clone-attack",
+        "copies of serial numbers: how many are sold before the first alert?"
+    ),
+    scenario!(
+        "class1-recall",
+        "a class I recall in business hours and on a Sunday night: how many packs are handed out after it?"
+    ),
+    scenario!(
+        "lock-race",
+        "trial databases lock: which data did sites believe to be in?"
+    ),
+    scenario!(
+        "susar",
+        "a region is cut off for four hours: what of the 7- and 15-day clocks of serious events?"
+    ),
+    scenario!(
+        "allocation-order",
+        "a third of the proposers put one site first: how many allocations change places?"
+    ),
+    scenario!(
+        "data-entry-batch",
+        "laboratories upload their week: do entries by hand wait behind it?"
+    ),
+    scenario!(
+        "fabric-claims",
+        "a clearinghouse of 50 million transactions a day: who carries it, when is a payment final?"
+    ),
+    scenario!(
+        "breakglass-partition",
+        "a hospital is cut off for an hour: when is each emergency access on record?"
+    ),
+    scenario!(
+        "cohort-request",
+        "precision medicine asks for a cohort: how long until a request stands, how many find a consent revoked?"
+    ),
+    scenario!(
+        "clearinghouse-backlog",
+        "a quarter of the providers is offline for a day: how long until its claims are worked off?"
+    ),
+    scenario!(
+        "identity-merge",
+        "two sites register one patient: how often does the second believe to be the first?"
+    ),
+    scenario!(
+        "recruitment",
+        "trials look for participants: how many are matched although they have said no?"
+    ),
+    scenario!(
+        "growth",
+        "ten years of a hospital: what does every copy hold, by what a transaction stands for?"
+    ),
     BuiltIn {
         name: "cdisc-pilot",
         about: "replay of the CDISC pilot study from a folder of its SDTM tables",
@@ -751,7 +886,9 @@ pub(crate) mod check {
         }
         let asks = |table: &toml::Table| table.contains_key("question");
         let asked = plan.question.is_some() || plan.workloads.iter().all(asks);
-        if plan.kind == Kind::Scenario && (!asked || plan.workloads.is_empty() && plan.question.is_none()) {
+        if plan.kind == Kind::Scenario
+            && (!asked || plan.workloads.is_empty() && plan.question.is_none())
+        {
             let hint = "add a question and an answer to the plan, or to each of its workloads";
             return Err(source.at_key("kind", "is \"scenario\", but nothing is asked", hint));
         }
@@ -860,6 +997,7 @@ pub(crate) mod check {
         if plan.node.cores == 0 {
             return Err(source.at_key("node.cores", "is 0", "a node has at least one core"));
         }
+        plan.node.check_view_age(source)?;
         costs::check(source, &plan.node)
     }
 

@@ -1,25 +1,31 @@
 //! Questions: what a plan asks, and each engine's answer, a sentence with figures.
 //!
-//! An `answer` is text with figures in braces. A figure is the left side of a service level, such as
-//! `{consent.revoke:exposure:p(99)}`; a measure of the workload's domain with share, hits, cases or a
-//! statistic, such as `{units_after_recall:share}`; the share of a class's final transactions that the ledger refused for
-//! a reason, such as `{drug.dispense:rejected:lot recalled}`; `{reads:stale:rate}`, the stale share of all
-//! reads; or a column of `replications.csv` or `liars.csv`, such as `{reversed_txs}`, whose mean over
-//! replications stands for it.
+//! An `answer` is text with figures in braces:
+//!
+//! - the left side of a service level: `{consent.revoke:exposure:p(99)}`, `{units_after_recall:share}`;
+//! - `hits` or `cases` of a share that the workload measures: `{units_after_recall:hits}`;
+//! - the share of a class's final transactions that were refused for a reason:
+//!   `{drug.dispense:rejected:lot recalled}`;
+//! - `{reads:stale:rate}`, the stale share of all reads;
+//! - `{ledger:year:hash}`, `{ledger:year:full}`, `{ledger:year:records}`: what a year at this load leaves on
+//!   every copy;
+//! - a column of `incidents.csv`, its mean over outages: `{outage:back_ms}`;
+//! - a column of `replications.csv` or `liars.csv`: `{reversed_txs}`.
+//!
+//! Each is the mean over replications.
 
 use crate::error::Error;
-use crate::level::{Level as ServiceLevel, Statistic};
+use crate::level::{Level as ServiceLevel, Metric, Statistic};
 use crate::output::{self, Ran, Writer, column, key};
 use crate::plan::{Plan, Source};
+use crate::regulator::Held;
 use crate::results::{Folder, Kind, Value};
 use crate::run::Cell;
 use crate::stats::Interval;
 use crate::unit::{Done, UnitStatus, settled};
 use crate::words::{duration, short};
 use crate::workload::Workload;
-use crate::{summary, verdict};
-use quorate_core::Unit;
-use quorate_kernel::probe::Told;
+use crate::{incidents, regulator, summary, told, verdict};
 use std::fmt::Write as _;
 
 /// Text with figures.
@@ -45,64 +51,25 @@ enum Of {
     Level(ServiceLevel),
     /// The share of a class's final transactions that were refused for a reason.
     Rejected { class: String, reason: String },
-    /// A measure of the workload's domain.
-    Measure { name: String, statistic: Counted },
+    /// Cases of a share that the workload measures, or those that count, in a run.
+    Cases { measure: String, hits: bool },
     /// The share of all reads that are stale.
     Stale,
+    /// What a year leaves on every copy of the ledger.
+    Volume(Volume),
+    /// A column of `incidents.csv`.
+    Outage { column: String, unit: &'static str },
     /// A column of `replications.csv`, or of `liars.csv`.
     Column { unit: &'static str },
 }
 
-/// How a measure of the domain is told.
+/// What a year leaves on every copy of the ledger, at the plan's load.
 #[derive(Clone, Copy, PartialEq, Debug)]
-enum Counted {
-    /// Hits over cases.
-    Share,
-    /// Hits.
-    Hits,
-    /// Cases.
-    Cases,
-    /// A statistic of its times.
-    Times(Statistic),
-}
-
-impl Counted {
-    fn parse(text: &str) -> Result<Self, String> {
-        Ok(match text {
-            "share" => Self::Share,
-            "hits" => Self::Hits,
-            "cases" => Self::Cases,
-            _ => match crate::level::parse_statistic(text)? {
-                Statistic::Rate => return Err("a measure has a share, no rate".to_owned()),
-                statistic => Self::Times(statistic),
-            },
-        })
-    }
-
-    fn of(self, told: &Told) -> Option<f64> {
-        let of = |statistic| summary::statistic_ms(&told.times, statistic);
-        match self {
-            Self::Share => (told.cases > 0).then(|| told.hits as f64 / told.cases as f64),
-            Self::Hits => Some(told.hits as f64),
-            Self::Cases => Some(told.cases as f64),
-            Self::Times(statistic) => of(statistic),
-        }
-    }
-
-    fn fits(self, unit: Unit) -> Result<(), (String, String)> {
-        match (unit, self) {
-            (Unit::Share, Self::Share | Self::Hits | Self::Cases)
-            | (Unit::Time, Self::Times(_)) => Ok(()),
-            (Unit::Share, _) => Err((
-                "it counts cases".to_owned(),
-                "write share, hits or cases behind the colon".to_owned(),
-            )),
-            (Unit::Time, _) => Err((
-                "it is a length of time".to_owned(),
-                "write avg, med, p(N) or max behind the colon".to_owned(),
-            )),
-        }
-    }
+enum Volume {
+    /// Bytes of transactions, with this payload.
+    Bytes(&'static str),
+    /// Records that were not there before.
+    Records,
 }
 
 impl Template {
@@ -124,7 +91,7 @@ impl Template {
         Ok(Self(pieces))
     }
 
-    fn figures(&self) -> impl Iterator<Item = &Figure> {
+    pub(crate) fn figures(&self) -> impl Iterator<Item = &Figure> {
         self.0.iter().filter_map(|piece| match piece {
             Piece::Figure(figure) => Some(figure),
             Piece::Text(_) => None,
@@ -139,11 +106,18 @@ impl Figure {
                 unit: output::measure_unit(column)
                     .ok_or_else(|| format!("names {column:?}, no column of replications.csv"))?,
             },
+            ["outage", column] => Of::Outage {
+                column: (*column).to_owned(),
+                unit: incidents::measure_unit(column)
+                    .ok_or_else(|| format!("names {column:?}, no column of incidents.csv"))?,
+            },
             ["reads", "stale", "rate"] => Of::Stale,
-            [name, statistic] => Of::Measure {
-                name: (*name).to_owned(),
-                statistic: Counted::parse(statistic)
-                    .map_err(|why| format!("names {text:?}: {why}"))?,
+            ["ledger", "year", "hash"] => Of::Volume(Volume::Bytes("hash")),
+            ["ledger", "year", "full"] => Of::Volume(Volume::Bytes("full")),
+            ["ledger", "year", "records"] => Of::Volume(Volume::Records),
+            [measure, which @ ("hits" | "cases")] => Of::Cases {
+                measure: (*measure).to_owned(),
+                hits: *which == "hits",
             },
             [class, "rejected", reason] => Of::Rejected {
                 class: (*class).to_owned(),
@@ -151,7 +125,7 @@ impl Figure {
             },
             _ => {
                 // The bound does not matter, but its unit must fit.
-                let share = text.ends_with(":rate");
+                let share = text.ends_with(":rate") || text.ends_with(":share");
                 let bound = if share { "<1" } else { "<1ms" };
                 let level = ServiceLevel::parse(&format!("{text}{bound}"));
                 Of::Level(level.map_err(|why| format!("names {text:?}: {why}"))?)
@@ -163,17 +137,42 @@ impl Figure {
         })
     }
 
-    /// Whether it is a share, and else in which unit it is.
+    /// Whether a workload has what it is about.
+    fn is_there(&self, workload: &Workload) -> bool {
+        let class = |class: &String| class == "all" || workload.classes().contains(&class.as_str());
+        let measure = |name: &str| workload.measures().iter().any(|m| m.name == name);
+        match &self.of {
+            Of::Level(level) if level.metric == Metric::Told => measure(&level.class),
+            Of::Level(level) => class(&level.class),
+            Of::Rejected { class: of, .. } => class(of),
+            Of::Cases { measure: name, .. } => measure(name),
+            Of::Stale | Of::Volume(_) | Of::Outage { .. } | Of::Column { .. } => true,
+        }
+    }
+
+    /// The unit in which it is told.
     fn unit(&self) -> &'static str {
         match &self.of {
-            Of::Level(level) if !level.metric.is_share() => "ms",
-            Of::Measure { statistic, .. } => match statistic {
-                Counted::Share => "share",
-                Counted::Hits | Counted::Cases => "transactions",
-                Counted::Times(_) => "ms",
-            },
+            Of::Level(level) if level.statistic != Statistic::Rate => "ms",
+            Of::Cases { .. } => "transactions",
+            Of::Volume(Volume::Bytes(_)) => "bytes",
+            Of::Volume(Volume::Records) => "records",
             Of::Level(_) | Of::Rejected { .. } | Of::Stale => "share",
-            Of::Column { unit } => unit,
+            Of::Outage { unit, .. } | Of::Column { unit } => unit,
+        }
+    }
+
+    /// The property of consensus that moves it, where one is named.
+    fn moved_by(&self) -> Option<&'static str> {
+        match &self.of {
+            Of::Level(level) if level.metric == Metric::Told => told::moved_by(&level.class),
+            Of::Level(_) => told::moved_by(self.text.split(':').nth(1)?),
+            Of::Rejected { .. } => told::moved_by("accepted"),
+            Of::Cases { measure, .. } => told::moved_by(measure),
+            Of::Stale => told::moved_by("stale_block_wait"),
+            Of::Volume(_) => None,
+            Of::Outage { column, .. } => told::moved_by(column),
+            Of::Column { .. } => told::moved_by(&self.text),
         }
     }
 
@@ -190,30 +189,27 @@ impl Figure {
                 let all = settled(counts);
                 (all > 0).then(|| counts.rejected[reason] as f64 / all as f64)
             }
-            Of::Measure { name, statistic } => {
-                let place = workload.measures().iter().position(|m| m.name == name)?;
-                statistic.of(&unit.report.probe.domain[place])
+            Of::Cases { measure, hits } => {
+                let told = summary::told(unit, measure)?;
+                Some(if *hits { told.hits } else { told.cases } as f64)
             }
             Of::Stale => summary::stale_read_share(unit),
+            Of::Volume(volume) => yearly(ran, *volume),
+            Of::Outage { column, .. } => incidents::mean_value(unit, column),
             Of::Column { .. } => output::measure_value(unit, &self.text),
         }
     }
 
     /// The mean over the replications of a cell, and whether there are samples enough for it.
     fn value(&self, ran: &Ran<'_>, cell: &Cell) -> (Interval, bool) {
-        let samples = summary::samples(cell, |unit| self.of_unit(ran, unit));
+        // What is computed is the same in every replication.
+        let once = matches!(self.of, Of::Volume(_)).then_some(1);
+        let units = &cell.units[..once.unwrap_or(cell.units.len()).min(cell.units.len())];
+        let samples = units.iter().filter_map(|unit| self.of_unit(ran, unit));
+        let samples: Vec<f64> = samples.filter(|x| x.is_finite()).collect();
         let enough = match &self.of {
-            Of::Level(level) if matches!(level.statistic, Statistic::Percentile(_)) => {
+            Of::Level(level) => {
                 summary::level_is_supported(cell, level, &ran.part.workload.classes())
-            }
-            Of::Measure {
-                name,
-                statistic: Counted::Times(Statistic::Percentile(p)),
-            } => {
-                let measures = ran.part.workload.measures();
-                let place = measures.iter().position(|m| m.name == name);
-                let times = |u: &Done| place.map_or(0, |m| u.report.probe.domain[m].times.len());
-                summary::supports(cell, cell.units.iter().map(times).sum(), *p)
             }
             _ => true,
         };
@@ -227,11 +223,49 @@ impl Figure {
     fn is_beside(&self, ran: &Ran<'_>, engine: usize) -> bool {
         let sheet = &ran.outcome.sheets[engine];
         match &self.of {
-            Of::Level(level) => verdict::is_beside(sheet, level.metric),
-            Of::Rejected { .. } | Of::Stale | Of::Measure { .. } => verdict::keeps_no_state(sheet),
-            Of::Column { .. } => false,
+            Of::Level(level) => verdict::is_beside(sheet, level),
+            Of::Rejected { .. } | Of::Stale | Of::Cases { .. } => verdict::keeps_no_state(sheet),
+            Of::Volume(_) | Of::Outage { .. } | Of::Column { .. } => false,
         }
     }
+}
+
+fn yearly(ran: &Ran<'_>, volume: Volume) -> Option<f64> {
+    let held = regulator::holdings(ran.part);
+    let bytes = |held: &Held, payload| {
+        let of = held.bytes_per_year.iter().find(|b| b.0 == payload);
+        of.map(|b| b.1)
+    };
+    match volume {
+        Volume::Records => Some(held.iter().map(|h| h.new_per_year).sum()),
+        Volume::Bytes(payload) => held.iter().map(|h| bytes(h, payload)).sum(),
+    }
+}
+
+/// A sentence with figures as words without them, and what its first figure is for each engine; `None`
+/// where the workload has nothing that it is about.
+pub(crate) fn figures(ran: &Ran<'_>, text: &str) -> Option<(String, Vec<String>)> {
+    let template = Template::parse(text).expect("it is built in");
+    let figure = template.figures().next()?;
+    if !figure.is_there(&ran.part.workload) {
+        return None;
+    }
+    let engines = 0..ran.part.plan.engines.len();
+    let values = engines.map(|e| match &ran.outcome.sheets[e].finality {
+        Err(_) => "never final".to_owned(),
+        Ok(_) if figure.is_beside(ran, e) => "n/a".to_owned(),
+        Ok(_) => {
+            let cell = summary::decisive(ran, e).expect("every engine has that cell");
+            let value = figure.value(ran, cell).0.mean;
+            value.map_or_else(|| "none measured".to_owned(), |v| shown(v, figure.unit()))
+        }
+    });
+    let values = values.collect();
+    let words = template.0.iter().map(|piece| match piece {
+        Piece::Text(text) => text.as_str(),
+        Piece::Figure(_) => "…",
+    });
+    Some((words.collect::<String>().trim().to_owned(), values))
 }
 
 /// What one engine answers.
@@ -304,10 +338,54 @@ fn shown(value: f64, unit: &str) -> String {
     match unit {
         "ms" => duration(value),
         "share" if value == 0.0 => "0 %".to_owned(),
+        "bytes" => regulator::volume(value),
         "share" => format!("{} %", short(100.0 * value)),
         _ if value == value.trunc() && value.abs() < 1e15 => format!("{value:.0}"),
         _ => short(value),
     }
+}
+
+/// What a plan asks, the figures that answer it with their units, and what of consensus moves them: lines
+/// for `list`.
+pub(crate) fn explain(plan: &Plan) -> Vec<String> {
+    let of = |table: &toml::Table, key: &str| Some(table.get(key)?.as_str()?.to_owned());
+    let own = plan.question.clone().zip(plan.answer.clone());
+    let tables = plan.workloads.iter();
+    let asked = tables.filter_map(|t| of(t, "question").zip(of(t, "answer")));
+    let mut lines = Vec::new();
+    let (mut figures, mut moved): (Vec<String>, Vec<&str>) = (Vec::new(), Vec::new());
+    for (question, answer) in own.into_iter().chain(asked) {
+        lines.push(format!("asks: {question}"));
+        let template = Template::parse(&answer).unwrap_or(Template(Vec::new()));
+        for figure in template.figures() {
+            let unit = match figure.unit() {
+                "" => "times",
+                unit => unit,
+            };
+            let told = format!("{} ({unit})", figure.text);
+            if !figures.contains(&told) {
+                figures.push(told);
+            }
+            let by = figure.moved_by().unwrap_or_default();
+            if !by.is_empty() && !moved.contains(&by) {
+                moved.push(by);
+            }
+        }
+    }
+    let mut list = |what: &str, items: &[String]| {
+        if !items.is_empty() {
+            lines.push(format!("{what}: {}", items.join("; ")));
+        }
+    };
+    list("answers with", &figures);
+    let levels = plan.levels.iter();
+    let levels: Vec<String> = levels
+        .map(|l| format!("{} ({}: {})", l.expect, l.standing, l.source))
+        .collect();
+    list("judged by", &levels);
+    let moved: Vec<String> = moved.into_iter().map(str::to_owned).collect();
+    list("moved by", &moved);
+    lines
 }
 
 /// What the engines of one workload have to say, with references for those who follow up.
@@ -398,19 +476,9 @@ pub(crate) fn check_figures(
     for figure in template.figures() {
         let wrong = match &figure.of {
             Of::Level(level) => fits(level).err(),
-            Of::Measure { name, statistic } => {
-                let measures = workload.measures();
-                match measures.iter().find(|m| m.name == name) {
-                    Some(measure) => statistic.fits(measure.unit).err(),
-                    None => {
-                        let names: Vec<&str> = measures.iter().map(|m| m.name).collect();
-                        let there = match names.as_slice() {
-                            [] => format!("the workload {} has none", workload.name()),
-                            names => format!("measures: {}", names.join(", ")),
-                        };
-                        Some((format!("there is no measure {name:?}"), there))
-                    }
-                }
+            Of::Cases { measure, .. } => {
+                let share = ServiceLevel::parse(&format!("{measure}:share<1"));
+                fits(&share.expect("a name and a statistic")).err()
             }
             Of::Rejected { class, .. } if !classes.contains(&class.as_str()) => Some((
                 format!("there is no class {class:?}"),
@@ -420,14 +488,14 @@ pub(crate) fn check_figures(
                 format!("the ledger has no reason {reason:?}"),
                 format!("reasons: {}", reasons.join(", ")),
             )),
-            Of::Rejected { .. } | Of::Stale | Of::Column { .. } => None,
+            Of::Rejected { .. }
+            | Of::Stale
+            | Of::Volume(_)
+            | Of::Outage { .. }
+            | Of::Column { .. } => None,
         };
         if let Some((why, hint)) = wrong {
-            return Err(source.at_key(
-                "answer",
-                &format!("names {:?}: {why}", figure.text),
-                &hint,
-            ));
+            return Err(source.at_key("answer", &format!("names {:?}: {why}", figure.text), &hint));
         }
     }
     Ok(())
@@ -439,7 +507,8 @@ mod tests {
 
     #[test]
     fn figures_stand_in_braces() {
-        let text = "p95 {all:final:p(95)}, lost {erx.dispense:rejected:fill already dispensed}, {reorgs}.";
+        let text =
+            "p95 {all:final:p(95)}, lost {erx.dispense:rejected:fill already dispensed}, {reorgs}.";
         let template = Template::parse(text).expect("it is one");
         let units: Vec<&str> = template.figures().map(Figure::unit).collect();
         assert_eq!(units, ["ms", "share", ""]);

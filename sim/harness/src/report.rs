@@ -9,6 +9,7 @@ mod answer;
 mod detail;
 pub(crate) mod html;
 mod method;
+mod regulator;
 
 use crate::output::Ran;
 use crate::plan::Kind;
@@ -23,6 +24,7 @@ pub(crate) fn page(study: &Study, ran: &[Ran<'_>], config: &str) -> String {
     let main = [
         answer::section(study, ran),
         detail::section(study, ran),
+        regulator::section(study, ran),
         method::section(study, ran, config),
     ];
     let title = format!("{}: quorate", study.plan.name);
@@ -58,6 +60,7 @@ fn contents(study: &Study) -> String {
     let links = [
         ("#answer", first),
         ("#detail", "What it rests on"),
+        ("#regulator", "For the regulator"),
         ("#engines", "Engines"),
         ("#method", "Method"),
         ("#limits", "Scope and limits"),

@@ -8,7 +8,7 @@ use crate::stats::{self, Interval};
 use crate::study::Part;
 use crate::unit::{Done, Tweak, UnitStatus, settled};
 use quorate_core::Level;
-use quorate_kernel::probe::LatencyHistogram;
+use quorate_kernel::probe::{LatencyHistogram, Told};
 
 /// Percentiles that are reported where the sample supports them.
 pub const PERCENTILES: [f64; 5] = [50.0, 90.0, 95.0, 99.0, 99.9];
@@ -147,6 +147,13 @@ pub fn level_value(
         Metric::Goodput => return Some(goodput_share(done)),
         Metric::Accepted => return accepted_share(done, class?),
         Metric::OnTime => return on_time_share(done, class?, Level::Final),
+        Metric::Told => {
+            let told = told(done, &level.class)?;
+            if level.statistic == Statistic::Rate {
+                return told_share(told);
+            }
+            &told.times
+        }
     };
     statistic_ms(histogram, level.statistic)
 }
@@ -162,6 +169,17 @@ pub(crate) fn statistic_ms(times: &LatencyHistogram, statistic: Statistic) -> Op
         Statistic::Max => Some(times.max() as f64 / 1e3),
         Statistic::Rate => None,
     }
+}
+
+/// What the workload told of a measure.
+pub fn told<'a>(done: &'a Done, measure: &str) -> Option<&'a Told> {
+    let mut all = done.report.probe.domain.iter();
+    all.find(|told| told.measure.name == measure)
+}
+
+/// Cases that count, of all; `None` without any.
+pub fn told_share(told: &Told) -> Option<f64> {
+    (told.cases > 0).then(|| told.hits as f64 / told.cases as f64)
 }
 
 /// The core's level of the view that readers are served from.
@@ -189,6 +207,10 @@ pub(crate) fn level_is_supported(cell: &Cell, level: &ServiceLevel, classes: &[&
     let Statistic::Percentile(p) = level.statistic else {
         return true;
     };
+    if level.metric == Metric::Told {
+        let times = |u| told(u, &level.class).map_or(0, |t| t.times.len());
+        return is_enough(cell.units.iter().map(times).sum(), p);
+    }
     let class = classes.iter().position(|c| *c == level.class);
     if let (Metric::Served, Some(class)) = (level.metric, class) {
         let reads = |u: &Done| u.report.probe.served[class].len();

@@ -4,7 +4,7 @@ use crate::engines::AnyEngine;
 use crate::plan::{CorruptPlan, FaultPlan, Kind, Plan, ReadLevel, VoteChecks as PlanVoteChecks};
 use crate::resilience::Day;
 use crate::workload::Workload;
-use crate::{costs, mempool, outages, resilience, stats};
+use crate::{costs, mempool, outages, resilience, stats, told};
 use quorate_core::finality::Level;
 use quorate_core::{
     Adversary, Corrupt, Engine, Execution, Facts, Fault, FaultKind, Finality, Invalid, NodeId,
@@ -315,6 +315,7 @@ pub fn setup(
         drain: Span::from_s_f64(plan.load.drain_s),
         may_cut: is_steady(plan, key),
         read_level: level,
+        view_age: plan.node.view_age(),
         limits: RunLimits {
             events: plan.limits.events,
             pending: plan.limits.pending as usize,
@@ -399,6 +400,7 @@ pub fn run(plan: &Plan, workload: &Workload, sheet: &EngineSheet, key: Key) -> D
     if plan.kind == Kind::Scenario && status == UnitStatus::Ok && is_cut_short(&report) {
         status = UnitStatus::Limit;
     }
+    told::tell_reads(plan, &mut report);
     let all = Level::ALL.map(|level| merged(&report, level));
     Done {
         key,

@@ -1,6 +1,6 @@
 //! The verdict: which engine meets which service level, by which margin, and what limits it.
 
-use crate::level::{Level as ServiceLevel, LevelConfig, Metric};
+use crate::level::{Level as ServiceLevel, LevelConfig, Metric, Statistic};
 use crate::plan::{Kind, Plan};
 use crate::run::{Cell, Outcome};
 use crate::stats::{self, Interval};
@@ -164,7 +164,7 @@ impl Judge<'_> {
             Tweak::None
         };
         let level = ServiceLevel::parse(&self.config.expect).expect("the plan was checked");
-        if is_beside(&self.outcome.sheets[self.engine], level.metric) {
+        if is_beside(&self.outcome.sheets[self.engine], &level) {
             let why = "it proves when something was there; it keeps no state that could be \
                        consented to, revoked or spent twice";
             return (Answer::NotApplicable, NOTHING, None, why.to_owned());
@@ -377,9 +377,14 @@ pub(crate) fn keeps_no_state(sheet: &EngineSheet) -> bool {
     sheet.facts.family == Family::Integrity
 }
 
-/// Whether a metric asks for a state that the engine does not keep.
-pub(crate) fn is_beside(sheet: &EngineSheet, metric: Metric) -> bool {
-    let stateful = matches!(metric, Metric::Exposure | Metric::Accepted | Metric::Served);
+/// Whether a level asks for a state that the engine does not keep.
+pub(crate) fn is_beside(sheet: &EngineSheet, level: &ServiceLevel) -> bool {
+    let stateful = match level.metric {
+        Metric::Exposure | Metric::Accepted | Metric::Served => true,
+        // Which cases count hangs on what the rules say; times are until something is there.
+        Metric::Told => level.statistic == Statistic::Rate,
+        _ => false,
+    };
     keeps_no_state(sheet) && stateful
 }
 

@@ -3,8 +3,8 @@
 use crate::error::Error;
 use crate::level::{Level as ServiceLevel, Metric};
 use crate::plan::{Plan, Source};
-use crate::{question, resilience};
 use crate::unit::{Key, Tweak};
+use crate::{question, resilience, told};
 use quorate_core::{Class, ClassId, Kind, Measure, Seed, Span, Time};
 use quorate_workloads::{self as workloads, Rate, Setup, WorkloadKind};
 use std::io;
@@ -18,7 +18,7 @@ pub struct Workload {
     folder: PathBuf,
     classes: Vec<&'static str>,
     reasons: Vec<&'static str>,
-    measures: &'static [Measure],
+    measures: Vec<Measure>,
     sites: u32,
     imported: Option<Vec<(String, u64)>>,
     /// Whether load is offered at given rates.
@@ -70,7 +70,7 @@ impl Workload {
             folder,
             classes: Vec::new(),
             reasons: Vec::new(),
-            measures: &[],
+            measures: Vec::new(),
             sites: 0,
             imported: None,
             swept: plan.is_swept(),
@@ -88,10 +88,14 @@ impl Workload {
         let classes = built.load.classes();
         workload.classes = classes.iter().map(|c| c.name).collect();
         workload.reasons = built.ledger.reasons().to_vec();
-        workload.measures = built.domain.as_ref().map_or(&[], |d| d.measures());
-        let deadlines = built.load.deadlines();
-        check_levels(source, plan, classes, deadlines)?;
-        let fits = |level: &ServiceLevel| fits(level, classes, deadlines);
+        let own = built.domain.as_ref().map_or(&[][..], |d| d.measures());
+        workload.measures = told::all(own, plan);
+        let of = (classes, built.load.deadlines());
+        let fits = |level: &ServiceLevel| match level.metric {
+            Metric::Told => told::fits(level, (&name, &workload.measures)),
+            _ => fits(level, of),
+        };
+        check_levels(source, plan, &fits)?;
         question::check_figures(source, plan, &workload, &fits)?;
         workload.sites = built.load.sites();
         crate::plan::check_liars(source, plan, workload.sites)?;
@@ -133,9 +137,10 @@ impl Workload {
             .expect("it was built when the plan was checked")
     }
 
-    /// What its domain measures; nothing where it has none.
-    pub const fn measures(&self) -> &'static [Measure] {
-        self.measures
+    /// What its domain measures, and what is measured of old views where the plan says when a view is
+    /// too old.
+    pub fn measures(&self) -> &[Measure] {
+        &self.measures
     }
 
     /// Its name.
@@ -146,6 +151,31 @@ impl Workload {
     /// Names of its classes.
     pub fn classes(&self) -> Vec<&str> {
         self.classes.clone()
+    }
+
+    /// The same with another payload; `None` where it has no such choice.
+    pub(crate) fn with_payload(&self, payload: &str) -> Option<Self> {
+        let mut table = toml::Table::try_from(&self.spec).expect("settings are a table");
+        table
+            .insert("payload".to_owned(), payload.into())
+            .as_ref()?;
+        Some(Self {
+            spec: self.spec.kind().parse(table).ok()?,
+            folder: self.folder.clone(),
+            classes: self.classes.clone(),
+            reasons: self.reasons.clone(),
+            measures: self.measures.clone(),
+            sites: self.sites,
+            imported: self.imported.clone(),
+            swept: self.swept,
+            sample: OnceLock::new(),
+        })
+    }
+
+    /// Whether whole records go on the ledger.
+    pub(crate) fn is_full(&self) -> bool {
+        let payload = self.resolved().remove("payload");
+        payload.is_some_and(|p| p.as_str() == Some("full"))
     }
 
     /// Names of the reasons for which its ledger refuses.
@@ -242,16 +272,14 @@ fn span_s(plan: &Plan, key: Key) -> f64 {
     }
 }
 
-/// Service levels name classes that the workload has, and exposure only where it is measured.
-fn check_levels(
-    source: &Source,
-    plan: &Plan,
-    classes: &[Class],
-    deadlines: &[ClassId],
-) -> Result<(), Error> {
+/// Whether a level fits a workload; else why not, and what would.
+type Fits<'a> = &'a dyn Fn(&ServiceLevel) -> Result<(), (String, String)>;
+
+/// Service levels name what the workload has.
+fn check_levels(source: &Source, plan: &Plan, fits: Fits<'_>) -> Result<(), Error> {
     for (i, config) in plan.levels.iter().enumerate() {
         let level = ServiceLevel::parse(&config.expect).expect("the plan was checked");
-        fits(&level, classes, deadlines).map_err(|(why, hint)| {
+        fits(&level).map_err(|(why, hint)| {
             let why = format!("is {:?}: {why}", config.expect);
             source.at_key(&format!("levels.{i}.expect"), &why, &hint)
         })?;
@@ -262,13 +290,14 @@ fn check_levels(
 /// Whether what a level looks at is measured for its class; else why not, and for which it is.
 fn fits(
     level: &ServiceLevel,
-    classes: &[Class],
-    deadlines: &[ClassId],
+    (classes, deadlines): (&[Class], &[ClassId]),
 ) -> Result<(), (String, String)> {
     let watched = |c: &&Class| c.kind == Kind::WatchedWrite;
     let read = |c: &&Class| c.kind == Kind::Read;
     let written = || classes.iter().filter(|c| !read(c)).map(|c| c.name);
     let fits: Vec<&str> = match level.metric {
+        // Measures have names of their own, see `told::fits`.
+        Metric::Told => Vec::new(),
         Metric::Goodput => vec!["all"],
         Metric::Exposure => classes.iter().filter(watched).map(|c| c.name).collect(),
         Metric::Served => classes.iter().filter(read).map(|c| c.name).collect(),

@@ -14,7 +14,7 @@ use quorate_core::{
 };
 use quorate_kernel::{
     Fees, Forms, GossipForm, Jitter, MempoolConfig, NetworkConfig, OverlayConfig, Report,
-    SlowStart, Status, TxRelay, VoteChecks,
+    SlowStart, Status, TxRelay, ViewAge, VoteChecks, WhenStale,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -189,6 +189,7 @@ fn configuration(number: u64) -> (World, Chosen) {
     draw_faults(d, n, horizon, &mut world.setup.faults);
     draw_load(d, n, &mut world);
     draw_mempool(number, &mut world.setup.mempool);
+    world.setup.view_age = draw_view_age(number);
     chosen.validate(n);
     (world, chosen)
 }
@@ -726,6 +727,17 @@ fn draw_mempool(number: u64, pool: &mut MempoolConfig) {
     if d.chance(0.25) {
         pool.gossip.form = GossipForm::Explicit;
     }
+}
+
+/// The same.
+fn draw_view_age(number: u64) -> Option<ViewAge> {
+    let d = &mut Seed::new(12, 0).stream("view age", number);
+    let most = Span::from_ms(pick(d, &[200, 1_500, 10_000]));
+    let when_stale = pick(
+        d,
+        &[WhenStale::Allow, WhenStale::Deny, WhenStale::BreakGlass],
+    );
+    d.chance(0.5).then_some(ViewAge { most, when_stale })
 }
 
 /// Windows that begin and end on multiples of 10 ms, when messages arrive too.

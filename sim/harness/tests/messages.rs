@@ -125,6 +125,19 @@ complains! {
 }
 
 complains! {
+    a_scenario_that_asks_nothing: "kind = \"scenario\"";
+    a_question_without_an_answer: "kind = \"curve\"\nquestion = \"What?\"";
+    an_answer_without_a_question: "kind = \"curve\"\nanswer = \"{reorgs}\"";
+    a_figure_that_does_not_end: "kind = \"curve\"\nquestion = \"What?\"\nanswer = \"{reorgs\"";
+    a_figure_of_no_column: "kind = \"curve\"\nquestion = \"What?\"\nanswer = \"{reorg}\"";
+    a_figure_of_another_class: "kind = \"curve\"\nquestion = \"What?\"\nanswer = \"{drug.recall:exposure:max}\"";
+    a_figure_of_no_measure: "kind = \"curve\"\nquestion = \"What?\"\nanswer = \"{copies_sold:share}\"";
+    a_share_that_is_a_time: "kind = \"curve\"\nquestion = \"What?\"\nanswer = \"{break_glass_audit_lag_ms:share}\"";
+    a_figure_of_no_reason: "kind = \"curve\"\nquestion = \"What?\"\nanswer = \"{erx.dispense:rejected:too late}\"";
+    a_figure_of_the_reasons_of_no_class: "kind = \"curve\"\nquestion = \"What?\"\nanswer = \"{erx.burn:rejected:no fills left}\"";
+}
+
+complains! {
     unknown_latency_table: "nodes = 4\nlatency_table = \"moon-1969\"";
     region_of_another_table: "nodes = 4\nlatency_table = \"world-2015\"";
     latency_table_beside_one_latency: "nodes = 4\none_way_ms = 5\nlatency_table = \"world-2015\"";
@@ -502,6 +515,17 @@ fn results_folder_cannot_be_made() {
     scratch.write("plan.toml", &plan(""));
     // Not even root can make a folder in /proc.
     insta::assert_snapshot!(scratch.complaint(&["run", "plan.toml", "--out", "/proc/quorate"]));
+}
+
+/// It runs, and says what it does.
+#[test]
+fn whole_records_on_the_ledger() {
+    let scratch = Scratch::new();
+    scratch.write(
+        "plan.toml",
+        &plan("most_patients = 1000\npayload = \"full\""),
+    );
+    insta::assert_snapshot!(scratch.complaint(&["run", "plan.toml"]));
 }
 
 #[test]

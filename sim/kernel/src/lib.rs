@@ -49,7 +49,7 @@ pub use overlay::OverlayConfig;
 pub use pool::{Fees, MempoolConfig};
 pub use report::{Anchoring, Conservation, Kept, RELAY_KINDS, Report, Status};
 pub use reversals::Reversed;
-pub use setup::{Forms, RunLimits, Setup, VoteChecks};
+pub use setup::{Forms, RunLimits, Setup, ViewAge, VoteChecks, WhenStale};
 pub use sim::Simulation;
 pub use tcp::{Loss, SlowStart};
 pub use unit::{Coupling, Run, Unit};

@@ -3,7 +3,7 @@
 
 pub use crate::histogram::LatencyHistogram;
 use crate::incidents::{Fate, Incidents};
-use quorate_core::{Class, ClassId, Level, Span, Tell, Time};
+use quorate_core::{Class, ClassId, Level, Measure, Span, Tell, Time};
 
 /// How many equal slices of the measured span the backlog and the latency are sampled in.
 pub const SLICES: usize = 500;
@@ -53,8 +53,10 @@ pub(crate) struct Exposed {
 }
 
 /// What a domain told of one of its measures: cases or lengths of time.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Told {
+    /// Which.
+    pub measure: Measure,
     /// Cases.
     pub cases: u64,
     /// Those that count.
@@ -181,9 +183,15 @@ impl Probe {
         }
     }
 
-    /// A domain will tell so many measures.
-    pub(crate) fn tells(&mut self, measures: usize) {
-        self.domain = vec![Told::default(); measures];
+    /// A domain will tell these measures.
+    pub(crate) fn tells(&mut self, measures: &[Measure]) {
+        let told = |&measure: &Measure| Told {
+            measure,
+            cases: 0,
+            hits: 0,
+            times: LatencyHistogram::default(),
+        };
+        self.domain = measures.iter().map(told).collect();
     }
 
     /// The slice that an instant of the measured span falls into. Neighbours in time are asked for one
@@ -456,6 +464,16 @@ pub struct Reads {
     /// Allowed by a view that lacked a revocation already submitted, by cause: waiting for a block,
     /// on the way or waiting for finality, undone by a reorganisation, behind a partition.
     pub stale: [u64; 4],
+    /// Served on a view that was too old, see [`crate::ViewAge`]. This and all below are 0 without a
+    /// largest age.
+    pub old: u64,
+    /// Of those, refused therefore.
+    pub denied: u64,
+    /// Of those, which the rule allows on the highest block that is final at any honest site's node at that
+    /// instant, and about which no watched write was under way: care that was denied for nothing.
+    pub care_denied: u64,
+    /// Of `old`, emergency accesses.
+    pub glass_broken: u64,
 }
 
 #[cfg(test)]

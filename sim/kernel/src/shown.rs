@@ -54,7 +54,7 @@ impl<'a> Showing<'a> {
 impl<'a, E: Engine> Simulation<'a, E> {
     /// Shows the final order to a domain. To be asked for before the run begins.
     pub fn show(&mut self, domain: Box<dyn Domain + 'a>) {
-        self.probe.tells(domain.measures().len());
+        self.probe.tells(domain.measures());
         let (showing, ordered) = Showing::new(domain, &self.classes);
         self.book.shown = ordered;
         self.showing = Some(showing);

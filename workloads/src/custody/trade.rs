@@ -75,7 +75,7 @@ const MEASURES: [Measure; 10] = [
     },
     Measure {
         name: "false_quarantine_ms",
-        what: "from the submission of a suspicion that is cleared later to the block that clears it",
+        what: "from the submission of a suspicion or a quarantine that is cleared later to the block that clears it",
         unit: Unit::Time,
         source: "securPharm: nearly all alerts are false",
         moved_by: "time to included; most of it is people at work",
@@ -227,7 +227,13 @@ impl Trade {
                 let wait = next.block_at.saturating_since(at);
                 tell.time(RETURN_TO_RESALE, at, wait);
             }
-            Action::Suspect => {
+            Action::VerifyReturn => {
+                if let Some(since) = self.returned.remove(&id) {
+                    let wait = next.block_at.saturating_since(since);
+                    tell.time(RETURN_TO_RESALE, since, wait);
+                }
+            }
+            Action::Suspect | Action::Quarantine => {
                 self.suspected.insert(id, at);
             }
             Action::Clear => {
@@ -241,7 +247,7 @@ impl Trade {
                     after_recall(deed, tell);
                 }
             }
-            Action::Verify | Action::Receive | Action::Dispense => {}
+            _ => {}
         }
     }
 }
@@ -279,7 +285,7 @@ impl Domain for Trade {
 
     fn shown(&self, class: ClassId) -> Shown {
         match Action::ALL[class.index()] {
-            Action::Verify => Shown::Nothing,
+            Action::Verify | Action::Aggregate | Action::Disaggregate => Shown::Nothing,
             Action::Dispense => Shown::Acted,
             _ => Shown::Ordered,
         }

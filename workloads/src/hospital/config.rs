@@ -1,5 +1,6 @@
 //! Settings of the hospital workload, every default with its source.
 
+use super::catalogue::Catalogue;
 use super::classes::shape;
 use super::granularity::{Density, Granularity};
 use crate::arrivals::Rate;
@@ -151,6 +152,9 @@ pub struct Config {
     pub batch_s: f64,
     /// What goes on the ledger.
     pub payload: Payload,
+    /// The table of the whole catalogue of documents, with contracts between records; left out, sixteen
+    /// classes with rules of one record each.
+    pub catalogue: Option<Catalogue>,
     /// Events per person and year.
     pub per_person_year: Mix,
     /// Reads (`access.check`) per write.
@@ -209,6 +213,7 @@ impl Default for Config {
             // assumption: an hour's work is provable within minutes.
             batch_s: 600.0,
             payload: Payload::default(),
+            catalogue: None,
             per_person_year: Mix::default(),
             // assumption: ten look-ups for each change.
             reads_per_write: 10.0,
@@ -334,6 +339,10 @@ impl Config {
             Action::ClaimAdjudicate => mix.claim_submit * (1.0 + self.denial_share),
             Action::ClaimPay => mix.claim_submit * (1.0 - self.denial_share + overturned),
             Action::IdentityRegister => mix.identity_register,
+            Action::ReportOrder if self.catalogue.is_some() => mix.report_issue,
+            Action::ConsentDelegate => self
+                .catalogue
+                .map_or(0.0, |more| mix.consent_grant * more.delegate_share),
             _ => 0.0,
         })
     }
@@ -352,7 +361,10 @@ impl Config {
             + rates[Action::ErxCancel.index()] * self.racing_cancel_share
             + rates[Action::ClaimSubmit.index()] * self.racing_claim_share
             + rates[Action::ConsentRevoke.index()] * racing_access;
-        rates.iter().sum::<f64>() + racers
+        let follow = self
+            .catalogue
+            .map_or(0.0, |more| more.follow(|action| rates[action.index()]));
+        rates.iter().sum::<f64>() + racers + follow
     }
 
     /// Reads per person and year: people look as often, whatever goes on the ledger, as long as consents
@@ -424,6 +436,9 @@ impl Config {
             )?;
         }
         self.check_granularity()?;
+        if let Some(catalogue) = &self.catalogue {
+            catalogue.check(self.granularity)?;
+        }
         self.check_mix()
     }
 
@@ -559,6 +574,7 @@ impl Config {
             cases(Action::ClaimAdjudicate),
             cases(Action::ClaimPay),
             visits,
+            self.catalogue.map_or(0.0, |_| cases(Action::ReportIssue)),
         ];
         // Each takes 16 bytes in the ledger and 16 in the generator.
         let fits = sizes.iter().sum::<f64>() < 2e8;
@@ -570,9 +586,14 @@ impl Config {
             open_claims,
             approved_claims,
             visits,
+            orders,
         ] = sizes.map(|size| size as u32);
+        let patients = self.people().min(self.most_patients.into()) as u32;
         Ok(Layout {
-            patients: self.people().min(self.most_patients.into()) as u32,
+            patients,
+            people: self.catalogue.map_or(0, |_| patients),
+            orders,
+            payers: self.catalogue.map_or(0, |more| more.payers),
             prescriptions,
             cancellable,
             documents,

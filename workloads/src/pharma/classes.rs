@@ -13,6 +13,8 @@ pub(super) struct Facts {
     pub(super) hours: Hours,
     /// What its figures mean to the trade.
     pub(super) tells: &'static str,
+    /// What the standards of the trade call it.
+    pub(super) vocabulary: &'static str,
 }
 
 /// Size of an EPCIS event.
@@ -37,6 +39,7 @@ impl Size {
 // source: names of EPCIS 2.0 and CBV 2.0: commissioning, shipping, receiving, dispensing, returned,
 // recalled.
 // source: a dispensing event of one pack takes 329 bytes, constructed like the others.
+// assumption: unpacking names its parent only, which EPCIS reads as all of its children.
 // assumption: a recall is as large as the median ObjectEvent of the examples in gs1/EPCIS, 657.
 // assumption: plants, wholesalers and pharmacies work at the same hours, so that no weekend's stock
 // must be held; alerts are cleared, and most recalls signed, at offices.
@@ -52,6 +55,10 @@ pub(super) const fn facts(action: Action) -> Facts {
         Action::Suspect => ("drug.suspect", Size::Serials, Hours::Trade),
         Action::Clear => ("drug.clear", Size::Serials, Hours::Office),
         Action::Recall => ("drug.recall", Size::Fixed(657), Hours::Recall),
+        Action::Aggregate => ("drug.aggregate", Size::Serials, Hours::Trade),
+        Action::Disaggregate => ("drug.disaggregate", Size::Serials, Hours::Trade),
+        Action::VerifyReturn => ("drug.verifyReturn", Size::Serials, Hours::Trade),
+        Action::Quarantine => ("drug.quarantine", Size::Serials, Hours::Office),
     };
     let (kind, tells) = match action {
         Action::Verify => (Kind::Read, "pack verification"),
@@ -65,5 +72,27 @@ pub(super) const fn facts(action: Action) -> Facts {
         full,
         hours,
         tells,
+        vocabulary: vocabulary(action),
+    }
+}
+
+// source: types of events, bizStep and disposition: EPCIS 2.0 and CBV 2.0 (gs1/EPCIS, JSON-LD
+// context). Which of them belongs to a class that the standard does not name is an assumption.
+const fn vocabulary(action: Action) -> &'static str {
+    match action {
+        Action::Verify => "GS1 verification of GTIN, serial, lot and expiry",
+        Action::Commission => "EPCIS ObjectEvent ADD, commissioning, active",
+        Action::Ship => "EPCIS ObjectEvent OBSERVE, shipping, in_transit",
+        Action::Receive => "EPCIS ObjectEvent OBSERVE, receiving, in_progress",
+        Action::Dispense => "EPCIS ObjectEvent OBSERVE, dispensing, dispensed",
+        Action::Undo => "EPCIS ObjectEvent with errorDeclaration of the dispensing",
+        Action::Return => "EPCIS ObjectEvent OBSERVE, receiving, returned",
+        Action::Suspect => "EPCIS ObjectEvent OBSERVE, holding, non_sellable_other",
+        Action::Clear => "EPCIS ObjectEvent OBSERVE, inspecting, sellable_accessible",
+        Action::Recall => "EPCIS ObjectEvent OBSERVE of a lot, holding, recalled",
+        Action::Aggregate => "EPCIS AggregationEvent ADD, packing",
+        Action::Disaggregate => "EPCIS AggregationEvent DELETE, unpacking",
+        Action::VerifyReturn => "EPCIS ObjectEvent OBSERVE, inspecting, sellable_accessible",
+        Action::Quarantine => "EPCIS ObjectEvent OBSERVE, holding, non_sellable_other",
     }
 }

@@ -82,6 +82,17 @@ pub enum Granularity {
     Unit,
 }
 
+/// How the ledger knows what is packed in what.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Aggregation {
+    /// Commissioning packs; what leaves alone was unpacked.
+    #[default]
+    Implied,
+    /// By `drug.aggregate` and `drug.disaggregate`, one for each case and each pallet.
+    Recorded,
+}
+
 /// Who may dispense a pack.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -107,6 +118,8 @@ pub struct Config {
     pub wholesalers: u16,
     /// What one transaction moves.
     pub granularity: Granularity,
+    /// How the ledger knows what is packed in what.
+    pub aggregation: Aggregation,
     /// Who may dispense a pack.
     pub tracking: Tracking,
     /// What goes on the ledger.
@@ -144,6 +157,12 @@ pub struct Config {
     pub clear_share: f64,
     /// Returned packs, as a share of those dispensed.
     pub return_share: f64,
+    /// Whether a returned pack must be verified (`drug.verifyReturn`) before it is sold again.
+    pub verify_returns: bool,
+    /// That happens within this many seconds of the return, settled, uniformly.
+    pub verify_return_s: f64,
+    /// Packs that their manufacturer puts into quarantine, as a share of those dispensed.
+    pub quarantine_share: f64,
     /// Share of dispensed packs that are taken back into stock.
     pub undo_share: f64,
     /// Recalls of products per person and year. Raise it for a day of recalls: 0.0365 is one a
@@ -153,6 +172,12 @@ pub struct Config {
     pub class_one_share: f64,
     /// Lots that one recall concerns, in one transaction each.
     pub lots_per_recall: u32,
+    /// Seconds from one of these lots to the next.
+    pub recall_gap_s: f64,
+    /// A recall of class I at this second, besides the others; left out, none.
+    pub recall_at_s: Option<f64>,
+    /// Its product, by popularity from 1.
+    pub recall_product: u32,
     /// Reads of a recalled lot, anywhere, in the mean.
     pub rechecks_per_recall: f64,
     /// Those reads come within this many seconds, uniformly.
@@ -190,6 +215,7 @@ impl Default for Config {
             // source: three wholesalers have 94 % of US sales.
             wholesalers: 3,
             granularity: Granularity::default(),
+            aggregation: Aggregation::default(),
             tracking: Tracking::default(),
             payload: Payload::default(),
             // source: 740 to 750 M packs for 83 M people in Germany (securPharm); Latvia 9.6, US 9.0.
@@ -224,6 +250,12 @@ impl Default for Config {
             clear_share: 1.0,
             // source: 59 to 60 M saleable returns a year are 2 % of US sales (TraceLink).
             return_share: 0.02,
+            // assumption: European rules; the DSCSA asks for it.
+            verify_returns: false,
+            // assumption: at the wholesaler's goods-in; DSCSA gives manufacturers 24 hours to answer.
+            verify_return_s: 3_600.0,
+            // assumption: packs are withheld by those who have them.
+            quarantine_share: 0.0,
             // assumption.
             undo_share: 0.005,
             // source: about 1,300 products a year (FDA, since 2012) for 335 M people.
@@ -232,6 +264,11 @@ impl Default for Config {
             class_one_share: 0.06,
             // assumption: one.
             lots_per_recall: 1,
+            // assumption: one notice names them all.
+            recall_gap_s: 0.0,
+            recall_at_s: None,
+            // assumption: the worst case.
+            recall_product: 1,
             // assumption: each of a region's sites looks once.
             rechecks_per_recall: 12.0,
             // assumption.
@@ -323,7 +360,29 @@ impl Config {
         self.racing_dispense_share + self.clone_share() * f64::from(self.clone_copies)
     }
 
-    /// Events per pack dispensed by class, without racers and reads.
+    /// Whether packing and unpacking are transactions.
+    pub(super) fn is_recorded(&self) -> bool {
+        self.aggregation == Aggregation::Recorded
+    }
+
+    /// Packings, unpackings and verified returns per pack dispensed: they follow other transactions.
+    fn follow_ups(&self) -> f64 {
+        let [pallets, cases] = self.journeys();
+        let packed = if self.is_recorded() {
+            // Each case and each pallet once, however often it travels.
+            2.0 * (cases + pallets / f64::from((self.hops - 2).max(1)))
+        } else {
+            0.0
+        };
+        let verified = if self.verify_returns {
+            self.return_share
+        } else {
+            0.0
+        };
+        packed + verified
+    }
+
+    /// Events per pack dispensed by class, without racers, reads and what follows others.
     fn per_pack(&self) -> [f64; CLASSES] {
         let [pallets, cases] = self.journeys();
         let alerts = self.alert_share * self.scans_per_pack;
@@ -335,15 +394,20 @@ impl Config {
             Action::Undo => self.undo_share,
             Action::Return => self.return_share,
             Action::Suspect => alerts,
-            Action::Clear => alerts * self.clear_share,
+            Action::Clear => (alerts + self.quarantine_share) * self.clear_share,
             Action::Recall => self.recalls_per_person_year / self.packs_per_person_year,
+            Action::Quarantine => self.quarantine_share,
+            Action::Aggregate | Action::Disaggregate | Action::VerifyReturn => 0.0,
         })
     }
 
     fn writes_per_pack(&self) -> f64 {
         let per_pack = self.per_pack();
         let more_lots = f64::from(self.lots_per_recall - 1);
-        per_pack.iter().sum::<f64>() + per_pack[Action::Recall.index()] * more_lots + self.racers()
+        per_pack.iter().sum::<f64>()
+            + per_pack[Action::Recall.index()] * more_lots
+            + self.racers()
+            + self.follow_ups()
     }
 
     fn packs_per_s(&self, rate: Rate) -> f64 {
@@ -390,6 +454,12 @@ impl Config {
                 self.lots_per_product.into(),
             ),
             ("clone_copies", self.clone_copies.into(), 0, 1_000),
+            (
+                "recall_product",
+                self.recall_product.into(),
+                1,
+                self.products.into(),
+            ),
         ];
         for (key, n, least, most) in wholes {
             let hint = "a whole number, and not absurdly large; \
@@ -400,6 +470,7 @@ impl Config {
             ("alert_share", self.alert_share),
             ("clear_share", self.clear_share),
             ("return_share", self.return_share),
+            ("quarantine_share", self.quarantine_share),
             ("undo_share", self.undo_share),
             ("class_one_share", self.class_one_share),
             ("racing_dispense_share", self.racing_dispense_share),
@@ -410,7 +481,15 @@ impl Config {
             Error::unless(fits, key, &share, "a share lies between 0 and 1")?;
         }
         self.check_amounts()?;
-        let us = self.commission_us(self.packing().case.max(1));
+        let packs = self.granularity == Granularity::Aggregated || !self.is_recorded();
+        let hint =
+            "packs that travel one by one are packed in nothing: `granularity = \"aggregated\"`";
+        Error::unless(packs, "aggregation", &"recorded", hint)?;
+        let most = match self.aggregation {
+            Aggregation::Implied => self.packing().case.max(1),
+            Aggregation::Recorded => self.case.max(self.pallet),
+        };
+        let us = self.commission_us(most);
         let hint = "a case takes at most 65,535 us: lower it, or `exec_us`, or `case`";
         Error::unless(
             u16::try_from(us).is_ok(),
@@ -444,6 +523,9 @@ impl Config {
             ),
             ("rechecks_per_recall", self.rechecks_per_recall, 0.0, 1e4),
             ("recheck_s", self.recheck_s, 0.0, 86_400.0),
+            ("recall_gap_s", self.recall_gap_s, 0.0, 86_400.0),
+            ("recall_at_s", self.recall_at_s.unwrap_or(0.0), 0.0, 1e9),
+            ("verify_return_s", self.verify_return_s, 0.0, 864_000.0),
             ("race_s", self.race_s, 0.0, 86_400.0),
             ("clone_s", self.clone_s, 0.0, 86_400.0),
             ("settle_s", self.settle_s, 0.0, 864_000.0),
@@ -486,7 +568,9 @@ impl Config {
                     peak(&facts(action).hours.week(self.class_one_share)) * self.peak_day.max(1.0)
                 }
             };
-            2.0 * per_s * peak * self.settle_s + reserve
+            // Packing and unpacking settle as well, three times at most before goods move on.
+            let steps = if self.is_recorded() { 3.0 } else { 1.0 };
+            2.0 * per_s * peak * self.settle_s * steps + reserve
         };
         let whole = if packing.case == 0 { RESERVE } else { PALLETS };
         let moved = need(pallets, Action::Ship, whole) * f64::from(u8::from(self.hops > 2));

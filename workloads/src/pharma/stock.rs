@@ -21,16 +21,17 @@ pub(super) struct Goods {
     pub(super) cases: u16,
 }
 
-/// Goods that wait, oldest first.
+/// Goods that wait, the first to settle first.
 #[derive(Default)]
 pub(super) struct Queue(VecDeque<Goods>);
 
 impl Queue {
     pub(super) fn add(&mut self, goods: Goods) {
-        self.0.push_back(goods);
+        let place = self.0.partition_point(|other| other.ready <= goods.ready);
+        self.0.insert(place, goods);
     }
 
-    /// The oldest, if it has settled.
+    /// The first, if it has settled.
     pub(super) fn take(&mut self, now: Time) -> Option<Goods> {
         if self.0.front()?.ready > now {
             return None;
@@ -118,7 +119,7 @@ impl Stock {
         }
     }
 
-    /// Packs that are in stock from an instant on; instants must not go back.
+    /// Packs that are in stock from an instant on.
     pub(super) fn add(&mut self, packs: Range<u32>, goods: Goods) {
         let open = Open {
             next: packs.start,
@@ -126,7 +127,8 @@ impl Stock {
             lot: goods.lot,
             site: goods.site,
         };
-        self.coming.push_back((goods.ready, open));
+        let place = self.coming.partition_point(|&(at, _)| at <= goods.ready);
+        self.coming.insert(place, (goods.ready, open));
     }
 
     fn settle(&mut self, now: Time) {
@@ -226,7 +228,8 @@ impl Recalls {
 
     pub(super) fn add(&mut self, lot: u32, settled: Time) {
         self.recalled[lot as usize / 64] |= 1 << (lot % 64);
-        self.recent.push_back((settled, lot));
+        let place = self.recent.partition_point(|&(at, _)| at <= settled);
+        self.recent.insert(place, (settled, lot));
     }
 
     pub(super) fn settle(&mut self, now: Time) {

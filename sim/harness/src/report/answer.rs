@@ -118,7 +118,9 @@ fn load(part: &Part) -> String {
         {
             format!("{label}: {span} as they come, from {sites} sites.")
         }
-        (Kind::Replay | Kind::Scenario, _) if !plan.is_swept() => format!("{label}: the trace as it is, from {sites} sites."),
+        (Kind::Replay | Kind::Scenario, _) if !plan.is_swept() => {
+            format!("{label}: the trace as it is, from {sites} sites.")
+        }
         (Kind::Compare, Some(at)) => {
             let levels = plan.levels.len();
             let also = if others.is_empty() {

@@ -100,9 +100,11 @@ fn item(name: &str, about: &str) -> String {
 fn regime(study: &Study) -> String {
     let load = &study.plan.load;
     let about = match study.plan.kind {
-        Kind::Scenario => "terminating: the window runs from its first arrival to its last, and nothing \
+        Kind::Scenario => {
+            "terminating: the window runs from its first arrival to its last, and nothing \
                            is cut off"
-            .to_owned(),
+                .to_owned()
+        }
         Kind::Replay if study.parts.iter().all(|p| p.workload.imported().is_none()) => {
             "terminating: the workload runs once, at its own rates by hour and day, and nothing is \
                          cut off"

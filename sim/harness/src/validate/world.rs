@@ -213,6 +213,7 @@ impl World {
             drain: Span::from_s(1_000_000_000),
             may_cut: false,
             read_level: Level::Final,
+            view_age: None,
             limits: RunLimits {
                 events: u64::MAX,
                 pending: usize::MAX,
