@@ -7,7 +7,7 @@
 //! racers, which come within seconds, usually at another site.
 
 mod cases;
-mod classes;
+pub(crate) mod classes;
 mod config;
 mod people;
 

@@ -213,7 +213,7 @@ pub const fn emergencies(consent: Cell) -> u32 {
 
 /// How many records of each kind exist before the first block; their identifiers follow one another
 /// in the order of the fields.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Layout {
     /// Patients, each with [`Layout::GRANTEES`] consents, active or not.
     pub patients: u32,
@@ -305,6 +305,11 @@ pub struct Records {
 }
 
 impl Records {
+    /// The ledger without any record before the first block, for what is imported.
+    pub fn empty() -> Self {
+        Self::new(Layout::default(), 1.0)
+    }
+
     pub(crate) const fn new(layout: Layout, mean_fills: f64) -> Self {
         Self { layout, mean_fills }
     }

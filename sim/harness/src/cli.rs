@@ -10,7 +10,9 @@ use crate::run::{self, Outcome, STOP};
 use crate::study::Study;
 use crate::validate::Tier;
 use crate::validate::run as validation;
-use crate::{analysis, calibrate, engines, fuzz, output, places, screen, self_check, verdict};
+use crate::{
+    analysis, calibrate, engines, fuzz, import, output, places, screen, self_check, verdict,
+};
 use clap::{Parser, Subcommand};
 #[cfg(feature = "mutants")]
 use quorate_consensus::mutants::{Mutant, break_rule};
@@ -85,6 +87,11 @@ enum Command {
     Validate {
         #[command(flatten)]
         rows: Rows,
+    },
+    /// Turn records of care, goods or a study into arrivals.csv, which a trace replays
+    Import {
+        #[command(flatten)]
+        wanted: import::Wanted,
     },
     /// Measure what signing, hashing and execution cost here: a file that plans can name
     Calibrate {
@@ -332,6 +339,11 @@ fn dispatch(command: Command) -> Result<u8, Error> {
         Command::Init { file, from } => init(&file, &from),
         Command::Validate { rows } => validate(rows),
         Command::Fuzz { swarm } => swarm_out(&swarm),
+        Command::Import { wanted } => {
+            stop_on_signal();
+            print(&import::run(&wanted)?);
+            Ok(exit::OK)
+        }
         Command::Calibrate { out, quick } => {
             print(&calibrate::run(&out, quick)?);
             Ok(exit::OK)

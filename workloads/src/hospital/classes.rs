@@ -5,12 +5,12 @@ use crate::rules::Action;
 use quorate_core::Kind;
 
 /// What is fixed about a class.
-pub(super) struct Facts {
-    pub(super) name: &'static str,
-    pub(super) kind: Kind,
+pub(crate) struct Facts {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
     /// Size of the record in bytes.
-    pub(super) full: u16,
-    pub(super) shape: &'static [(Profile, f64)],
+    pub(crate) full: u16,
+    pub(crate) shape: &'static [(Profile, f64)],
 }
 
 // assumption: business hours, as for messages of pharmacies.
@@ -42,7 +42,7 @@ const EMERGENCY: &[(Profile, f64)] = &[(Profile::Ed, 1.0)];
 // R4 (smart-on-fhir/generated-sample-data).
 // source: DocumentReference 3,403: smart-on-fhir/sample-bulk-fhir-datasets, n = 1,215.
 // assumption: a payment is as large as a ClaimResponse; an exchange request is an AuditEvent.
-pub(super) const fn facts(action: Action) -> Facts {
+pub(crate) const fn facts(action: Action) -> Facts {
     let (name, full, shape) = match action {
         Action::AccessCheck => ("access.check", 0, CARE),
         Action::AccessRecord => ("access.record", 1_666, CARE),

@@ -109,7 +109,7 @@ fn load(part: &Part) -> String {
     let others: Vec<String> = others.map(ToString::to_string).collect();
     let others = others.join(", ");
     match (plan.kind, plan.load.decide_at_tps) {
-        (Kind::Replay, _) if part.workload.imported().is_none() => {
+        (Kind::Replay, _) if part.workload.import().is_none() => {
             format!("{label}: {span} as they come, from {sites} sites.")
         }
         (Kind::Replay, _) => format!("{label}: the trace as it is, from {sites} sites."),

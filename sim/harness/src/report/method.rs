@@ -99,7 +99,7 @@ fn item(name: &str, about: &str) -> String {
 fn regime(study: &Study) -> String {
     let load = &study.plan.load;
     let about = match study.plan.kind {
-        Kind::Replay if study.parts.iter().all(|p| p.workload.imported().is_none()) => {
+        Kind::Replay if study.parts.iter().all(|p| p.workload.import().is_none()) => {
             "terminating: the workload runs once, at its own rates by hour and day, and nothing is \
                          cut off"
                 .to_owned()
