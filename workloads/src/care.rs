@@ -119,11 +119,6 @@ impl Ids {
         id
     }
 
-    /// Another name of a number; the first name of it stays.
-    fn also(&mut self, name: &str, id: u32) {
-        self.of.insert(digest(name), id);
-    }
-
     /// A number without a name.
     const fn fresh(&mut self) -> u32 {
         self.next += 1;
@@ -181,7 +176,7 @@ pub(crate) struct Event {
     pub(crate) patient: u32,
     /// The encounter, or [`NONE`].
     pub(crate) visit: u32,
-    /// Who submits, where no encounter says so.
+    /// Who submits, where it is not who had the encounter.
     pub(crate) site: Option<u16>,
     /// The record; for consents the grantee.
     pub(crate) key: u32,
@@ -226,6 +221,8 @@ pub(crate) struct Care {
     grantees: Ids,
     sites: Ids,
     records: Ids,
+    /// Records that are later versions of others.
+    versions: BTreeMap<u32, u32>,
     /// Fills that nobody could fetch any more.
     late_fills: u64,
     sources: Vec<&'static str>,
@@ -250,6 +247,7 @@ impl Care {
             grantees: Ids::default(),
             sites: Ids::default(),
             records: Ids::default(),
+            versions: BTreeMap::new(),
             late_fills: 0,
             sources: Vec::new(),
             rows: Vec::new(),
@@ -338,9 +336,10 @@ impl Care {
         self.records.of(name)
     }
 
-    /// Gives a record another name.
-    pub(crate) fn same_record(&mut self, name: &str, record: u32) {
-        self.records.also(name, record);
+    /// The record of that name is a later version of another.
+    pub(crate) fn later_version(&mut self, name: &str, of: u32) {
+        let own = self.records.of(name);
+        self.versions.insert(own, of);
     }
 
     /// How many records there are.
@@ -484,6 +483,15 @@ impl Care {
         let mut owner = of.clone();
         let mut unknown = 0;
         for row in &mut self.rows {
+            // Those who replace a version replace the head of its chain; no chain is longer than all.
+            if row.action == Action::RecordAmend {
+                let older = |key: &u32| self.versions.get(key).copied();
+                let chain = std::iter::successors(Some(row.key), older);
+                row.key = chain
+                    .take(self.versions.len() + 1)
+                    .last()
+                    .unwrap_or(row.key);
+            }
             if row.visit != NONE && !self.kept[row.visit as usize].defined {
                 row.visit = NONE;
                 unknown += 1;
@@ -529,7 +537,9 @@ impl Care {
                 Action::ClaimPay if !decided[row.key as usize] => Some("no decision on the claim"),
                 _ => None,
             };
-            if let Some(why) = why {
+            // Its decision stands in the same row, and was counted.
+            let same_row = row.action == Action::ClaimPay && from == "ExplanationOfBenefit";
+            if let Some(why) = why.filter(|_| !same_row) {
                 account.leave(from, why);
             }
             why.is_none()
@@ -707,8 +717,8 @@ impl Care {
         let mut placed = Vec::with_capacity(rows.len() + 2 * self.kept.len());
         for row in rows {
             let visit = (row.visit != NONE).then(|| &self.kept[row.visit as usize]);
-            let site = visit.map(|v| v.site).filter(|&s| s != NO_SITE);
-            let site = site.or(Some(row.site).filter(|&s| s != NO_SITE));
+            let named = Some(row.site).filter(|&s| s != NO_SITE);
+            let site = named.or(visit.map(|v| v.site).filter(|&s| s != NO_SITE));
             let wall = row.at + i64::from(row.ahead_min) * 60_000;
             let midnight = row.at - wall.rem_euclid(DAY_MS);
             let alone = visit.is_none() || row.apart;

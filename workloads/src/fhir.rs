@@ -135,8 +135,13 @@ impl Reading {
         Ok(visit.map_or(NONE, |visit| self.care.visit_named(visit)))
     }
 
+    /// The organisation that a reference names; people and devices are none.
     fn site(&mut self, node: &Node<'_>, path: &'static str) -> Result<Option<u16>, Error> {
-        let site = node.text(path)?.and_then(name);
+        let of_one = |reference: &&str| {
+            let kinds = ["Organization/", "Organization?", "urn:uuid:"];
+            kinds.iter().any(|kind| reference.contains(kind))
+        };
+        let site = node.text(path)?.filter(of_one).and_then(name);
         site.map(|site| self.care.site(site)).transpose()
     }
 
@@ -222,8 +227,7 @@ impl Reading {
         let old = self.record(node, "document", "relatesTo.target.reference")?;
         let (action, key) = match old.filter(|_| replaces) {
             Some(old) => {
-                // Who replaces the new version replaces the head of the same chain.
-                self.care.same_record(&record_name("document", id), old);
+                self.care.later_version(&record_name("document", id), old);
                 (Action::RecordAmend, old)
             }
             None => (

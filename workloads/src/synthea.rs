@@ -26,20 +26,26 @@ use quorate_core::Seed;
 use std::collections::BTreeSet;
 use std::io::Read;
 
-/// Tables whose rows are part of an encounter's document, or only name things.
-const PART_OF_IT: [&str; 12] = [
-    "allergies",
-    "careplans",
-    "conditions",
-    "devices",
-    "imaging_studies",
-    "immunizations",
-    "organizations",
-    "patient_expenses",
-    "procedures",
-    "providers",
-    "supplies",
-    "payers",
+/// Tables without a transaction of their own, and why.
+const OTHERS: [(&str, &[&str]); 2] = [
+    (
+        "part of a document, not a transaction of its own",
+        &[
+            "allergies",
+            "careplans",
+            "conditions",
+            "devices",
+            "imaging_studies",
+            "immunizations",
+            "patient_expenses",
+            "procedures",
+            "supplies",
+        ],
+    ),
+    (
+        "it only names things",
+        &["organizations", "payers", "providers"],
+    ),
 ];
 
 type Input = Table<Box<dyn Read>>;
@@ -83,10 +89,12 @@ pub fn read(settings: &Settings, seed: Seed, open: Open<'_>) -> Result<Imported,
             read(&mut reading, table)?;
         }
     }
-    for name in PART_OF_IT {
-        if let Some(mut table) = optional(name)? {
-            while table.advance()? {
-                reading.leave(name, "part of a document, not a transaction of its own");
+    for (why, names) in OTHERS {
+        for name in names {
+            if let Some(mut table) = optional(name)? {
+                while table.advance()? {
+                    reading.leave(name, why);
+                }
             }
         }
     }
