@@ -55,6 +55,54 @@ pub enum Error {
         /// What it should be.
         hint: String,
     },
+    /// A file is not JSON.
+    #[error(
+        "{file}{place} is not readable as JSON: {why}\nhint: UTF-8; a file of lines (NDJSON) has one document a line"
+    )]
+    Json {
+        /// The file.
+        file: String,
+        /// The line of a file of lines, else empty: the reason says it.
+        place: String,
+        /// The reader's reason, with line or column.
+        why: String,
+    },
+    /// A JSON document of another kind.
+    #[error("{file}: `{key}` is {value:?}\nhint: {hint}")]
+    Document {
+        /// The file.
+        file: String,
+        /// The key that says what it is, or that is missing.
+        key: &'static str,
+        /// The value found, empty where there is none.
+        value: String,
+        /// What it should be.
+        hint: String,
+    },
+    /// A value of a JSON document that cannot be used.
+    #[error("{file}, {place}, field `{field}`: `{value}` is unusable\nhint: {hint}")]
+    Field {
+        /// The file.
+        file: String,
+        /// Its entry or line, from 1.
+        place: String,
+        /// The path of the field.
+        field: &'static str,
+        /// The value found.
+        value: String,
+        /// What it should be.
+        hint: &'static str,
+    },
+    /// More of something than the simulator can number.
+    #[error("{file} has more than {most} {what}\nhint: import a part of it")]
+    TooMany {
+        /// The file or folder.
+        file: String,
+        /// Of what.
+        what: &'static str,
+        /// The limit.
+        most: u64,
+    },
     /// A file without a usable row.
     #[error("{file} holds no arrival\nhint: {hint}")]
     Empty {

@@ -9,7 +9,7 @@
 mod batches;
 mod cases;
 mod catalogue;
-mod classes;
+pub(crate) mod classes;
 mod config;
 mod domain;
 mod granularity;

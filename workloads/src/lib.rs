@@ -5,18 +5,25 @@
 //! a new one available by name. Nothing here opens a file: importers take [`std::io::Read`].
 
 pub mod arrivals;
+pub mod care;
 pub mod custody;
+pub mod epcis;
+pub mod fhir;
 pub mod hospital;
+pub mod items;
 pub mod pharma;
 pub mod register;
 pub mod registry;
 pub mod rules;
 pub mod sdtm;
 pub mod study;
+pub mod synthea;
 pub mod trace;
 pub mod trial;
 
+mod dates;
 mod error;
+mod json;
 mod lookback;
 mod payload;
 mod skew;

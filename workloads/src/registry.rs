@@ -13,7 +13,8 @@ pub struct Setup<'a> {
     pub rate: Option<Rate>,
     /// The seed of the replication.
     pub seed: Seed,
-    /// Opens a file that the settings name. Workloads open none themselves.
+    /// Opens a file that the settings name; a folder reads as the sorted names in it, one a line.
+    /// Workloads open none themselves.
     pub open: &'a mut dyn FnMut(&str) -> io::Result<Box<dyn io::Read>>,
 }
 
@@ -29,15 +30,47 @@ pub struct Built {
     pub import: Option<Import>,
 }
 
-/// The account of an import: rows = arrivals + skipped.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+/// The account of an import: what its rows became. A row of a table, an entry of a bundle, a line and an
+/// event count alike.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Import {
     /// Rows in the files, headers not counted.
     pub rows: u64,
-    /// Arrivals made of them.
+    /// Arrivals made of them; a row may give several, such as an encounter.
     pub arrivals: u64,
+    /// Arrivals by what they were made from and their class.
+    pub mapped: BTreeMap<(&'static str, &'static str), u64>,
+    /// Rows left out, by what they are and the reason.
+    pub left_out: BTreeMap<(String, &'static str), u64>,
+    /// What else was done to the source, such as a new time of day.
+    pub notes: Vec<String>,
+}
+
+impl Import {
     /// Rows left out, by reason.
-    pub skipped: BTreeMap<&'static str, u64>,
+    pub fn skipped(&self) -> BTreeMap<&'static str, u64> {
+        let mut skipped = BTreeMap::new();
+        for ((_, why), n) in &self.left_out {
+            *skipped.entry(*why).or_default() += n;
+        }
+        skipped
+    }
+
+    /// Rows that arrivals were made of, or that say more about them.
+    pub fn used(&self) -> u64 {
+        self.rows - self.left_out.values().sum::<u64>()
+    }
+
+    /// Counts a row that is left out.
+    pub(crate) fn leave(&mut self, what: &str, why: &'static str) {
+        *self.left_out.entry((what.to_owned(), why)).or_default() += 1;
+    }
+
+    /// Counts an arrival.
+    pub(crate) fn map(&mut self, from: &'static str, class: &'static str) {
+        *self.mapped.entry((from, class)).or_default() += 1;
+        self.arrivals += 1;
+    }
 }
 
 /// The settings of a workload.
@@ -151,7 +184,7 @@ workloads! {
     Pharma = "pharma" => crate::pharma::Config;
     /// Clinical trials of a sponsor: consent, allocation, data capture, safety reports, the lock.
     Trial = "trial" => crate::study::Config;
-    /// What a file says: arrivals.csv, or the domains dm, ds, sv and ae of a clinical study (SDTM).
+    /// What files say: arrivals.csv, FHIR R4, Synthea's CSV, EPCIS 2.0 or a clinical study (SDTM).
     Trace = "trace" => crate::trace::Config;
 }
 

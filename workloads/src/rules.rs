@@ -470,6 +470,11 @@ pub struct Records {
 }
 
 impl Records {
+    /// The ledger without any record before the first block, for what is imported.
+    pub fn empty() -> Self {
+        Self::new(Layout::default(), 1.0)
+    }
+
     pub(crate) const fn new(layout: Layout, mean_fills: f64) -> Self {
         Self {
             layout,

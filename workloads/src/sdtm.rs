@@ -17,8 +17,9 @@
 //! the row's content, and a subject's transactions of one day follow their cause.
 
 use crate::arrivals::named;
+use crate::dates::{MISSING, day};
 use crate::table::{Column, Table};
-use crate::trace::{Imported, per_day};
+use crate::trace::{EXEC_US, Imported, Rules, per_day};
 use crate::trial::Action;
 use crate::{Error, Import, Payload, Profile};
 use quorate_core::{Arrival, ClassId, EntityId, Seed, Span, Time, open01_at};
@@ -39,47 +40,8 @@ pub struct Study<'a, R> {
     pub ae: R,
 }
 
-// assumption: as for the hospital workload.
-const EXEC_US: u16 = 50;
-
-const PARTIAL: &str = "partial date";
-const MISSING: &str = "missing date";
-const UNREADABLE: &str = "unreadable date";
 const UNKNOWN: &str = "subject not in dm";
 const TWICE: &str = "subject twice in dm";
-
-/// Days since 1970-01-01, or the reason why not. A time of day is dropped.
-fn day(text: &str) -> Result<i64, &'static str> {
-    let date = text.split('T').next().unwrap_or("");
-    let mut parts = date
-        .split('-')
-        .map(|part| (part.len(), part.parse::<i64>().ok()));
-    let (year, month, day) = match (parts.next(), parts.next(), parts.next(), parts.next()) {
-        _ if date.is_empty() => return Err(MISSING),
-        (Some((4, Some(y))), Some((2, Some(m))), Some((2, Some(d))), None) => (y, m, d),
-        (Some((4, Some(_))), None, ..) => return Err(PARTIAL),
-        (Some((4, Some(_))), Some((2, Some(1..=12))), None, _) => return Err(PARTIAL),
-        _ => return Err(UNREADABLE),
-    };
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let length = match month {
-        4 | 6 | 9 | 11 => 30,
-        2 => 28 + i64::from(leap),
-        1..=12 => 31,
-        _ => return Err(UNREADABLE),
-    };
-    if !(1..=length).contains(&day) {
-        return Err(UNREADABLE);
-    }
-    // source: the Gregorian calendar; years begin in March, so that the leap day is the last.
-    let (y, m) = if month > 2 {
-        (year, month - 3)
-    } else {
-        (year - 1, month + 9)
-    };
-    let before = y * 365 + y.div_euclid(4) - y.div_euclid(100) + y.div_euclid(400);
-    Ok(before + (153 * m + 2) / 5 + day - 1 - 719_468)
-}
 
 /// A subject of dm.
 struct Subject {
@@ -133,7 +95,8 @@ pub fn read<R: Read>(
     if reading.events.is_empty() {
         let hint = format!(
             "{} rows, skipped: {:?}",
-            reading.account.rows, reading.account.skipped
+            reading.account.rows,
+            reading.account.skipped()
         );
         return Err(Error::Empty {
             file: name.to_owned(),
@@ -144,8 +107,8 @@ pub fn read<R: Read>(
 }
 
 impl Reading {
-    fn skip(&mut self, reason: &'static str) {
-        *self.account.skipped.entry(reason).or_default() += 1;
+    fn skip(&mut self, domain: &'static str, reason: &'static str) {
+        self.account.leave(domain, reason);
     }
 
     fn demographics<R: Read>(&mut self, mut table: Table<R>) -> Result<(), Error> {
@@ -163,7 +126,7 @@ impl Reading {
                 randomised: None,
             };
             if self.by_name.contains_key(table.text(name)) {
-                self.skip(TWICE);
+                self.skip("dm", TWICE);
                 continue;
             }
             self.by_name.insert(table.text(name).to_owned(), id);
@@ -176,12 +139,13 @@ impl Reading {
     fn place<R: Read>(
         &mut self,
         table: &Table<R>,
+        domain: &'static str,
         name: Column,
         dates: &[Column],
     ) -> Option<(u32, i64)> {
         self.account.rows += 1;
         let Some(&subject) = self.by_name.get(table.text(name)) else {
-            self.skip(UNKNOWN);
+            self.skip(domain, UNKNOWN);
             return None;
         };
         let date = dates
@@ -191,7 +155,7 @@ impl Reading {
         match day(date.unwrap_or("")) {
             Ok(day) => Some((subject, day)),
             Err(reason) => {
-                self.skip(reason);
+                self.skip(domain, reason);
                 None
             }
         }
@@ -202,7 +166,7 @@ impl Reading {
         let [what, date] = [table.required("DSDECOD")?, table.required("DSSTDTC")?];
         let category = table.optional("DSCAT");
         while table.advance()? {
-            let Some((subject, day)) = self.place(&table, name, &[date]) else {
+            let Some((subject, day)) = self.place(&table, "ds", name, &[date]) else {
                 continue;
             };
             let action = match (table.text(what), table.text(category)) {
@@ -231,7 +195,7 @@ impl Reading {
         let [name, visit] = [table.required("USUBJID")?, table.required("VISITNUM")?];
         let date = table.required("SVSTDTC")?;
         while table.advance()? {
-            let Some((subject, day)) = self.place(&table, name, &[date]) else {
+            let Some((subject, day)) = self.place(&table, "sv", name, &[date]) else {
                 continue;
             };
             let who = &mut self.subjects[subject as usize];
@@ -261,7 +225,7 @@ impl Reading {
         let reported = table.optional("AEDTC");
         while table.advance()? {
             let dates = [reported, onset];
-            let Some((subject, day)) = self.place(&table, name, &dates) else {
+            let Some((subject, day)) = self.place(&table, "ae", name, &dates) else {
                 continue;
             };
             let action = match table.text(serious) {
@@ -301,7 +265,7 @@ impl Reading {
                     sequence: String::new(),
                     action: Action::Consent,
                 }),
-                Err(_) => self.skip(reason),
+                Err(_) => self.skip("dm", reason),
             }
         }
     }
@@ -328,6 +292,7 @@ impl Reading {
             known: BTreeMap::new(),
         };
         let mut arrivals = Vec::with_capacity(self.events.len());
+        let mut mapped = Vec::with_capacity(self.events.len());
         for today in self
             .events
             .chunk_by(|a, b| (a.subject, a.day) == (b.subject, b.day))
@@ -347,6 +312,7 @@ impl Reading {
             times.sort_unstable_by(f64::total_cmp);
             for (event, time) in today.iter().zip(times) {
                 let days = (event.day - first) as f64 + time;
+                mapped.push((event.domain, event.action.class().name));
                 arrivals.push(Arrival {
                     at: Time::ZERO + Span::from_s_f64(days * day_s),
                     key: records.entity(event),
@@ -365,8 +331,14 @@ impl Reading {
             arrival.at = Time::ZERO + arrival.at.since(start);
         }
         let sites = sites.len() as u32;
-        self.account.arrivals = arrivals.len() as u64;
+        for (domain, class) in mapped {
+            self.account.map(domain, class);
+        }
+        let note =
+            "time of day drawn anew by the seed: dates of a study have none, or synthetic ones";
+        self.account.notes.push(note.to_owned());
         Imported {
+            rules: Rules::Trial,
             sites,
             arrivals,
             classes: Action::ALL.map(Action::class).into(),

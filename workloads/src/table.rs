@@ -1,6 +1,8 @@
 //! CSV tables with columns by name, and errors that say where.
 
 use crate::Error;
+use crate::dates::{self, Stamp};
+use crate::json::When;
 use csv::StringRecord;
 use std::io::Read;
 
@@ -17,6 +19,13 @@ pub(crate) struct Table<R> {
 pub(crate) struct Column {
     name: &'static str,
     index: Option<usize>,
+}
+
+impl Column {
+    /// Whether the table has it.
+    pub(crate) const fn exists(self) -> bool {
+        self.index.is_some()
+    }
 }
 
 impl<R: Read> Table<R> {
@@ -38,7 +47,8 @@ impl<R: Read> Table<R> {
 
     /// A column that may be missing.
     pub(crate) fn optional(&self, name: &'static str) -> Column {
-        let index = self.header.iter().position(|title| title == name);
+        let same = |title: &str| title.eq_ignore_ascii_case(name);
+        let index = self.header.iter().position(same);
         Column { name, index }
     }
 
@@ -81,6 +91,17 @@ impl<R: Read> Table<R> {
         match empty {
             Some(value) if text.is_empty() => Ok(value),
             _ => text.parse().map_err(|_| self.unusable(column, hint)),
+        }
+    }
+
+    /// The instant of this row in a column; empty and partial ones give the reason why not.
+    pub(crate) fn when(&self, column: Column) -> Result<When, Error> {
+        match Stamp::parse(self.text(column)) {
+            Err(dates::UNREADABLE) => {
+                let hint = "a date, or an instant such as 2019-05-31T14:05:06Z";
+                Err(self.unusable(column, hint))
+            }
+            found => Ok(found),
         }
     }
 

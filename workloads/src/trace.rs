@@ -1,11 +1,13 @@
-//! Replay of what a file says.
+//! Replay of what files say.
 
+use crate::items::{self, Items};
 use crate::register::{self, Register};
 use crate::registry::{Built, Setup, Spec};
+use crate::rules::{self, Records};
 use crate::sdtm::{self, Study};
-use crate::trial::Trial;
-use crate::{Error, Import, Payload};
-use quorate_core::{Arrival, Class, Load, Seed};
+use crate::trial::{self, Trial};
+use crate::{Error, Import, Payload, care, epcis, fhir, hospital, synthea};
+use quorate_core::{Arrival, Class, ClassId, EntityId, Kind, Ledger, Load, Seed, Span, Time};
 use serde::{Deserialize, Serialize};
 use std::io::Read;
 
@@ -20,6 +22,9 @@ pub enum Config {
         /// Simulated seconds for each day of the trace: 86,400 replays it in its own time.
         #[serde(default = "day_s")]
         day_s: f64,
+        /// The longest time without an arrival, in simulated seconds; longer ones shrink to it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        idle_s: Option<f64>,
     },
     /// The domains of a clinical study, see [`sdtm`].
     Sdtm {
@@ -28,6 +33,27 @@ pub enum Config {
         /// Simulated seconds for each day of the trace: 86,400 replays it in its own time.
         #[serde(default = "day_s")]
         day_s: f64,
+        /// The longest time without an arrival, in simulated seconds; longer ones shrink to it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        idle_s: Option<f64>,
+        /// What goes on the ledger.
+        #[serde(default)]
+        payload: Payload,
+    },
+    /// FHIR R4 bundles and bulk exports, see [`fhir`].
+    Fhir(care::Settings),
+    /// A CSV export of Synthea, see [`synthea`].
+    Synthea(care::Settings),
+    /// EPCIS 2.0 documents, see [`epcis`].
+    Epcis {
+        /// A document, or a folder of them.
+        path: String,
+        /// Simulated seconds for each day of the trace: 86,400 replays it in its own time.
+        #[serde(default = "day_s")]
+        day_s: f64,
+        /// The longest time without an arrival, in simulated seconds; longer ones shrink to it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        idle_s: Option<f64>,
         /// What goes on the ledger.
         #[serde(default)]
         payload: Payload,
@@ -35,9 +61,12 @@ pub enum Config {
 }
 
 // source: a civil day.
-const fn day_s() -> f64 {
+pub(crate) const fn day_s() -> f64 {
     86_400.0
 }
+
+// assumption: as for the hospital workload.
+pub(crate) const EXEC_US: u16 = 50;
 
 /// Simulated seconds per second of the trace.
 pub(crate) fn per_day(day_s: f64) -> Result<f64, Error> {
@@ -51,6 +80,83 @@ pub(crate) fn per_day(day_s: f64) -> Result<f64, Error> {
     Ok(day_s / 86_400.0)
 }
 
+/// The rules that judge a trace.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Rules {
+    /// Versions of records, see [`Register`].
+    Register,
+    /// Consent, records, prescriptions and claims, see [`Records`].
+    Hospital,
+    /// Traced goods, see [`Items`].
+    Goods,
+    /// The subjects of a trial, see [`Trial`].
+    Trial,
+}
+
+/// What an operand says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Operand {
+    /// A number.
+    Number,
+    /// A site, or none.
+    Site,
+    /// A record, or none.
+    MaybeRecord,
+    /// A record.
+    Record,
+}
+
+impl Rules {
+    /// All but the register: their classes are those of the catalogue, in the order of their actions.
+    pub const CATALOGUE: [Self; 3] = [Self::Hospital, Self::Goods, Self::Trial];
+
+    /// Their classes; none for the register, whose classes have the names that the trace gives them.
+    pub fn classes(self) -> Vec<Class> {
+        let class = |(name, kind): (&'static str, Kind)| Class {
+            name,
+            kind,
+            expiry: None,
+            tells: "",
+        };
+        match self {
+            Self::Register => Vec::new(),
+            Self::Hospital => rules::Action::ALL
+                .iter()
+                .map(|&action| {
+                    let facts = hospital::classes::facts(action);
+                    class((facts.name, facts.kind))
+                })
+                .collect(),
+            Self::Goods => items::Action::ALL
+                .iter()
+                .map(|a| class(a.class()))
+                .collect(),
+            Self::Trial => trial::Action::ALL.iter().map(|a| a.class()).collect(),
+        }
+    }
+
+    /// What the operand of an action says.
+    pub(crate) fn operand(self, action: u8) -> Operand {
+        match self {
+            Self::Register | Self::Hospital => Operand::Number,
+            Self::Trial => Operand::Record,
+            Self::Goods if action == items::Action::Ship as u8 => Operand::Site,
+            Self::Goods if action == items::Action::Commission as u8 => Operand::MaybeRecord,
+            Self::Goods if items::names_a_record(action) => Operand::Record,
+            Self::Goods => Operand::Number,
+        }
+    }
+
+    fn ledger(self, trace: &[Arrival]) -> Box<dyn Ledger> {
+        match self {
+            Self::Register => Box::new(Register),
+            Self::Hospital => Box::new(Records::empty()),
+            Self::Goods => Box::new(Items::of(trace)),
+            Self::Trial => Box::new(Trial),
+        }
+    }
+}
+
 /// What an importer makes of its files.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Imported {
@@ -60,8 +166,122 @@ pub struct Imported {
     pub classes: Vec<Class>,
     /// How many sites submit.
     pub sites: u32,
+    /// What judges them.
+    pub rules: Rules,
     /// What became of the rows.
     pub account: Import,
+}
+
+/// An arrival of the catalogue whose time is still that of the source.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dated {
+    /// Milliseconds since 1970-01-01T00:00Z.
+    pub(crate) ms: i64,
+    /// Decides between what happens at the same time, then [`Self::seq`] does.
+    pub(crate) rank: u8,
+    pub(crate) seq: u32,
+    /// Its class is its action.
+    pub(crate) arrival: Arrival,
+}
+
+impl Dated {
+    /// An arrival of the catalogue.
+    pub(crate) const fn new(ms: i64, seq: u32, action: u8, bytes: u16) -> Self {
+        Self {
+            ms,
+            rank: 0,
+            seq,
+            arrival: Arrival {
+                at: Time::ZERO,
+                key: EntityId::new(0),
+                operand: 0,
+                bytes,
+                exec_us: EXEC_US,
+                site: 0,
+                class: ClassId(action),
+                action,
+            },
+        }
+    }
+}
+
+/// Puts arrivals of the catalogue in order. Sites and records get their numbers by first appearance, so
+/// that a trace which was written and read again is the same.
+pub(crate) fn in_order(
+    mut dated: Vec<Dated>,
+    rules: Rules,
+    day_s: f64,
+    account: Import,
+) -> Result<Imported, Error> {
+    let scale = per_day(day_s)?;
+    dated.sort_unstable_by_key(|d| (d.ms, d.rank, d.seq));
+    let first = dated.first().map_or(0, |d| d.ms);
+    let (mut records, mut sites) = (Numbers::default(), Numbers::default());
+    let arrivals: Vec<Arrival> = dated
+        .iter()
+        .map(|d| {
+            let mut arrival = d.arrival;
+            // As a table of arrivals says it: seconds, then the scale.
+            let at_s = (d.ms - first) as f64 / 1_000.0;
+            arrival.at = Time::ZERO + Span::from_s_f64(at_s * scale);
+            arrival.site = sites.of(u32::from(arrival.site)) as u16;
+            arrival.key = EntityId::new(records.of(arrival.key.get()));
+            arrival.operand = match rules.operand(arrival.action) {
+                Operand::MaybeRecord | Operand::Site if arrival.operand == items::NONE => {
+                    items::NONE
+                }
+                Operand::MaybeRecord | Operand::Record => records.of(arrival.operand),
+                Operand::Site => sites.of(arrival.operand),
+                Operand::Number => arrival.operand,
+            };
+            arrival
+        })
+        .collect();
+    Ok(Imported {
+        sites: sites.next.max(1),
+        classes: rules.classes(),
+        arrivals,
+        rules,
+        account,
+    })
+}
+
+/// Numbers by first appearance.
+#[derive(Default)]
+struct Numbers {
+    of: Vec<u32>,
+    next: u32,
+}
+
+impl Numbers {
+    fn of(&mut self, old: u32) -> u32 {
+        let at = old as usize;
+        if at >= self.of.len() {
+            self.of.resize(at + 1, u32::MAX);
+        }
+        if self.of[at] == u32::MAX {
+            self.of[at] = self.next;
+            self.next += 1;
+        }
+        self.of[at]
+    }
+}
+
+/// Shrinks what is longer without an arrival; what comes together stays together.
+fn shorten(arrivals: &mut [Arrival], idle_s: Option<f64>) -> Result<(), Error> {
+    let Some(idle_s) = idle_s else {
+        return Ok(());
+    };
+    let hint = "simulated seconds that may pass without an arrival; leave it out to keep all";
+    Error::unless((1e-3..=1e9).contains(&idle_s), "idle_s", &idle_s, hint)?;
+    let most = Span::from_s_f64(idle_s);
+    let (mut before, mut now) = (Time::ZERO, Time::ZERO);
+    for arrival in arrivals {
+        now = now + arrival.at.since(before).min(most);
+        before = arrival.at;
+        arrival.at = now;
+    }
+    Ok(())
 }
 
 /// A load that repeats what was read, once.
@@ -97,31 +317,89 @@ impl Load for Trace {
     }
 }
 
-type Open<'a> = &'a mut dyn FnMut(&str) -> std::io::Result<Box<dyn Read>>;
+/// Opens a file, or a folder as the names in it, one a line.
+pub(crate) type Open<'a> = &'a mut dyn FnMut(&str) -> std::io::Result<Box<dyn Read>>;
+
+/// Opens what the settings name.
+pub(crate) fn input(open: Open<'_>, file: &str) -> Result<Box<dyn Read>, Error> {
+    open(file).map_err(|source| Error::Open {
+        file: file.to_owned(),
+        source,
+    })
+}
+
+/// The files of `path` with one of the endings: itself, or those in the folder, in the order of their names.
+pub(crate) fn files(open: Open<'_>, path: &str, endings: &[&str]) -> Result<Vec<String>, Error> {
+    let fits = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        endings.iter().any(|ending| name.ends_with(ending))
+    };
+    if fits(path) {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut names = String::new();
+    let read = input(open, path)?.read_to_string(&mut names);
+    let mut files: Vec<String> = Vec::new();
+    if read.is_ok() {
+        let inside = names.lines().filter(|name| fits(name));
+        files.extend(inside.map(|name| format!("{path}/{name}")));
+    }
+    if files.is_empty() {
+        let hint = format!(
+            "a file or a folder with files named *{}",
+            endings.join(", *")
+        );
+        let file = path.to_owned();
+        return Err(Error::Empty { file, hint });
+    }
+    Ok(files)
+}
 
 impl Config {
-    fn import(&self, seed: Seed, open: Open<'_>) -> Result<Imported, Error> {
-        let mut input = |file: String| match open(&file) {
-            Ok(input) => Ok(input),
-            Err(source) => Err(Error::Open { file, source }),
-        };
-        match self {
-            Self::Arrivals { path, day_s } => register::read(input(path.clone())?, path, *day_s),
+    /// Reads the files; draws come from `seed`. Memory is bounded by what is kept, the numbers of
+    /// identifiers and arrivals: about 100 bytes an arrival and 50 an identifier, whatever the size of the
+    /// rows; `tests/import_memory.rs` holds it.
+    ///
+    /// # Errors
+    /// When a setting is out of its range, a file is missing or malformed, or holds nothing of use.
+    pub fn import(
+        &self,
+        seed: Seed,
+        open: &mut dyn FnMut(&str) -> std::io::Result<Box<dyn Read>>,
+    ) -> Result<Imported, Error> {
+        let (mut imported, idle_s) = match self {
+            Self::Arrivals {
+                path,
+                day_s,
+                idle_s,
+            } => (register::read(input(open, path)?, path, *day_s)?, *idle_s),
             Self::Sdtm {
                 path,
                 day_s,
+                idle_s,
                 payload,
             } => {
+                let mut domain = |name| input(open, &format!("{path}/{name}.csv"));
                 let study = Study {
                     name: path,
-                    dm: input(format!("{path}/dm.csv"))?,
-                    ds: input(format!("{path}/ds.csv"))?,
-                    sv: input(format!("{path}/sv.csv"))?,
-                    ae: input(format!("{path}/ae.csv"))?,
+                    dm: domain("dm")?,
+                    ds: domain("ds")?,
+                    sv: domain("sv")?,
+                    ae: domain("ae")?,
                 };
-                sdtm::read(study, *day_s, *payload, seed)
+                (sdtm::read(study, *day_s, *payload, seed)?, *idle_s)
             }
-        }
+            Self::Fhir(settings) => (fhir::read(settings, seed, open)?, settings.idle_s),
+            Self::Synthea(settings) => (synthea::read(settings, seed, open)?, settings.idle_s),
+            Self::Epcis {
+                path,
+                day_s,
+                idle_s,
+                payload,
+            } => (epcis::read(path, *day_s, *payload, open)?, *idle_s),
+        };
+        shorten(&mut imported.arrivals, idle_s)?;
+        Ok(imported)
     }
 }
 
@@ -141,11 +419,8 @@ impl Spec for Config {
         Ok(Built {
             domain: None,
             import: Some(imported.account.clone()),
+            ledger: imported.rules.ledger(&imported.arrivals),
             load: Box::new(Trace::new(imported)),
-            ledger: match self {
-                Self::Arrivals { .. } => Box::new(Register),
-                Self::Sdtm { .. } => Box::new(Trial),
-            },
         })
     }
 }

@@ -115,7 +115,7 @@ mod trade {
         case.next(Action::Undo, pack + 1, [9_000, 10_000], "-", "");
         case.next(Action::Dispense, pack + 1, [19_000, 20_000], "", "");
         let story = &mut case.story;
-        assert_eq!(story.times("copy_detection_ms"), []);
+        assert!(story.times("copy_detection_ms").is_empty());
         story.end();
         assert_eq!(story.times("copy_detection_ms"), [500]);
         assert_eq!(story.share("copies_sold"), (2, 4));

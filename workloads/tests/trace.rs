@@ -218,7 +218,7 @@ fn study(day_s: f64, payload: Payload, seed: Seed) -> Imported {
 fn every_row_of_a_study_is_imported_or_counted() {
     let imported = study(DAY_S, Payload::Hash, Seed::new(1, 0));
     let account = &imported.account;
-    let skipped: Vec<_> = account.skipped.iter().map(|(k, n)| (*k, *n)).collect();
+    let skipped: Vec<_> = account.skipped().into_iter().collect();
     let want = [
         ("missing date", 2),
         ("partial date", 3),
@@ -230,7 +230,7 @@ fn every_row_of_a_study_is_imported_or_counted() {
     assert_eq!(account.rows, 21);
     assert_eq!(
         account.rows,
-        account.arrivals + account.skipped.values().sum::<u64>()
+        account.arrivals + account.skipped().values().sum::<u64>()
     );
     assert_eq!(account.arrivals as usize, imported.arrivals.len());
     assert_eq!(imported.sites, 2);
@@ -471,7 +471,7 @@ proptest! {
         let study = Study { name: "study", dm, ds, sv, ae };
         if let Ok(imported) = sdtm::read(study, DAY_S, Payload::Hash, Seed::new(1, 0)) {
             let account = imported.account;
-            let skipped: u64 = account.skipped.values().sum();
+            let skipped: u64 = account.skipped().values().sum();
             prop_assert_eq!(account.rows, account.arrivals + skipped);
         }
     }

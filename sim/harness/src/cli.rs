@@ -11,7 +11,7 @@ use crate::study::Study;
 use crate::validate::Tier;
 use crate::validate::run as validation;
 use crate::{
-    analysis, calibrate, engines, fuzz, output, places, question, regulator, screen, self_check,
+    analysis, calibrate, engines, fuzz, import, output, places, question, regulator, screen, self_check,
     told, verdict,
 };
 use clap::{Parser, Subcommand};
@@ -88,6 +88,11 @@ enum Command {
     Validate {
         #[command(flatten)]
         rows: Rows,
+    },
+    /// Turn records of care, goods or a study into arrivals.csv, which a trace replays
+    Import {
+        #[command(flatten)]
+        wanted: import::Wanted,
     },
     /// Measure what signing, hashing and execution cost here: a file that plans can name
     Calibrate {
@@ -338,6 +343,11 @@ fn dispatch(command: Command) -> Result<u8, Error> {
         Command::Init { file, from } => init(&file, &from),
         Command::Validate { rows } => validate(rows),
         Command::Fuzz { swarm } => swarm_out(&swarm),
+        Command::Import { wanted } => {
+            stop_on_signal();
+            print(&import::run(&wanted)?);
+            Ok(exit::OK)
+        }
         Command::Calibrate { out, quick } => {
             print(&calibrate::run(&out, quick)?);
             Ok(exit::OK)

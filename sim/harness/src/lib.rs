@@ -16,6 +16,7 @@ pub mod error;
 mod faults;
 mod figures;
 pub mod fuzz;
+mod import;
 mod incidents;
 pub mod knee;
 pub mod level;

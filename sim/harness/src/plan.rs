@@ -702,6 +702,16 @@ pub const BUILT_IN: &[BuiltIn] = &[
         about: "replay of the CDISC pilot study from a folder of its SDTM tables",
         text: include_str!("../scenarios/cdisc-pilot.toml"),
     },
+    BuiltIn {
+        name: "synthea",
+        about: "replay of patients from a folder of FHIR R4 bundles or lines, such as Synthea's",
+        text: include_str!("../scenarios/synthea.toml"),
+    },
+    BuiltIn {
+        name: "epcis",
+        about: "replay of goods from a folder of EPCIS 2.0 documents",
+        text: include_str!("../scenarios/epcis.toml"),
+    },
 ];
 
 /// A plan with the text it came from, for messages.

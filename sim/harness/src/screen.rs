@@ -302,7 +302,7 @@ fn scale_table(text: &mut String, ran: &[Ran<'_>]) {
 }
 
 /// Lines of cells, in columns as wide as their widest cell.
-fn table(text: &mut String, rows: &[Vec<String>]) {
+pub(crate) fn table(text: &mut String, rows: &[Vec<String>]) {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |c: usize| {
         rows.iter()
@@ -417,15 +417,16 @@ fn load_table(text: &mut String, plan: &Plan, outcome: &Outcome) {
 }
 
 fn replay(text: &mut String, plan: &Plan, workload: &Workload, outcome: &Outcome) {
-    if let Some(imported) = workload.imported() {
-        let rows: u64 = imported.iter().map(|(_, n)| n).sum();
-        let _ = writeln!(
-            text,
-            "imported {} of {rows} rows",
-            imported.first().map_or(0, |i| i.1)
-        );
-        for (why, n) in imported.iter().skip(1) {
-            let _ = writeln!(text, "  {n} {why}");
+    if let Some(import) = workload.import() {
+        let _ = writeln!(text, "imported {} of {} rows", import.used(), import.rows);
+        for (why, n) in import.skipped() {
+            let _ = writeln!(text, "  {n} skipped: {why}");
+        }
+        if import.arrivals != import.used() {
+            let _ = writeln!(text, "they make {} arrivals", import.arrivals);
+        }
+        for note in &import.notes {
+            let _ = writeln!(text, "{note}");
         }
         text.push('\n');
     }

@@ -6,7 +6,7 @@ use crate::plan::{Plan, Source};
 use crate::unit::{Key, Tweak};
 use crate::{question, resilience, told};
 use quorate_core::{Class, ClassId, Kind, Measure, Seed, Span, Time};
-use quorate_workloads::{self as workloads, Rate, Setup, WorkloadKind};
+use quorate_workloads::{self as workloads, Import, Rate, Setup, WorkloadKind};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -20,7 +20,7 @@ pub struct Workload {
     reasons: Vec<&'static str>,
     measures: Vec<Measure>,
     sites: u32,
-    imported: Option<Vec<(String, u64)>>,
+    import: Option<Import>,
     /// Whether load is offered at given rates.
     swept: bool,
     /// See [`Self::take_sample`].
@@ -72,7 +72,7 @@ impl Workload {
             reasons: Vec::new(),
             measures: Vec::new(),
             sites: 0,
-            imported: None,
+            import: None,
             swept: plan.is_swept(),
             sample: OnceLock::new(),
         };
@@ -99,15 +99,7 @@ impl Workload {
         question::check_figures(source, plan, &workload, &fits)?;
         workload.sites = built.load.sites();
         crate::plan::check_liars(source, plan, workload.sites)?;
-        workload.imported = built.import.map(|import| {
-            let skipped = import
-                .skipped
-                .iter()
-                .map(|(why, n)| (format!("skipped: {why}"), *n));
-            std::iter::once(("imported".to_owned(), import.arrivals))
-                .chain(skipped)
-                .collect()
-        });
+        workload.import = built.import;
         Ok(workload)
     }
 
@@ -116,10 +108,7 @@ impl Workload {
         offered_tps: Option<f64>,
         seed: Seed,
     ) -> Result<workloads::Built, workloads::Error> {
-        let mut open = |path: &str| -> io::Result<Box<dyn io::Read>> {
-            let path = self.folder.join(path);
-            Ok(Box::new(std::fs::File::open(path)?))
-        };
+        let mut open = |path: &str| open_input(&self.folder.join(path));
         let rate = offered_tps.map(|per_s| Rate::Flat { per_s });
         self.spec.build(Setup {
             rate,
@@ -166,7 +155,7 @@ impl Workload {
             reasons: self.reasons.clone(),
             measures: self.measures.clone(),
             sites: self.sites,
-            imported: self.imported.clone(),
+            import: self.import.clone(),
             swept: self.swept,
             sample: OnceLock::new(),
         })
@@ -227,9 +216,18 @@ impl Workload {
         self.sites
     }
 
-    /// What became of an importer's rows: `imported`, and each reason for skipping.
-    pub fn imported(&self) -> Option<&[(String, u64)]> {
-        self.imported.as_deref()
+    /// What became of an importer's rows, if the workload is a trace.
+    pub const fn import(&self) -> Option<&Import> {
+        self.import.as_ref()
+    }
+
+    /// Rows of the trace by outcome: `imported`, and each reason for skipping.
+    pub fn imported(&self) -> Option<Vec<(String, u64)>> {
+        let import = self.import.as_ref()?;
+        let skipped = import.skipped().into_iter();
+        let skipped = skipped.map(|(why, n)| (format!("skipped: {why}"), n));
+        let used = ("imported".to_owned(), import.used());
+        Some(std::iter::once(used).chain(skipped).collect())
     }
 
     /// Its table with every default.
@@ -243,7 +241,7 @@ impl Workload {
     /// or the plan's duration.
     pub fn horizon(&self, plan: &Plan, key: Key) -> Time {
         // A generator never ends; a trace does.
-        if self.imported.is_none() {
+        if self.import.is_none() {
             return Time::ZERO + Span::from_s_f64(span_s(plan, key));
         }
         let mut load = self.open(None, Seed::new(plan.seed, key.replication)).load;
@@ -258,6 +256,18 @@ impl Workload {
     pub fn cost(&self, plan: &Plan, key: Key) -> f64 {
         span_s(plan, key) * (50.0 + key.offered_tps.unwrap_or(10.0))
     }
+}
+
+/// Opens a file; a folder reads as the sorted names in it, one a line.
+pub(crate) fn open_input(path: &Path) -> io::Result<Box<dyn io::Read>> {
+    if !path.is_dir() {
+        return Ok(Box::new(std::fs::File::open(path)?));
+    }
+    let entries: io::Result<Vec<_>> = std::fs::read_dir(path)?.collect();
+    let names = entries?.into_iter().map(|entry| entry.file_name());
+    let mut names: Vec<String> = names.filter_map(|name| name.into_string().ok()).collect();
+    names.sort();
+    Ok(Box::new(io::Cursor::new(names.join("\n"))))
 }
 
 /// The measured span of a unit that is not a trace, s.

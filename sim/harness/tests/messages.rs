@@ -607,3 +607,177 @@ fn a_good_plan_from_init_runs() {
     );
     assert!(text.contains("hospital at 33 writes/s"), "{text}");
 }
+
+/// What `quorate import` says to files that it cannot use; nothing is left behind.
+fn import(files: &[(&str, &str)], args: &[&str]) -> String {
+    let scratch = Scratch::new();
+    std::fs::create_dir(scratch.path().join("export")).expect("the scratch folder can be written");
+    for (name, text) in files {
+        scratch.write(name, text);
+    }
+    let all: Vec<&str> = std::iter::once("import")
+        .chain(args.iter().copied())
+        .collect();
+    let text = scratch.complaint(&all);
+    let left = std::fs::read_dir(scratch.path()).expect("readable").count();
+    let outside = files
+        .iter()
+        .filter(|(name, _)| !name.starts_with("export/"))
+        .count();
+    assert_eq!(left, 1 + outside, "something was left behind");
+    text
+}
+
+#[test]
+fn import_of_what_is_not_there() {
+    insta::assert_snapshot!(import(&[], &["nowhere"]));
+}
+
+#[test]
+fn import_of_an_unknown_format() {
+    insta::assert_snapshot!(import(&[("export/a.txt", "x")], &["export"]));
+}
+
+#[test]
+fn import_of_a_bundle_that_breaks_off() {
+    let text = "{\"resourceType\": \"Bundle\",\n \"entry\": [{\"resource\": {\"resourceType\"";
+    insta::assert_snapshot!(import(&[("export/a.json", text)], &["export"]));
+}
+
+#[test]
+fn import_of_a_resource_with_a_wrong_field() {
+    let text = "{\"resourceType\":\"Encounter\",\"id\":\"e\",\"subject\":{\"reference\":\"Patient/p\"},\
+                \"period\":{\"start\":\"06.05.2019\"}}\n";
+    let files = [("export/Encounter.ndjson", text)];
+    insta::assert_snapshot!(import(&files, &["export"]));
+}
+
+#[test]
+fn import_of_lines_that_are_no_json() {
+    let files = [("export/Patient.ndjson", "{\"resourceType\":\n")];
+    insta::assert_snapshot!(import(&files, &["export"]));
+}
+
+#[test]
+fn import_of_another_document() {
+    let text = "{\"type\":\"Invoice\",\"epcisBody\":{\"eventList\":[]}}";
+    let args = ["export/a.json", "--format", "epcis"];
+    insta::assert_snapshot!(import(&[("export/a.json", text)], &args));
+}
+
+#[test]
+fn import_of_events_without_goods() {
+    let text = "{\"type\":\"EPCISDocument\",\"epcisBody\":{\"eventList\":[{\"type\":\"TransactionEvent\"}]}}";
+    insta::assert_snapshot!(import(&[("export/a.jsonld", text)], &["export"]));
+}
+
+#[test]
+fn import_of_a_table_with_a_wrong_value() {
+    let files = [
+        ("export/patients.csv", "Id\np\n"),
+        (
+            "export/encounters.csv",
+            "Id,PATIENT,START,STOP,ORGANIZATION,ENCOUNTERCLASS\ne,p,2019-05-06,,o,visit\n",
+        ),
+    ];
+    insta::assert_snapshot!(import(&files, &["export"]));
+}
+
+#[test]
+fn import_of_half_an_export() {
+    let files = [("export/patients.csv", "Id\np\n")];
+    insta::assert_snapshot!(import(&files, &["export", "--format", "synthea"]));
+}
+
+#[test]
+fn import_with_an_unknown_setting() {
+    let files = [("export/a.ndjson", "{}")];
+    insta::assert_snapshot!(import(&files, &["export", "-s", "clok=source"]));
+}
+
+#[test]
+fn import_with_a_setting_out_of_range() {
+    let files = [("a.csv", "at_s,class,site,key\n0,w,0,a\n")];
+    insta::assert_snapshot!(import(&files, &["a.csv", "-s", "idle_s=0.0"]));
+}
+
+#[test]
+fn import_into_the_account() {
+    let files = [("a.csv", "at_s,class,site,key\n0,w,0,a\n")];
+    insta::assert_snapshot!(import(&files, &["a.csv", "-o", "import.csv"]));
+}
+
+#[test]
+fn import_into_a_folder_that_is_not_there() {
+    let files = [("a.csv", "at_s,class,site,key\n0,w,0,a\n")];
+    let text = import(&files, &["a.csv", "-o", "nowhere/arrivals.csv"]);
+    assert!(
+        text.starts_with("exit 74\nerror: cannot write nowhere/import.csv: "),
+        "{text}"
+    );
+}
+
+#[test]
+fn rows_that_two_ledgers_would_judge() {
+    let arrivals = "at_s,class,site,key,action,operand\n0,erx.issue,0,rx,erx.issue,2\n\
+                    1,trial.ae,0,a,trial.ae,s\n";
+    insta::assert_snapshot!(trace(
+        "format = \"arrivals\"\npath = \"arrivals.csv\"",
+        &[("arrivals.csv", arrivals)]
+    ));
+}
+
+/// An import that is killed leaves the old files or the new ones, never a part.
+#[test]
+fn a_killed_import_tears_no_file() {
+    let scratch = Scratch::new();
+    scratch.write("arrivals.csv", "old");
+    scratch.write("import.csv", "old");
+    // A pipe that never ends: the import hangs half-way.
+    let mut child = Command::new(env!("CARGO_BIN_EXE_quorate"))
+        .args(["import", "/dev/stdin", "--format", "arrivals"])
+        .current_dir(scratch.path())
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    let mut input = child.stdin.take().expect("a pipe");
+    std::io::Write::write_all(&mut input, b"at_s,class,site,key\n0,w,0,a\n1,w").expect("it reads");
+    child.kill().expect("it runs");
+    child.wait().expect("it ends");
+    for file in ["arrivals.csv", "import.csv"] {
+        let text = std::fs::read_to_string(scratch.path().join(file)).expect("still there");
+        assert_eq!(text, "old");
+    }
+}
+
+#[test]
+fn an_import_is_replayed() {
+    let scratch = Scratch::new();
+    let text = "{\"resourceType\":\"Patient\",\"id\":\"p\"}\n{\"resourceType\":\"Encounter\",\"id\":\"e\",\
+                \"status\":\"finished\",\"class\":{\"code\":\"AMB\"},\"subject\":{\"reference\":\"Patient/p\"},\
+                \"period\":{\"start\":\"2019-05-06T10:00:00Z\",\"end\":\"2019-05-06T10:30:00Z\"}}\n";
+    scratch.write("a.ndjson", text);
+    let output = scratch.quorate(&["import", "a.ndjson"]);
+    insta::assert_snapshot!(String::from_utf8(output.stdout).expect("UTF-8"));
+    let read = |name: &str| std::fs::read_to_string(scratch.path().join(name)).expect("written");
+    insta::assert_snapshot!(read("arrivals.csv"));
+    insta::assert_snapshot!(read("import.csv"));
+    let same = plan("").replace("\"curve\"", "\"replay\"");
+    let at = same.find("[workload]").expect("a table");
+    let end = same.find("[[engines]]").expect("a table");
+    let trace = "[workload]\nname = \"trace\"\nformat = \"arrivals\"\npath = \"arrivals.csv\"\n\
+                 day_s = 600.0\n[load]\ndrain_s = 60.0\n";
+    scratch.write(
+        "plan.toml",
+        &format!("{}{trace}{}", &same[..at], &same[end..]),
+    );
+    let output = scratch.quorate(&["run", "plan.toml"]);
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(text.contains("record.anchor      1          1"), "{text}");
+}

@@ -6,12 +6,12 @@ use crate::{Payload, Profile, Shape};
 use quorate_core::Kind;
 
 /// What is fixed about a class.
-pub(super) struct Facts {
-    pub(super) name: &'static str,
-    pub(super) kind: Kind,
+pub(crate) struct Facts {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
     /// Size of the record in bytes.
-    pub(super) full: u16,
-    pub(super) shape: &'static [(Profile, f64)],
+    pub(crate) full: u16,
+    pub(crate) shape: &'static [(Profile, f64)],
 }
 
 // assumption: business hours, as for messages of pharmacies.
@@ -47,7 +47,7 @@ const EMERGENCY: &[(Profile, f64)] = &[(Profile::Ed, 1.0)];
 // MedicationAdministration 1,209: clinosim 0.6.5.
 // assumption: an order is as large as a MedicationRequest, a charge as a Claim, a note as a document;
 // a root with its round is no larger than a hash with its framing.
-pub(super) const fn facts(action: Action) -> Facts {
+pub(crate) const fn facts(action: Action) -> Facts {
     let (name, full, shape) = match action {
         Action::AccessCheck => ("access.check", 0, CARE),
         Action::AccessRecord => ("access.record", 1_666, CARE),

@@ -114,7 +114,7 @@ fn load(part: &Part) -> String {
     let others = others.join(", ");
     match (plan.kind, plan.load.decide_at_tps) {
         (Kind::Replay | Kind::Scenario, _)
-            if !plan.is_swept() && part.workload.imported().is_none() =>
+            if !plan.is_swept() && part.workload.import().is_none() =>
         {
             format!("{label}: {span} as they come, from {sites} sites.")
         }

@@ -457,7 +457,7 @@ fn imported(part: &Part) -> String {
     };
     let mut table = Table::new("What became of the trace's rows", &["outcome", "rows"]);
     for (what, n) in imported {
-        table.rows.push(vec![text(what), n.to_string()]);
+        table.rows.push(vec![text(&what), n.to_string()]);
     }
     table.markup()
 }

@@ -105,7 +105,7 @@ fn regime(study: &Study) -> String {
                            is cut off"
                 .to_owned()
         }
-        Kind::Replay if study.parts.iter().all(|p| p.workload.imported().is_none()) => {
+        Kind::Replay if study.parts.iter().all(|p| p.workload.import().is_none()) => {
             "terminating: the workload runs once, at its own rates by hour and day, and nothing is \
                          cut off"
                 .to_owned()
