@@ -11,7 +11,7 @@ use quorate_core::{
     Adversary, Costs, Draws, Engine, Fault, FaultKind, Finality, Level, NodeId, Seed, Span, Time,
 };
 use quorate_kernel::{
-    Fees, Forms, GossipForm, Jitter, MempoolConfig, NetworkConfig, OverlayConfig, Report,
+    Endorse, Fees, Forms, GossipForm, Jitter, MempoolConfig, NetworkConfig, OverlayConfig, Report,
     SlowStart, Status, TxRelay, VoteChecks,
 };
 use std::fmt::Debug;
@@ -887,7 +887,24 @@ fn cut(mut report: Report) -> Report {
 
 /// One configuration in all forms; also whether it committed anything.
 fn check(number: u64) -> Result<u64, String> {
-    let (world, chosen) = configuration(number);
+    check_in(number, configuration(number))
+}
+
+/// The same where transactions are executed before they are ordered.
+fn check_endorsed(number: u64) -> Result<u64, String> {
+    let (mut world, chosen) = configuration(number);
+    let d = &mut Seed::new(number, 0).stream("endorsers", 0);
+    let nodes = world.setup.network.region_of.len() as u64;
+    let peers = 1 + d.below(nodes.min(12)) as u32;
+    world.setup.endorse = Some(Endorse {
+        needed: 1 + d.below(u64::from(peers)) as u32,
+        peers,
+        bytes: pick(d, &[0, 900]),
+    });
+    check_in(number, (world, chosen))
+}
+
+fn check_in(number: u64, (world, chosen): (World, Chosen)) -> Result<u64, String> {
     let run = |forms| {
         let mut world = world.clone();
         world.setup.forms = forms;
@@ -933,6 +950,19 @@ fn check_all(numbers: std::ops::Range<u64>) {
 #[test]
 fn shortcuts_change_nothing_1() {
     check_all(0..100);
+}
+
+#[test]
+fn shortcuts_change_nothing_when_endorsed() {
+    let further = DRAWN_FROM..DRAWN_FROM + 2 * DRAWN.len() as u64;
+    let checked = (0..30).chain(further).map(check_endorsed);
+    let failed: Vec<String> = checked.filter_map(Result::err).collect();
+    assert!(
+        failed.is_empty(),
+        "{} fail; the first: {}",
+        failed.len(),
+        failed[0]
+    );
 }
 
 #[test]

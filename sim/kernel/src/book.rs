@@ -5,7 +5,7 @@
 //! that exist before the first block are never touched: they are asked for when they are read.
 
 use crate::pool::{Place, Pool};
-use quorate_core::{Arrival, BlockId, Blocks, Cell, EntityId, Ledger, State, Time, Verdict};
+use quorate_core::{Arrival, BlockId, Blocks, Cell, EntityId, Ledger, State, Time, Verdict, hash};
 use std::collections::VecDeque;
 
 /// A link to no version. Zero, so that a new state is memory that nobody has touched yet.
@@ -28,6 +28,14 @@ struct Executed {
     writes: Vec<EntityId>,
     /// Transactions that were not valid, by (site, number).
     refused: Vec<(u32, u32, Verdict)>,
+}
+
+/// What executing a transaction on some state comes to, without a change of that state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Simulated {
+    /// Stands for every record that was read, and what it held.
+    pub(crate) seal: u64,
+    pub(crate) verdict: Verdict,
 }
 
 /// The state of one ledger.
@@ -84,7 +92,7 @@ impl<'a> Book<'a> {
         expired: impl Fn(&Arrival, Time) -> bool,
     ) {
         let now = blocks.get(block).timestamp;
-        let ledger = self.ledger;
+        let (ledger, sealed) = (self.ledger, pool.is_sealed());
         let place = (block.get() - self.first) as usize;
         while self.executed.len() <= place {
             let spare = self.spare.pop().unwrap_or_default();
@@ -95,6 +103,8 @@ impl<'a> Book<'a> {
             let tx = pool.get(p.site, p.seq);
             let verdict = if expired(tx, now) {
                 Verdict::Expired
+            } else if sealed && let Some(seal) = pool.seal(p.site, p.seq) {
+                self.validate(blocks, block, (tx, seal), &mut done.writes)
             } else {
                 let mut branch = Branch {
                     book: self,
@@ -112,6 +122,57 @@ impl<'a> Book<'a> {
             .sort_unstable_by_key(|&(site, seq, _)| (site, seq));
         done.done = true;
         self.executed[place] = done;
+    }
+
+    /// Executes a transaction on top of a block, as endorsers do.
+    pub(crate) fn simulate<H: Copy>(
+        &self,
+        blocks: &Blocks<H>,
+        head: BlockId,
+        tx: &Arrival,
+    ) -> Simulated {
+        self.recorded(blocks, head, tx).0
+    }
+
+    fn recorded<'b, H: Copy>(
+        &'b self,
+        blocks: &'b Blocks<H>,
+        head: BlockId,
+        tx: &Arrival,
+    ) -> (Simulated, Vec<(EntityId, Cell)>) {
+        let mut record = Record {
+            book: self,
+            blocks,
+            head,
+            seal: core::cell::Cell::new(0),
+            writes: Vec::new(),
+        };
+        // source: Fabric, `ChaincodeStub.GetTxTimestamp`: the time that the proposal states, so that all
+        // endorsers see the same.
+        let verdict = self.ledger.apply(tx, tx.at, &mut record);
+        let seal = record.seal.get();
+        (Simulated { seal, verdict }, record.writes)
+    }
+
+    /// Lets an endorsed transaction write what it wrote when it was endorsed, if it reads what it then
+    /// read: rules are functions of what they read, so that the same reads bring the same writes.
+    fn validate<H: Copy>(
+        &mut self,
+        blocks: &Blocks<H>,
+        block: BlockId,
+        (tx, seal): (&Arrival, u64),
+        written: &mut Vec<EntityId>,
+    ) -> Verdict {
+        let (now, writes) = self.recorded(blocks, block, tx);
+        if now.seal != seal {
+            return Verdict::Rejected(mvcc_invalid(self.ledger));
+        }
+        for (entity, cell) in writes {
+            if self.write(block, entity, cell) {
+                written.push(entity);
+            }
+        }
+        now.verdict
     }
 
     /// The verdict on one transaction of an executed block.
@@ -243,6 +304,39 @@ impl<H: Copy> State for Branch<'_, '_, H> {
     fn set(&mut self, entity: EntityId, cell: Cell) {
         if self.book.write(self.head, entity, cell) {
             self.writes.push(entity);
+        }
+    }
+}
+
+/// The reason for a rejection that comes after those of the ledger: what was read has changed.
+pub(crate) fn mvcc_invalid(ledger: &dyn Ledger) -> u8 {
+    ledger.reasons().len() as u8
+}
+
+/// A state that keeps a record of what is read, and its writes to itself.
+struct Record<'a, 'l, H> {
+    book: &'a Book<'l>,
+    blocks: &'a Blocks<H>,
+    head: BlockId,
+    seal: core::cell::Cell<u64>,
+    writes: Vec<(EntityId, Cell)>,
+}
+
+impl<H: Copy> State for Record<'_, '_, H> {
+    fn get(&self, entity: EntityId) -> Cell {
+        if let Some(&(_, cell)) = self.writes.iter().find(|w| w.0 == entity) {
+            return cell;
+        }
+        let cell = self.book.read(self.blocks, self.head, entity);
+        let words = [u64::from(entity.get()), cell as u64, (cell >> 64) as u64];
+        self.seal.set(hash::fold_all(self.seal.get(), &words));
+        cell
+    }
+
+    fn set(&mut self, entity: EntityId, cell: Cell) {
+        match self.writes.iter_mut().find(|w| w.0 == entity) {
+            Some(written) => written.1 = cell,
+            None => self.writes.push((entity, cell)),
         }
     }
 }

@@ -284,6 +284,7 @@ impl<E: Engine> Payload<E> {
                 | Self::TxGet { .. }
                 | Self::Tx { .. }
                 | Self::TxChecked { .. }
+                | Self::Proposal { .. }
         )
     }
 }
