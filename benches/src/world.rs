@@ -53,6 +53,7 @@ impl Map {
             costs: Costs::REFERENCE,
             vote_checks: VoteChecks::OwnCore,
             mempool: MempoolConfig::UNLIMITED,
+            endorse: None,
             faults: Vec::new(),
             corrupt: Vec::new(),
             finality,

@@ -13,6 +13,7 @@ mod corrupt;
 pub mod costs;
 pub mod engines;
 pub mod error;
+pub mod execution;
 mod faults;
 mod figures;
 pub mod fuzz;

@@ -9,7 +9,9 @@ use crate::stats::Interval;
 use crate::study::{Part, Study};
 use crate::unit::{Done, Tweak};
 use crate::verdict::Row;
-use crate::{figures, incidents, knee, question, report, resilience, risk, summary, told};
+use crate::{
+    execution, figures, incidents, knee, question, report, resilience, risk, summary, told,
+};
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 use quorate_core::{Level, Span};
@@ -121,6 +123,7 @@ pub fn write(parent: &Path, study: &Study, ran: &[Ran<'_>]) -> Result<PathBuf, E
     writer.skipped(&mut folder)?;
     incidents::write(&mut folder, &writer)?;
     told::write(&mut folder, &writer)?;
+    execution::write(&mut folder, &writer)?;
     folder.bytes("latency.hlog", &writer.histograms())?;
     figures::write(&mut folder, study, ran)?;
     risk::write(&mut folder, study, ran)?;

@@ -5,6 +5,7 @@ pub use crate::corrupt::{CorruptPlan, ReorgPlan};
 use crate::costs::{self, Executed, Signature};
 use crate::engines::{self, AnyEngine};
 use crate::error::Error;
+pub use crate::execution::ExecutionPlan;
 pub use crate::faults::FaultPlan;
 use crate::fuzz::Promise;
 use crate::level::{Level, LevelConfig};
@@ -52,6 +53,9 @@ pub struct Plan {
     /// Their pools of pending transactions.
     #[serde(default)]
     pub mempool: MempoolPlan,
+    /// Whether transactions are executed before or after they are ordered.
+    #[serde(default, skip_serializing_if = "ExecutionPlan::is_default")]
+    pub execution: ExecutionPlan,
     /// The adversary that finality is held against.
     #[serde(default)]
     pub adversary: AdversaryPlan,
@@ -948,6 +952,7 @@ pub(crate) mod check {
         network(source, plan)?;
         node(source, plan)?;
         crate::mempool::check(source, plan)?;
+        crate::execution::check(source, plan)?;
         adversary(source, plan)?;
         load(source, plan)?;
         engines(source, plan)?;

@@ -11,7 +11,7 @@ use crate::words::{
     self, duration, finality, halting, headroom, is_share, margin, price, short, value,
 };
 use crate::workload::Workload;
-use crate::{analysis, incidents, knee, question, summary, told};
+use crate::{analysis, execution, incidents, knee, question, summary, told};
 use quorate_core::Level;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -101,6 +101,7 @@ pub fn report(study: &Study, ran: &[Ran<'_>], folder: &Path) -> String {
     for one in ran {
         trade(&mut text, study, one);
         outages(&mut text, study, one);
+        endorsements(&mut text, study, one);
     }
     let _ = writeln!(text, "results: {}", folder.display());
     text
@@ -171,6 +172,22 @@ fn outages(text: &mut String, study: &Study, ran: &Ran<'_>) {
         std::iter::once(engine).chain(line).collect()
     });
     let rows: Vec<Vec<String>> = std::iter::once(head).chain(named).collect();
+    table(text, &rows);
+}
+
+/// What executing before the order came to, if that was planned.
+fn endorsements(text: &mut String, study: &Study, ran: &Ran<'_>) {
+    let lines = execution::lines(ran);
+    if lines.is_empty() {
+        return;
+    }
+    title(text, study, ran.part);
+    let _ = writeln!(
+        text,
+        "executed, then ordered (mean over replications; shares of all writes)"
+    );
+    let head = cells(&execution::HEAD);
+    let rows: Vec<Vec<String>> = std::iter::once(head).chain(lines).collect();
     table(text, &rows);
 }
 

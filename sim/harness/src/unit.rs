@@ -4,7 +4,7 @@ use crate::engines::AnyEngine;
 use crate::plan::{CorruptPlan, FaultPlan, Kind, Plan, ReadLevel, VoteChecks as PlanVoteChecks};
 use crate::resilience::Day;
 use crate::workload::Workload;
-use crate::{costs, mempool, outages, resilience, stats, told};
+use crate::{costs, execution, mempool, outages, resilience, stats, told};
 use quorate_core::finality::Level;
 use quorate_core::{
     Adversary, Corrupt, Engine, Execution, Facts, Fault, FaultKind, Finality, Invalid, NodeId,
@@ -306,6 +306,7 @@ pub fn setup(
             PlanVoteChecks::Shared => VoteChecks::Shared,
         },
         mempool: mempool::config(plan, workload, key),
+        endorse: execution::endorse(plan),
         faults: faults(plan, key),
         corrupt: corrupt(plan, key, workload.sites()),
         finality,

@@ -13,7 +13,7 @@ use quorate_core::{
     hash,
 };
 use quorate_kernel::{
-    Fees, Forms, GossipForm, Jitter, MempoolConfig, NetworkConfig, OverlayConfig, Report,
+    Endorse, Fees, Forms, GossipForm, Jitter, MempoolConfig, NetworkConfig, OverlayConfig, Report,
     SlowStart, Status, TxRelay, ViewAge, VoteChecks, WhenStale,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -1006,6 +1006,24 @@ fn check(number: u64) -> Result<u64, String> {
     } else {
         || replay(Accept)
     });
+    check_in(number, (world, chosen))
+}
+
+/// The same where transactions are executed before they are ordered.
+fn check_endorsed(number: u64) -> Result<u64, String> {
+    let (mut world, chosen) = configuration(number);
+    let d = &mut Seed::new(number, 0).stream("endorsers", 0);
+    let nodes = world.setup.network.region_of.len() as u64;
+    let peers = 1 + d.below(nodes.min(12)) as u32;
+    world.setup.endorse = Some(Endorse {
+        needed: 1 + d.below(u64::from(peers)) as u32,
+        peers,
+        bytes: pick(d, &[0, 900]),
+    });
+    check_in(number, (world, chosen))
+}
+
+fn check_in(number: u64, (world, chosen): (World, Chosen)) -> Result<u64, String> {
     let run = |forms| {
         let mut world = world.clone();
         world.setup.forms = forms;
@@ -1054,6 +1072,19 @@ fn check_all(numbers: std::ops::Range<u64>) {
 #[test]
 fn shortcuts_change_nothing_1() {
     check_all(0..100);
+}
+
+#[test]
+fn shortcuts_change_nothing_when_endorsed() {
+    let further = DRAWN_FROM..DRAWN_FROM + 2 * DRAWN.len() as u64;
+    let checked = (0..30).chain(further).map(check_endorsed);
+    let failed: Vec<String> = checked.filter_map(Result::err).collect();
+    assert!(
+        failed.is_empty(),
+        "{} fail; the first: {}",
+        failed.len(),
+        failed[0]
+    );
 }
 
 #[test]

@@ -113,6 +113,10 @@ complains! {
     unknown_region: "regions = [\"atlantis\"]";
     negative_rate: "offered_tps = [-5.0]";
     negative_duration: "duration_s = -1.0";
+    endorsers_where_nobody_endorses: "config = { period_ms = 1000 }\n[execution]\nendorsers = 2";
+    more_endorsers_than_peers: "config = { period_ms = 1000 }\n[execution]\nmodel = \"execute-order-validate\"\npeers = 3\nendorsers = 4";
+    more_peers_than_nodes: "config = { period_ms = 1000 }\n[execution]\nmodel = \"execute-order-validate\"\npeers = 5";
+    endorsements_too_large: "config = { period_ms = 1000 }\n[execution]\nmodel = \"execute-order-validate\"\nendorsement_bytes = 30000";
     one_replication: "replications = 1";
     unknown_kind: "kind = \"guess\"";
     unknown_workload_key: "most_patients = 1000\nmost_patience = 1";

@@ -5,7 +5,7 @@
 //! that exist before the first block are never touched: they are asked for when they are read.
 
 use crate::pool::{Place, Pool};
-use quorate_core::{Arrival, BlockId, Blocks, Cell, EntityId, Ledger, State, Time, Verdict};
+use quorate_core::{Arrival, BlockId, Blocks, Cell, EntityId, Ledger, State, Time, Verdict, hash};
 use std::collections::VecDeque;
 
 /// A link to no version. Zero, so that a new state is memory that nobody has touched yet.
@@ -41,6 +41,14 @@ struct Executed {
 pub(crate) struct Record {
     pub(crate) tx: Arrival,
     pub(crate) place: (u32, u32),
+    pub(crate) verdict: Verdict,
+}
+
+/// What executing a transaction on some state comes to, without a change of that state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Simulated {
+    /// Stands for every record that was read, and what it held.
+    pub(crate) seal: u64,
     pub(crate) verdict: Verdict,
 }
 
@@ -101,7 +109,7 @@ impl<'a> Book<'a> {
         expired: impl Fn(&Arrival, Time) -> bool,
     ) {
         let now = blocks.get(block).timestamp;
-        let ledger = self.ledger;
+        let (ledger, sealed) = (self.ledger, pool.is_sealed());
         let place = (block.get() - self.first) as usize;
         while self.executed.len() <= place {
             let spare = self.spare.pop().unwrap_or_default();
@@ -114,6 +122,8 @@ impl<'a> Book<'a> {
                 let tx = pool.get(p.site, p.seq);
                 let verdict = if expired(tx, now) {
                     Verdict::Expired
+                } else if sealed && let Some(seal) = pool.seal(p.site, p.seq) {
+                    self.validate(blocks, block, (tx, seal), &mut done.writes)
                 } else {
                     let mut branch = Branch {
                         book: self,
@@ -162,6 +172,57 @@ impl<'a> Book<'a> {
         self.settled.get(place / 64).unwrap_or(&0) >> (place % 64) & 1 == 1
     }
 
+    /// Executes a transaction on top of a block, as endorsers do, and whoever acts on a view at once.
+    pub(crate) fn simulate<H: Copy>(
+        &self,
+        blocks: &Blocks<H>,
+        head: BlockId,
+        tx: &Arrival,
+    ) -> Simulated {
+        self.recorded(blocks, head, tx).0
+    }
+
+    fn recorded<'b, H: Copy>(
+        &'b self,
+        blocks: &'b Blocks<H>,
+        head: BlockId,
+        tx: &Arrival,
+    ) -> (Simulated, Vec<(EntityId, Cell)>) {
+        let mut record = Recorder {
+            book: self,
+            blocks,
+            head,
+            seal: core::cell::Cell::new(0),
+            writes: Vec::new(),
+        };
+        // source: Fabric, `ChaincodeStub.GetTxTimestamp`: the time that the proposal states, so that all
+        // endorsers see the same.
+        let verdict = self.ledger.apply(tx, tx.at, &mut record);
+        let seal = record.seal.get();
+        (Simulated { seal, verdict }, record.writes)
+    }
+
+    /// Lets an endorsed transaction write what it wrote when it was endorsed, if it reads what it then
+    /// read: rules are functions of what they read, so that the same reads bring the same writes.
+    fn validate<H: Copy>(
+        &mut self,
+        blocks: &Blocks<H>,
+        block: BlockId,
+        (tx, seal): (&Arrival, u64),
+        written: &mut Vec<EntityId>,
+    ) -> Verdict {
+        let (now, writes) = self.recorded(blocks, block, tx);
+        if now.seal != seal {
+            return Verdict::Rejected(mvcc_invalid(self.ledger));
+        }
+        for (entity, cell) in writes {
+            if self.write(block, entity, cell) {
+                written.push(entity);
+            }
+        }
+        now.verdict
+    }
+
     /// The verdict on one transaction of an executed block.
     pub(crate) fn verdict(&self, block: BlockId, site: u32, seq: u32) -> Verdict {
         let refused = &self.executed[(block.get() - self.first) as usize].refused;
@@ -169,22 +230,6 @@ impl<'a> Book<'a> {
             Ok(at) => refused[at].2,
             Err(_) => Verdict::Valid,
         }
-    }
-
-    /// What the rules would say of a transaction on top of the branch that ends in `head`.
-    pub(crate) fn try_on<H: Copy>(
-        &self,
-        blocks: &Blocks<H>,
-        head: BlockId,
-        tx: &Arrival,
-    ) -> Verdict {
-        let mut trial = Trial {
-            book: self,
-            blocks,
-            head,
-            writes: Vec::new(),
-        };
-        self.ledger.apply(tx, tx.at, &mut trial)
     }
 
     /// The transactions of an executed block that will be shown, in order; `None` of one that was
@@ -330,22 +375,36 @@ impl<H: Copy> State for Branch<'_, '_, H> {
     }
 }
 
-/// The state as a trial of the rules sees it; what it writes is forgotten.
-struct Trial<'a, 'l, H> {
+/// The reason for a rejection that comes after those of the ledger: what was read has changed.
+pub(crate) fn mvcc_invalid(ledger: &dyn Ledger) -> u8 {
+    ledger.reasons().len() as u8
+}
+
+/// A state that keeps a record of what is read, and its writes to itself.
+struct Recorder<'a, 'l, H> {
     book: &'a Book<'l>,
     blocks: &'a Blocks<H>,
     head: BlockId,
+    seal: core::cell::Cell<u64>,
     writes: Vec<(EntityId, Cell)>,
 }
 
-impl<H: Copy> State for Trial<'_, '_, H> {
+impl<H: Copy> State for Recorder<'_, '_, H> {
     fn get(&self, entity: EntityId) -> Cell {
-        let own = self.writes.iter().rev().find(|w| w.0 == entity);
-        own.map_or_else(|| self.book.read(self.blocks, self.head, entity), |w| w.1)
+        if let Some(&(_, cell)) = self.writes.iter().find(|w| w.0 == entity) {
+            return cell;
+        }
+        let cell = self.book.read(self.blocks, self.head, entity);
+        let words = [u64::from(entity.get()), cell as u64, (cell >> 64) as u64];
+        self.seal.set(hash::fold_all(self.seal.get(), &words));
+        cell
     }
 
     fn set(&mut self, entity: EntityId, cell: Cell) {
-        self.writes.push((entity, cell));
+        match self.writes.iter_mut().find(|w| w.0 == entity) {
+            Some(written) => written.1 = cell,
+            None => self.writes.push((entity, cell)),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ pub mod queue;
 
 mod book;
 mod cpu;
+mod endorse;
 mod eras;
 mod faults;
 mod gossip;
@@ -39,6 +40,7 @@ mod votes;
 mod watches;
 mod wire;
 
+pub use endorse::{ENDORSE_KINDS, Endorse, Endorsed};
 pub use gossip::{GOSSIP_KINDS, Gossip, GossipConfig, GossipForm, Offered, TxRelay};
 pub use incidents::Incident;
 pub use jitter::Jitter;

@@ -285,6 +285,7 @@ impl<E: Engine> Payload<E> {
                 | Self::TxGet { .. }
                 | Self::Tx { .. }
                 | Self::TxChecked { .. }
+                | Self::Proposal { .. }
         )
     }
 }

@@ -33,6 +33,7 @@ impl<E: Engine> Simulation<'_, E> {
             }
         }
         self.gossip_edge();
+        self.endorse_edge();
     }
 
     /// Lets everything happen that happens before an instant.

@@ -70,11 +70,22 @@ impl<E: Engine> Simulation<'_, E> {
         if self.has_deadline(arrival.class) && self.load.deadline(arrival).is_some() {
             self.probe.due(arrival.class, arrival.at);
         }
+        if self.endorsing.is_some() {
+            return self.propose(arrival, watched);
+        }
+        self.hand_in(arrival, watched, None);
+    }
+
+    /// A write is handed in, with a seal if it was endorsed.
+    pub(crate) fn hand_in(&mut self, arrival: &Arrival, watched: bool, seal: Option<u64>) {
         if self.is_full(self.pool.entry(arrival)) {
             self.pool.turned_away += 1;
             return self.drop_tx(arrival);
         }
-        let (site, seq) = self.pool.push(*arrival);
+        let (site, seq) = match seal {
+            Some(seal) => self.pool.push_sealed(*arrival, self.now, seal),
+            None => self.pool.push(*arrival),
+        };
         self.open += u64::from(arrival.at < self.setup.horizon);
         if self.showing.is_some() {
             self.try_on_view(arrival, (site, seq));

@@ -97,6 +97,8 @@ struct Origin {
     /// The oldest kept, a multiple of [`STEP`].
     first: u32,
     txs: VecDeque<Arrival>,
+    /// Of each, where it was endorsed first: when it was handed in, and its seal. Empty elsewhere.
+    sealed: VecDeque<(Time, u64)>,
     /// What all transactions before each multiple of [`STEP`] from `first` on add up to, in bytes and
     /// execution microseconds.
     sums: VecDeque<(u64, u64)>,
@@ -124,6 +126,14 @@ impl Origin {
         seq
     }
 
+    /// When the one at a place was handed in.
+    fn handed_in(&self, place: usize) -> Time {
+        match self.sealed.get(place) {
+            Some(&(at, _)) => at,
+            None => self.txs[place].at,
+        }
+    }
+
     /// What all before a number add up to.
     fn before(&self, seq: u32) -> (u64, u64) {
         if seq == self.end() {
@@ -142,6 +152,9 @@ impl Origin {
     fn retire(&mut self, seq: u32) {
         while self.first + STEP <= seq.min(self.end()) {
             self.txs.drain(..STEP as usize);
+            if !self.sealed.is_empty() {
+                self.sealed.drain(..STEP as usize);
+            }
             self.sums.pop_front();
             self.first += STEP;
         }
@@ -218,7 +231,9 @@ pub(crate) struct Pool {
     expire_after: Option<Span>,
     /// What a block passes over, by block and origin.
     evicted: BTreeMap<(BlockId, u32), (u32, u32)>,
-    /// Transactions that found their node full.
+    /// Whether transactions were endorsed before they were handed in.
+    sealed: bool,
+    /// Transactions that found their node full, or that endorsers refused.
     pub(crate) turned_away: u64,
 }
 
@@ -247,6 +262,7 @@ impl Pool {
             nodes: nodes as usize,
             expire_after: config.expire_after,
             evicted: BTreeMap::new(),
+            sealed: false,
             turned_away: 0,
         }
     }
@@ -283,6 +299,26 @@ impl Pool {
             site = site * self.levels + self.fees.level(self.fee_key, &arrival);
         }
         (site, self.origins[site as usize].push(arrival))
+    }
+
+    /// The same for one that was endorsed: handed in now, on reads that its seal stands for.
+    pub(crate) fn push_sealed(&mut self, arrival: Arrival, now: Time, seal: u64) -> (u32, u32) {
+        self.sealed = true;
+        let (site, seq) = self.push(arrival);
+        self.origins[site as usize].sealed.push_back((now, seal));
+        (site, seq)
+    }
+
+    /// Whether transactions were endorsed before they were handed in.
+    pub(crate) const fn is_sealed(&self) -> bool {
+        self.sealed
+    }
+
+    /// The seal of one that was endorsed.
+    pub(crate) fn seal(&self, site: u32, seq: u32) -> Option<u64> {
+        let origin = &self.origins[site as usize];
+        let sealed = origin.sealed.get((seq - origin.first) as usize);
+        sealed.map(|&(_, seal)| seal)
     }
 
     /// One transaction that is still kept.
@@ -378,13 +414,14 @@ impl Pool {
         let origin = &self.origins[site as usize];
         let skip = from.saturating_sub(origin.first) as usize;
         // Most blocks take everything, so look at the newest first.
-        if origin.txs.back().is_none_or(|tx| tx.at <= limit) {
+        let newest = origin.txs.len().checked_sub(1);
+        if newest.is_none_or(|place| origin.handed_in(place) <= limit) {
             return from.max(origin.end());
         }
         let (mut low, mut high) = (skip, origin.txs.len());
         while low < high {
             let mid = usize::midpoint(low, high);
-            if origin.txs[mid].at <= limit {
+            if origin.handed_in(mid) <= limit {
                 low = mid + 1;
             } else {
                 high = mid;
@@ -397,7 +434,9 @@ impl Pool {
     pub(crate) fn sees(&self, faults: &Faults, site: u32, seq: u32, node: NodeId) -> Time {
         match &self.sight {
             Sight::Delays(delays) => {
-                let (at, delay) = (self.get(site, seq).at, self.delay(delays, site, node));
+                let origin = &self.origins[site as usize];
+                let at = origin.handed_in((seq - origin.first) as usize);
+                let delay = self.delay(delays, site, node);
                 reaches(faults, (self.serving(site), node), delay, at)
             }
             Sight::Events(seen) => seen.when(site, node, seq),
@@ -507,9 +546,15 @@ impl Pool {
         match &self.sight {
             Sight::Delays(delays) => {
                 let (delay, way) = (self.delay(delays, site, node), (self.serving(site), node));
-                let sees = |tx: &Arrival| reaches(faults, way, delay, tx.at);
-                let seen = self.range(site, from, to).map(sees);
-                order.extend((from..to).zip(seen).map(place));
+                let sees = |at| reaches(faults, way, delay, at);
+                let origin = &self.origins[site as usize];
+                if origin.sealed.is_empty() {
+                    let seen = self.range(site, from, to).map(|tx| sees(tx.at));
+                    order.extend((from..to).zip(seen).map(place));
+                } else {
+                    let at = |seq: u32| origin.handed_in((seq - origin.first) as usize);
+                    order.extend((from..to).map(|seq| (seq, sees(at(seq)))).map(place));
+                }
             }
             Sight::Events(seen) => {
                 let when = |seq| (seq, seen.when(site, node, seq));

@@ -85,6 +85,7 @@ enum Slot {
     All,
     Gap,
     Served,
+    Endorsed,
     /// A final verdict: 0 valid, 1 expired, 2 + reason rejected. No latency.
     Verdict(u8),
     Submitted,
@@ -114,6 +115,8 @@ pub struct Probe {
     pub quorum_final: LatencyHistogram,
     /// Latency until every site's node holds it as final.
     pub all_final: LatencyHistogram,
+    /// From the arrival until enough had endorsed it, where they do.
+    pub endorsed: LatencyHistogram,
     /// From safe until final at the submitting site's node, where it is measured.
     pub gap: LatencyHistogram,
     /// Transactions submitted but not yet in a block, at the end of each slice.
@@ -156,6 +159,7 @@ impl Probe {
             domain: Vec::new(),
             quorum_final: LatencyHistogram::default(),
             all_final: LatencyHistogram::default(),
+            endorsed: LatencyHistogram::default(),
             gap: LatencyHistogram::default(),
             backlog: Vec::with_capacity(SLICES),
             slices: vec![(0, 0); SLICES],
@@ -296,6 +300,10 @@ impl Probe {
         self.add(at, class, Slot::Gap, gap.ns() / 1_000);
     }
 
+    pub(crate) fn endorsed(&mut self, class: ClassId, at: Time, now: Time) {
+        self.add(at, class, Slot::Endorsed, now.since(at).ns() / 1_000);
+    }
+
     pub(crate) fn served(&mut self, class: ClassId, at: Time, done: Time) {
         self.add(at, class, Slot::Served, done.since(at).ns() / 1_000);
     }
@@ -352,6 +360,7 @@ impl Probe {
             Slot::Quorum => &mut self.quorum_final,
             Slot::All => &mut self.all_final,
             Slot::Gap => &mut self.gap,
+            Slot::Endorsed => &mut self.endorsed,
             Slot::Served => &mut self.served[sample.class.index()],
         };
         target.record(us);

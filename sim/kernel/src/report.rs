@@ -1,5 +1,6 @@
 //! What a run leaves behind.
 
+use crate::endorse::Endorsed;
 use crate::gossip::Gossip;
 use crate::incidents::Incident;
 use crate::lies::Lies;
@@ -45,7 +46,8 @@ pub struct Report {
     pub reversed: Reversed,
     /// The same by class.
     pub reversed_classes: Vec<Reversed>,
-    /// Messages by kind: the engine's kinds, its voting phases, and [`RELAY_KINDS`].
+    /// Messages by kind: the engine's kinds, its voting phases, [`RELAY_KINDS`], and
+    /// [`crate::ENDORSE_KINDS`] where somebody endorses.
     pub traffic: Vec<(&'static str, Traffic)>,
     /// The gossip of transactions, which `traffic` does not count.
     pub gossip: Gossip,
@@ -72,6 +74,8 @@ pub struct Report {
     pub propagation: [LatencyHistogram; 3],
     /// The chain in which the ledger puts its roots, if it does.
     pub anchoring: Option<Box<Anchoring>>,
+    /// What endorsing did, where transactions are executed before they are ordered.
+    pub endorsed: Option<Endorsed>,
     /// What liars did, if anybody lies.
     pub lies: Option<Box<Lies>>,
     /// The trace digest.

@@ -1,5 +1,6 @@
 //! Everything that a simulation needs besides its engine, load and ledger.
 
+use crate::endorse::Endorse;
 use crate::network::NetworkConfig;
 use crate::pool::MempoolConfig;
 use quorate_core::{Corrupt, Costs, Fault, Finality, Level, NodeId, Seed, Span, Time};
@@ -19,6 +20,8 @@ pub struct Setup {
     pub vote_checks: VoteChecks,
     /// The nodes' pools of pending transactions.
     pub mempool: MempoolConfig,
+    /// Who executes transactions before they are ordered; `None` where blocks are executed.
+    pub endorse: Option<Endorse>,
     /// What goes wrong.
     pub faults: Vec<Fault>,
     /// Who lies.

@@ -1,7 +1,8 @@
 //! One ledger's simulation: nodes, network and chain, driven event by event.
 
-use crate::book::Book;
+use crate::book::{Book, mvcc_invalid};
 use crate::cpu::Cpus;
+use crate::endorse::{ENDORSE_KINDS, Endorsing};
 use crate::eras::Eras;
 use crate::faults::Faults;
 use crate::gossip::{self, GOSSIP_KINDS};
@@ -206,6 +207,7 @@ pub struct Simulation<'a, E: Engine> {
     pub(crate) store: Store,
     pub(crate) pool: Pool,
     pub(crate) book: Book<'a>,
+    pub(crate) endorsing: Option<Box<Endorsing>>,
     pub(crate) eras: Eras,
     pub(crate) out: Outbox<E>,
     pub(crate) watches: Watches,
@@ -371,7 +373,13 @@ impl<'a, E: Engine> Simulation<'a, E> {
         serving.dedup();
         let faults = Faults::new(setup.faults.clone());
         let classes = load.classes().to_vec();
-        let kinds = E::KINDS.len() + E::PHASES.len() + RELAY_KINDS.len() + GOSSIP_KINDS.len();
+        let reason = mvcc_invalid(ledger);
+        let endorsing = setup
+            .endorse
+            .map(|rules| Box::new(Endorsing::new(rules, load.sites(), &setup.costs, reason)));
+        let kernel = RELAY_KINDS.len() + GOSSIP_KINDS.len();
+        let endorse_kinds = endorsing.as_ref().map_or(0, |_| ENDORSE_KINDS.len());
+        let kinds = E::KINDS.len() + E::PHASES.len() + kernel + endorse_kinds;
         let mut sim = Self {
             next_edge: faults.next_edge(Time::ZERO),
             cpus: Cpus::new(n, setup.cores, setup.cpu_speed, faults.paces()),
@@ -382,7 +390,7 @@ impl<'a, E: Engine> Simulation<'a, E> {
             ledger,
             probe: Probe::new(
                 &classes,
-                ledger.reasons().len(),
+                usize::from(reason) + usize::from(endorsing.is_some()),
                 setup.horizon,
                 setup.may_cut,
             )
@@ -413,6 +421,7 @@ impl<'a, E: Engine> Simulation<'a, E> {
             store: Store::new(n, sites),
             pool,
             book: Book::new(ledger),
+            endorsing,
             eras: Eras::new(committee, seconds, &net),
             liars,
             lies,
@@ -985,13 +994,16 @@ impl<'a, E: Engine> Simulation<'a, E> {
             self.status = Status::SafetyViolation;
             self.violation = Some(format!("transactions are not conserved: {c:?}"));
         }
-        let in_blocks = self.finished() - self.conservation.dropped;
+        let endorsed = self.endorsing.as_ref().map(|e| e.counts);
+        let refused = endorsed.map_or(0, |e| e.refused);
+        let in_blocks = self.finished() - self.conservation.dropped - refused;
         if self.status == Status::Ok && self.conservation.submitted > 0 && in_blocks == 0 {
             self.status = Status::NoCommit;
         }
         self.watches.close(&mut self.probe);
         let gossip = self.gossip_report();
         let names = E::KINDS.iter().chain(E::PHASES).copied().chain(RELAY_KINDS);
+        let names = names.chain(endorsed.into_iter().flat_map(|_| ENDORSE_KINDS));
         let samples = self.adopt_delay.1;
         let (reversed, reversed_classes) = self.reversals.report();
         let incidents = core::mem::take(&mut self.probe.incidents).finish(ended);
@@ -1019,6 +1031,7 @@ impl<'a, E: Engine> Simulation<'a, E> {
             adopt_delay: (Span::from_ns(self.adopt_delay.0 / samples.max(1)), samples),
             propagation: self.propagation,
             anchoring: None,
+            endorsed,
             lies: (!self.liars.is_empty()).then(|| Box::new(self.lies)),
             digest: self.digest.get(),
         }

@@ -196,7 +196,7 @@ impl<E: Engine> Simulation<'_, E> {
         path
     }
 
-    fn execute_branch(&mut self, head: BlockId) {
+    pub(crate) fn execute_branch(&mut self, head: BlockId) {
         if self.book.is_executed(head) {
             return;
         }
@@ -421,7 +421,9 @@ impl<E: Engine> Simulation<'_, E> {
         if self.is_withheld(arrival, view) {
             return;
         }
-        if self.setup.forms.reads && !self.watches.concern(arrival.key) {
+        let unendorsed = |e: &crate::endorse::Endorsing| e.concern(arrival.key);
+        let unendorsed = self.endorsing.as_deref().is_some_and(unendorsed);
+        if self.setup.forms.reads && !unendorsed && !self.watches.concern(arrival.key) {
             return;
         }
         // The naive form resolves every read, to the same counts.
@@ -429,8 +431,9 @@ impl<E: Engine> Simulation<'_, E> {
         let allowed = self.ledger.allows(cell, arrival.at);
         let missing = |w: &&Missing| self.store.mark(view, w.site) <= w.seq;
         let first = self.watches.of_key(arrival.key).find(missing).copied();
-        if let Some(watch) = first.filter(|_| allowed) {
-            let cause = self.stale_cause(&watch, node);
+        let missed = first.map(|watch| self.stale_cause(&watch, node));
+        // What waits for its endorsers waits for a block.
+        if let Some(cause) = missed.or(unendorsed.then_some(0)).filter(|_| allowed) {
             self.reads.stale[cause] += 1;
             self.probe.incidents.stale(arrival.at);
         }
@@ -520,7 +523,7 @@ impl<E: Engine> Simulation<'_, E> {
 
     /// Writes of the run that are not final: counted anew, for the conservation check.
     pub(crate) fn pending_now(&self) -> u64 {
-        let mut pending = 0;
+        let mut pending = self.endorsing.as_ref().map_or(0, |e| e.open);
         for node in &self.nodes {
             for (&site, levels) in node.sites.iter().zip(&node.recorded) {
                 pending += u64::from(self.pool.end(site) - levels[Level::Final as usize]);

@@ -7,20 +7,63 @@ use quorate_core::{Ballot, BlockId, Content, Engine, Input, NodeId, Span, Time, 
 /// What travels.
 pub(crate) enum Payload<E: Engine> {
     Message(E::Message),
-    Vote { slot: u32, ballot: Ballot },
-    Inv { block: BlockId, compact: bool },
-    GetData { block: BlockId, compact: bool },
+    Vote {
+        slot: u32,
+        ballot: Ballot,
+    },
+    Inv {
+        block: BlockId,
+        compact: bool,
+    },
+    GetData {
+        block: BlockId,
+        compact: bool,
+    },
     Body(BlockId),
     Compact(BlockId),
-    GetTxs { block: BlockId, bytes: u64 },
+    GetTxs {
+        block: BlockId,
+        bytes: u64,
+    },
     Txs(BlockId),
     Header(BlockId),
     SyncRequest,
     SyncBatch(BlockId),
-    TxInv { site: u32, seq: u32 },
-    TxGet { site: u32, seq: u32 },
-    Tx { site: u32, seq: u32 },
-    TxChecked { site: u32, seq: u32, epoch: u32 },
+    TxInv {
+        site: u32,
+        seq: u32,
+    },
+    TxGet {
+        site: u32,
+        seq: u32,
+    },
+    Tx {
+        site: u32,
+        seq: u32,
+    },
+    TxChecked {
+        site: u32,
+        seq: u32,
+        epoch: u32,
+    },
+    Proposal {
+        site: u32,
+        number: u32,
+    },
+    /// An endorser has executed it.
+    Executed {
+        site: u32,
+        number: u32,
+    },
+    Endorsement {
+        site: u32,
+        number: u32,
+    },
+    /// Its node has checked the answers.
+    Weighed {
+        site: u32,
+        number: u32,
+    },
 }
 
 impl<E: Engine> Payload<E> {
@@ -28,6 +71,7 @@ impl<E: Engine> Payload<E> {
     const fn rank(&self, block: Rank, transaction: Rank) -> Rank {
         match self {
             Self::TxInv { .. } | Self::TxGet { .. } | Self::Tx { .. } => transaction,
+            Self::Proposal { .. } | Self::Endorsement { .. } => transaction,
             _ => block,
         }
     }
@@ -215,6 +259,7 @@ impl<E: Engine> Simulation<'_, E> {
     }
 
     pub(crate) fn content(&self, payload: &Payload<E>) -> u64 {
+        let pair = |site: u32, number: u32| u64::from(site) << 32 | u64::from(number);
         let (kind, word) = match payload {
             Payload::Message(message) => (0, message.content(&self.blocks)),
             Payload::Vote { ballot, .. } => (1, ballot.content(&self.blocks)),
@@ -227,10 +272,14 @@ impl<E: Engine> Simulation<'_, E> {
             Payload::Header(b) => (8, self.blocks.name(*b)),
             Payload::SyncRequest => (9, 0),
             Payload::SyncBatch(b) => (10, self.blocks.name(*b)),
-            Payload::TxInv { site, seq } => (11, u64::from(*site) << 32 | u64::from(*seq)),
-            Payload::TxGet { site, seq } => (12, u64::from(*site) << 32 | u64::from(*seq)),
-            Payload::Tx { site, seq } => (13, u64::from(*site) << 32 | u64::from(*seq)),
-            Payload::TxChecked { site, seq, .. } => (14, u64::from(*site) << 32 | u64::from(*seq)),
+            Payload::TxInv { site, seq } => (11, pair(*site, *seq)),
+            Payload::TxGet { site, seq } => (12, pair(*site, *seq)),
+            Payload::Tx { site, seq } => (13, pair(*site, *seq)),
+            Payload::TxChecked { site, seq, .. } => (14, pair(*site, *seq)),
+            Payload::Proposal { site, number } => (15, pair(*site, *number)),
+            Payload::Executed { site, number } => (16, pair(*site, *number)),
+            Payload::Endorsement { site, number } => (17, pair(*site, *number)),
+            Payload::Weighed { site, number } => (18, pair(*site, *number)),
         };
         hash::fold(word, kind)
     }
@@ -269,6 +318,10 @@ impl<E: Engine> Simulation<'_, E> {
             | Payload::TxGet { .. }
             | Payload::Tx { .. }
             | Payload::TxChecked { .. } => self.gossiped(node, packet.from, packet.payload),
+            Payload::Proposal { .. }
+            | Payload::Executed { .. }
+            | Payload::Endorsement { .. }
+            | Payload::Weighed { .. } => self.endorse(node, packet.from, &packet.payload),
             _ => self.relayed(node, packet.from, packet.payload),
         }
     }

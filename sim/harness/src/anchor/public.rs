@@ -120,6 +120,7 @@ pub(super) fn chain(
             },
             ..MempoolConfig::UNLIMITED
         },
+        endorse: None,
         faults: Vec::new(),
         corrupt: Vec::new(),
         finality,

@@ -204,6 +204,7 @@ impl World {
             costs: Costs::FREE,
             vote_checks: VoteChecks::OwnCore,
             mempool: MempoolConfig::UNLIMITED,
+            endorse: None,
             faults: Vec::new(),
             corrupt: Vec::new(),
             finality: Finality::Commit,
