@@ -4,6 +4,7 @@
 use crate::error::Error;
 use crate::level::{GRAMMAR, Level as ServiceLevel, Statistic};
 use crate::output::{Ran, Writer, column, key};
+use crate::plan::Plan;
 use crate::results::{Folder, Kind, Value};
 use crate::run::Cell;
 use crate::stats::Interval;
