@@ -100,7 +100,7 @@ pub(crate) const OBLIGATIONS: &[Obligation] = &[
     },
     Obligation {
         law: "FMD, Delegated Regulation (EU) 2016/161, Articles 25 and 35",
-        asks: "verify and decommission when supplying; 95 % of answers within 300 ms",
+        asks: "verify and decommission when supplying; 95 % of answers within 300 ms; repositories lie in the Union",
         evidence: &[
             "95 of 100 verifications are answered within {drug.verify:served:p(95)}",
             "a dispensed pack is known everywhere after {drug.dispense:exposure:p(95)} in 95 of 100 cases",
