@@ -9,7 +9,7 @@
 //!
 //! What a transaction refers to was submitted long before it ([`Config::settle_s`]) or exists before
 //! the first block. Exceptions are deliberate: racers within seconds at other sites, and the rush.
-//! Not modelled: forms of one visit entered in one sitting, and matching of patients to studies.
+//! Not modelled: visit windows, and activation of sites during the run.
 
 mod classes;
 mod cohort;
@@ -74,8 +74,15 @@ pub struct Trials {
     corrections: Cases,
     queries: Cases,
     answers: Cases,
+    /// Patients who may be looked for.
+    willing: Cases,
+    /// When the reaction and the amendment come that the settings name.
+    susar_at: Time,
+    amend_at: Time,
     /// Free slots of each list.
     free: Vec<u16>,
+    /// Of each list, how many have come in a rush.
+    rushed: Vec<u32>,
     uploads: Uploads,
     planned: Planned,
     next_entity: u32,
@@ -129,7 +136,17 @@ impl Trials {
             corrections: Cases::preloaded(layout.corrections().map(item)),
             queries: Cases::preloaded(layout.queries().map(item)),
             answers: Cases::preloaded(layout.answers().map(item)),
+            willing: Cases::preloaded(layout.patients().map(|patient| Case {
+                ready: Time::ZERO,
+                entity: patient,
+                study: 0,
+                version: 0,
+                site: sites.practice(patient),
+            })),
+            susar_at: named_time(config.susar_at_s),
+            amend_at: named_time(config.amend_at_s),
             free: (0..lists).map(free).collect(),
+            rushed: vec![0; lists as usize],
             uploads: Uploads::default(),
             planned: Planned::default(),
             next_entity: layout.end(),
@@ -149,12 +166,13 @@ impl Trials {
 
     /// The rules of the ledger that these arrivals belong to.
     pub fn rules(&self) -> Studies {
-        Studies::new(self.layout.clone())
+        let signers = self.config.signatures.then(|| self.sites.clone());
+        Studies::new(self.layout.clone(), signers)
     }
 
     /// What these arrivals are counted for.
     pub fn domain(&self) -> Oversight {
-        Oversight::new(self.layout.clone())
+        Oversight::new(self.layout.clone(), self.config.signatures)
     }
 
     /// Transactions so far that came sooner after what they refer to than [`Config::settle_s`], or
@@ -225,7 +243,7 @@ impl Trials {
     fn write(&mut self, action: Action, at: Time) -> Content {
         self.cohort.settle(at);
         match action {
-            Action::Register => self.register(),
+            Action::Register => self.register(at),
             Action::Amend => self.amend(at),
             Action::Consent => self.consent(at),
             Action::Withdraw => self.withdraw(at),
@@ -234,16 +252,32 @@ impl Trials {
             Action::Capture => self.capture(at),
             Action::AdverseEvent | Action::SeriousEvent => self.report(action),
             Action::Correct | Action::Query | Action::Answer => self.on_item(action, at),
-            // These come by the plan of a lock.
-            Action::Check | Action::Sign | Action::Lock | Action::Unlock => {
+            Action::Permit => self.permit(at),
+            Action::Revoke => self.revoke(at),
+            Action::Match => self.find(at),
+            // These come by the plan of others.
+            Action::Check | Action::Sign | Action::Lock | Action::Unlock | Action::Approve => {
                 unreachable!("no clock")
             }
         }
     }
 
-    fn register(&mut self) -> Content {
+    /// The ethics committee has its say once it knows.
+    fn plan_approval(&mut self, study: u32, version: u32, at: Time) {
+        if self.config.signatures {
+            let content = Content {
+                key: study,
+                operand: version,
+                site: self.sites.committee(study),
+            };
+            self.plan(Action::Approve, Some(at + self.settle), content);
+        }
+    }
+
+    fn register(&mut self, at: Time) -> Content {
         let key = self.create();
         let site = self.sites.sponsor(key);
+        self.plan_approval(key, 1, at);
         Content {
             key,
             operand: 0,
@@ -253,8 +287,16 @@ impl Trials {
 
     fn amend(&mut self, at: Time) -> Content {
         let draws = &mut self.draws[Action::Amend.index()];
-        let (study, free, version) = self.cohort.amend(at, self.settle, draws);
+        let (study, free) = self.cohort.to_amend(at, draws);
         self.unsettled += u64::from(!free);
+        self.amend_study(study, at)
+    }
+
+    fn amend_study(&mut self, study: u32, at: Time) -> Content {
+        let steps = if self.config.signatures { 2 } else { 1 };
+        let version = self.cohort.amend(study, at, self.settle * steps);
+        self.plan_approval(study, version.into(), at);
+        let draws = &mut self.draws[Action::Amend.index()];
         if draws.chance(self.config.racing_consent_share) {
             let subject = self.create();
             let size = self.layout.size(study);
@@ -293,13 +335,16 @@ impl Trials {
             (study, self.cohort.version(study))
         });
         let entity = self.create();
-        let case = case_of(&self.layout, &self.sites, entity, study);
-        let ready = at + self.settle;
-        self.consented.add(Case {
-            ready,
+        let case = Case {
             version,
-            ..case
-        });
+            ready: at + self.settle,
+            ..case_of(&self.layout, &self.sites, entity, study)
+        };
+        if lot(entity, 4) < self.config.hasty_screen_share {
+            self.screen_soon(case, at);
+        } else {
+            self.consented.add(case);
+        }
         Content {
             key: entity,
             operand: consent_to(study, version.into()),
@@ -345,6 +390,18 @@ impl Trials {
         let Some(case) = self.open_case(case, at) else {
             return Content::default();
         };
+        self.screened(case, at)
+    }
+
+    /// A site screens within seconds of the consent.
+    fn screen_soon(&mut self, case: Case, consented: Time) {
+        let delay_s = lot(case.entity, 5) * self.config.race_s;
+        let at = consented + Span::from_s_f64(delay_s);
+        let content = self.screened(case, at);
+        self.plan(Action::Screen, Some(at), content);
+    }
+
+    fn screened(&mut self, case: Case, at: Time) -> Content {
         let eligible = lot(case.entity, 1) >= self.config.screen_failure_share;
         if eligible {
             let ready = at + self.settle;
@@ -353,6 +410,67 @@ impl Trials {
         Content {
             key: case.entity,
             operand: eligible.into(),
+            site: case.site,
+        }
+    }
+
+    /// A patient may be looked for once that has settled.
+    fn permit(&mut self, at: Time) -> Content {
+        let entity = self.create();
+        let site = self.sites.practice(entity);
+        let ready = at + self.settle;
+        self.willing.add(Case {
+            ready,
+            entity,
+            study: 0,
+            version: 0,
+            site,
+        });
+        Content {
+            key: entity,
+            operand: 0,
+            site,
+        }
+    }
+
+    /// The criteria of a study whose version has settled.
+    fn criteria(&mut self, by: Action, at: Time) -> u32 {
+        let draws = &mut self.draws[by.index()];
+        let settled = self.cohort.settled_study(at, draws);
+        self.unsettled += u64::from(settled.is_none());
+        let (study, version) = settled.unwrap_or((0, self.cohort.version(0)));
+        consent_to(study, version.into())
+    }
+
+    /// A patient tells the own practice; another site may be looking.
+    fn revoke(&mut self, at: Time) -> Content {
+        let case = self.willing.take();
+        let Some(case) = self.open_case(case, at) else {
+            return Content::default();
+        };
+        let content = Content {
+            key: case.entity,
+            operand: 0,
+            site: case.site,
+        };
+        let races = self.draws[Action::Revoke.index()].chance(self.config.racing_match_share);
+        if races {
+            let operand = self.criteria(Action::Revoke, at);
+            let found = Content { operand, ..content };
+            self.race_elsewhere(Action::Match, Action::Revoke, found, at);
+        }
+        content
+    }
+
+    /// A site finds a candidate.
+    fn find(&mut self, at: Time) -> Content {
+        let case = self.willing.take();
+        let Some(case) = self.open_case(case, at) else {
+            return Content::default();
+        };
+        Content {
+            key: case.entity,
+            operand: self.criteria(Action::Match, at),
             site: case.site,
         }
     }
@@ -393,7 +511,23 @@ impl Trials {
         if repeated {
             self.race_elsewhere(Action::Randomise, Action::Randomise, content, at);
         }
+        self.rush(list, content, at);
         content
+    }
+
+    /// Other sites want slots of the same list, for subjects of their own.
+    fn rush(&mut self, list: u32, mut content: Content, at: Time) {
+        for _ in 0..self.config.rush_allocations {
+            let free = &mut self.free[list as usize];
+            if *free == 0 {
+                return;
+            }
+            *free -= 1;
+            let rushed = &mut self.rushed[list as usize];
+            content.operand = self.layout.rusher(list, *rushed);
+            *rushed += 1;
+            self.race_elsewhere(Action::Randomise, Action::Randomise, content, at);
+        }
     }
 
     /// Another site wants the list's last slot, for a subject of its own.
@@ -414,6 +548,11 @@ impl Trials {
             operand: place.subject,
             site: place.site,
         };
+        for form in 1..self.config.forms_per_sitting {
+            let later = at + Span::from_s_f64(self.config.sitting_gap_s * f64::from(form));
+            let key = self.item(place, later);
+            self.plan(Action::Capture, Some(later), Content { key, ..content });
+        }
         if twice {
             self.race_elsewhere(Action::Capture, Action::Capture, content, at);
         }
@@ -475,8 +614,15 @@ impl Trials {
         let operand = if action == Action::SeriousEvent {
             let fatal = draws.chance(self.config.fatal_share);
             let clock = if fatal { FATAL_CLOCK } else { SERIOUS_CLOCK };
-            // assumption: reports come at any time of the clock.
-            serious(fatal, (draws.open01() * clock.as_s()) as u32)
+            let share = self.config.last_minute_share;
+            let uniform = draws.open01();
+            let known_s = if share > 0.0 && draws.chance(share) {
+                clock.as_s() - uniform * self.config.last_minute_s
+            } else {
+                // assumption: reports come at any time of the clock.
+                uniform * clock.as_s()
+            };
+            serious(fatal, known_s as u32)
         } else {
             0
         };
@@ -484,6 +630,27 @@ impl Trials {
             key: place.subject,
             operand,
             site: place.site,
+        }
+    }
+
+    /// Each site reports a reaction that concerns them all: unexpected, and fatal.
+    fn susar(&mut self, at: Time) {
+        let study = self.cohort.largest();
+        for _ in 0..self.config.susar_reports {
+            let draws = &mut self.draws[Action::SeriousEvent.index()];
+            let place = self.cohort.of(study, draws);
+            let delay_s = draws.open01() * self.config.susar_s;
+            let Some(place) = place else {
+                self.unsettled += 1;
+                continue;
+            };
+            let content = Content {
+                key: place.subject,
+                operand: serious(true, delay_s as u32),
+                site: place.site,
+            };
+            let reported = at + Span::from_s_f64(delay_s);
+            self.plan(Action::SeriousEvent, Some(reported), content);
         }
     }
 
@@ -666,6 +833,10 @@ fn class(action: Action, config: &Config) -> Class {
     }
 }
 
+fn named_time(at_s: Option<f64>) -> Time {
+    at_s.map_or(Time::NEVER, |at_s| Time::ZERO + Span::from_s_f64(at_s))
+}
+
 fn source_name(source: usize) -> &'static str {
     Action::ALL
         .get(source)
@@ -705,7 +876,7 @@ impl Load for Trials {
         loop {
             let read = self.times[Action::Check.index()];
             let write = self.times[self.source];
-            let at = read.min(write);
+            let at = read.min(write).min(self.susar_at).min(self.amend_at);
             let (planned, upload) = (self.planned.at(), self.uploads.at());
             if planned <= at.min(upload) && planned != Time::NEVER {
                 return self.planned.take();
@@ -715,6 +886,18 @@ impl Load for Trials {
             }
             if at == Time::NEVER {
                 return None;
+            }
+            if self.susar_at == at {
+                self.susar_at = Time::NEVER;
+                self.cohort.settle(at);
+                self.susar(at);
+                continue;
+            }
+            if self.amend_at == at {
+                self.amend_at = Time::NEVER;
+                let study = self.cohort.largest();
+                let content = self.amend_study(study, at);
+                return Some(self.arrival(Action::Amend, at, content));
             }
             if read <= write {
                 self.advance(Action::Check.index());
@@ -743,6 +926,11 @@ impl Spec for Config {
         self.locks_per_day = Some(self.locks_per_day());
         self.studies = Some(self.studies());
         self.sites = Some(self.sites());
+    }
+
+    fn vocabulary(&self) -> Vec<(&'static str, &'static str)> {
+        let facts = Action::ALL.map(facts);
+        facts.map(|f| (f.name, f.vocabulary)).into()
     }
 
     fn build(&self, setup: Setup<'_>) -> Result<Built, Error> {

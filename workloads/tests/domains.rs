@@ -2,7 +2,7 @@
 
 mod told;
 
-use quorate_core::{Ledger, Load, Seed, Verdict};
+use quorate_core::{Arrival, Ledger, Load, Seed, Verdict};
 use quorate_workloads::pharma::{Pharma, Tracking};
 use quorate_workloads::study::{Studies, Trials, consent_to, serious};
 use quorate_workloads::{Rate, custody, pharma, study};
@@ -376,6 +376,81 @@ mod oversight {
             case.next(Action::SeriousEvent, report, [1_000, block_ms], "-", "");
         }
         assert_eq!(case.story.share("late_safety_reports"), (2, 4));
+    }
+
+    #[test]
+    fn a_match_after_the_revocation_counts_if_its_view_allowed_it() {
+        let mut case = Case::new();
+        let revoked = "research consent revoked";
+        let look = [NEW, consent_to(0, 1)];
+        case.next(Action::Match, look, [900, 2_000], "", "");
+        case.next(Action::Match, look, [1_100, 2_000], "", "");
+        case.next(Action::Revoke, [NEW, 0], [1_000, 3_000], "-", "");
+        case.next(Action::Match, look, [1_500, 3_000], "", revoked);
+        case.next(Action::Match, look, [4_000, 5_000], revoked, revoked);
+        case.next(Action::Match, [NEW + 1, 0], [4_000, 5_000], "", "");
+        assert_eq!(case.story.share("matched_after_revocation"), (2, 3));
+    }
+
+    /// Where an ethics committee approves, the old protocol is in force until it has.
+    #[test]
+    fn an_amendment_is_in_force_when_it_is_approved() {
+        let config = study::Config {
+            signatures: true,
+            ..study::Config::default()
+        };
+        let load = Trials::new(&config, FLAT, Seed::new(7, 0)).unwrap();
+        let mut case = Case {
+            story: Story::new(Box::new(load.domain())),
+            rules: load.rules(),
+        };
+        let (subject, study) = (case.rules.layout().subjects().start, 0);
+        case.next(Action::Amend, [study, 2], [1_000, 3_000], "-", "");
+        case.next(Action::Capture, [NEW, subject], [3_500, 4_000], "", "");
+        case.next(Action::Capture, [NEW + 1, subject], [5_500, 6_000], "", "");
+        case.next(Action::Approve, [study, 2], [5_000, 7_000], "-", "");
+        case.next(Action::Capture, [NEW + 2, subject], [7_500, 8_000], "", "");
+        assert_eq!(case.story.share("captured_by_old_protocol"), (1, 2));
+    }
+
+    /// A rush for the slots of a list: in the order of submission nothing is turned round; a
+    /// proposer who takes one site first turns round what it overtakes.
+    #[test]
+    fn a_proposer_who_favours_a_site_shows_in_the_order_of_allocations() {
+        let config = study::Config {
+            rush_allocations: 7,
+            race_s: 5.0,
+            values_per_visit: 20.0,
+            racing_randomise_share: 0.0,
+            lab_share: 0.0,
+            reads_per_write: 0.0,
+            ..study::Config::default()
+        };
+        let mut load = Trials::new(&config, FLAT, Seed::new(7, 0)).unwrap();
+        let all = (0..300_000).map_while(|_| load.next());
+        let arrivals: Vec<Arrival> = all
+            .filter(|a| usize::from(a.action) == Action::Randomise.index())
+            .collect();
+        let n = arrivals.len();
+        assert!(n > 1_000, "{n}");
+        let inverted = |favour: Option<u16>| {
+            // Blocks of 12 s; within one, the favoured site goes first.
+            let mut order: Vec<&Arrival> = arrivals.iter().collect();
+            order.sort_by_key(|a| {
+                let block = a.at.ns() / 12_000_000_000;
+                (block, favour.is_some_and(|site| a.site != site), a.at)
+            });
+            let mut story = Story::new(Box::new(load.domain()));
+            for a in order {
+                story.next(*a, None, OK, a.at.ns() / 1_000_000);
+            }
+            story.share("allocation_inversions")
+        };
+        let (fair, of) = inverted(None);
+        assert!(fair == 0 && of > 2_000, "{fair} of {of}");
+        // Within a rush of 8 the site's own, one in twelve, overtake half of the others.
+        let (turned, _) = inverted(Some(3));
+        assert!(turned > 100, "{turned} of {of}");
     }
 
     /// 3 1 2 in one list: two of three pairs are turned round; another list is in order.

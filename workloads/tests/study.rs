@@ -46,6 +46,8 @@ fn calm() -> Config {
 struct Desk {
     ledger: Studies,
     book: Book,
+    /// Who signs.
+    site: u16,
 }
 
 impl Desk {
@@ -55,9 +57,27 @@ impl Desk {
             amended_share: 0.0,
             ..Config::preset(Preset::Phase3)
         };
-        let ledger = trials(&config, FLAT).rules();
+        Self::with(&config)
+    }
+
+    /// The same, where signatures are checked.
+    fn strict() -> Self {
+        let config = Config {
+            amended_share: 0.0,
+            signatures: true,
+            sites: Some(40),
+            sites_per_study: 10.0,
+            matches_per_consent: 1.0,
+            ..Config::preset(Preset::Phase3)
+        };
+        Self::with(&config)
+    }
+
+    fn with(config: &Config) -> Self {
+        let ledger = trials(config, FLAT).rules();
         let book = Book::new(&ledger);
-        Self { ledger, book }
+        let site = 0;
+        Self { ledger, book, site }
     }
 
     /// The fate of a transaction that is submitted and executed at `at_s`.
@@ -80,7 +100,7 @@ impl Desk {
             operand,
             bytes: 0,
             exec_us: 0,
-            site: 0,
+            site: self.site,
             class: ClassId(action as u8),
             action: action as u8,
         };
@@ -328,6 +348,152 @@ fn a_lock_overtakes_what_came_before_it() {
         assert_eq!(fate(&mut desk, 500), "study locked");
         assert_eq!(fate(&mut desk, 505), "study locked");
     }
+}
+
+/// Sponsor and ethics committee sign; a version is in force when both have.
+#[test]
+fn studies_and_amendments_need_two_signatures() {
+    let mut desk = Desk::strict();
+    let (sponsor, committee) = desk.ledger.signers(STUDY).unwrap();
+    assert_ne!(sponsor, committee);
+    let form = |version| consent_to(STUDY, version);
+    let mut by = |site, steps: &[(Action, u32, u32, &str)]| {
+        desk.site = site;
+        desk.script(steps);
+    };
+    by(
+        committee,
+        &[(Action::Register, STUDY, 0, "not the sponsor")],
+    );
+    by(sponsor, &[(Action::Register, STUDY, 0, OK)]);
+    by(
+        sponsor,
+        &[
+            (Action::Approve, STUDY, 1, "not the ethics committee"),
+            (Action::Consent, ANNA, form(1), "awaits approval"),
+            (Action::Consent, ANNA, form(0), "awaits approval"),
+            (Action::Amend, STUDY, 2, "awaits approval"),
+        ],
+    );
+    by(
+        committee,
+        &[
+            (Action::Approve, STUDY, 2, "version is not the next"),
+            (Action::Approve, STUDY, 1, OK),
+            (Action::Approve, STUDY, 1, "nothing to approve"),
+            (Action::Consent, ANNA, form(1), OK),
+            (Action::Amend, STUDY, 2, "not the sponsor"),
+        ],
+    );
+    by(
+        sponsor,
+        &[
+            (Action::Amend, STUDY, 3, "version is not the next"),
+            (Action::Amend, STUDY, 2, OK),
+            (Action::Amend, STUDY, 2, "awaits approval"),
+            // The old form is signed until the new one is approved.
+            (Action::Consent, BEN, form(2), "consent form not current"),
+            (Action::Consent, BEN, form(1), OK),
+        ],
+    );
+    by(
+        committee,
+        &[
+            (Action::Approve, STUDY, 2, OK),
+            (Action::Consent, ANNA, form(2), OK),
+        ],
+    );
+    // Without signatures nobody waits for an approval.
+    Desk::new().script(&[
+        (Action::Approve, 0, 2, "nothing to approve"),
+        (Action::Approve, STUDY, 2, "unknown study"),
+    ]);
+    assert_eq!(Desk::new().ledger.signers(0), None);
+}
+
+#[test]
+fn only_open_sites_allocate() {
+    let mut desk = Desk::strict();
+    let list = desk.ledger.layout().strata().start + 4;
+    desk.script(&[
+        (Action::Consent, ANNA, consent_to(0, 1), OK),
+        (Action::Screen, ANNA, 1, OK),
+    ]);
+    let (mut open, mut closed) = (0, 0);
+    for site in 0..40 {
+        desk.site = site;
+        // Refused for what comes next, or for the site.
+        match desk.tx(Action::Randomise, list, BEN, 10) {
+            "site not open" => closed += 1,
+            "no consent" => open += 1,
+            other => panic!("{other}"),
+        }
+    }
+    // 8 of 10 sites enrol, on 40 hosts; some share one.
+    assert!((5..=8).contains(&open), "{open} of {}", open + closed);
+    let fates: Vec<&str> = (0..40)
+        .map(|site| {
+            desk.site = site;
+            desk.tx(Action::Randomise, list, ANNA, 11)
+        })
+        .collect();
+    let count = |fate| fates.iter().filter(|&&f| f == fate).count();
+    assert_eq!((count(OK), count("site not open")), (1, closed));
+}
+
+#[test]
+fn matches_need_a_standing_consent_and_the_present_criteria() {
+    let mut desk = Desk::new();
+    let of = |study, version| consent_to(study, version);
+    desk.script(&[
+        (Action::Match, ANNA, of(0, 1), "no research consent"),
+        (Action::Revoke, ANNA, 0, "no research consent"),
+        (Action::Permit, ANNA, 0, OK),
+        (Action::Permit, ANNA, 0, "research consent already given"),
+        (Action::Match, ANNA, of(STUDY, 1), "unknown study"),
+        (
+            Action::Match,
+            ANNA,
+            of(0, 2),
+            "eligibility by an old version",
+        ),
+        (Action::Match, ANNA, of(0, 1), OK),
+        (Action::Match, ANNA, of(0, 1), "already a candidate"),
+        (Action::Register, STUDY, 0, OK),
+        (Action::Match, ANNA, of(STUDY, 1), OK),
+        (Action::Amend, 0, 2, OK),
+        (
+            Action::Match,
+            ANNA,
+            of(0, 1),
+            "eligibility by an old version",
+        ),
+        (Action::Match, ANNA, of(0, 2), OK),
+        (Action::Revoke, ANNA, 0, OK),
+        (Action::Revoke, ANNA, 0, "research consent revoked"),
+        (
+            Action::Match,
+            ANNA,
+            of(STUDY, 1),
+            "research consent revoked",
+        ),
+        (Action::Permit, ANNA, 0, OK),
+        (Action::Match, ANNA, of(STUDY, 1), OK),
+        // Study and patient are not the same.
+        (Action::Permit, 0, 0, "no research consent"),
+        (Action::Consent, BEN, consent_to(0, 2), OK),
+        (Action::Match, BEN, of(0, 2), "no research consent"),
+    ]);
+    let layout = desk.ledger.layout().clone();
+    let closing = layout.closing().start;
+    desk.script(&[
+        (Action::Lock, closing, 0, OK),
+        (Action::Match, ANNA, of(closing, 1), "study locked"),
+    ]);
+    let allows = |desk: &Desk, id: u32| desk.ledger.allows(desk.book.0[id as usize], Time::ZERO);
+    assert!(allows(&desk, ANNA));
+    desk.script(&[(Action::Revoke, ANNA, 0, OK)]);
+    assert!(!allows(&desk, ANNA));
 }
 
 #[test]
@@ -627,6 +793,219 @@ fn dependents_are_valid_from_the_first_second() {
     }
 }
 
+/// All that the settings add, at once: it refers to what exists, and the rate is that asked for.
+#[test]
+fn additions_are_valid_and_part_of_the_rate() {
+    const EXPECTED: [(&str, &str); 9] = [
+        ("trial.randomise", "stratum is full"),
+        ("trial.randomise", "already randomised"),
+        ("trial.randomise", "site not open"),
+        ("trial.capture", "subject withdrawn"),
+        ("trial.capture", "already captured"),
+        ("trial.consent", "consent form not current"),
+        ("trial.match", "research consent revoked"),
+        // Of a sitting that a withdrawal cut short.
+        ("trial.correct", "unknown item"),
+        ("", "study locked"),
+    ];
+    let config = Config {
+        signatures: true,
+        matches_per_consent: 5.0,
+        revoke_share: 0.2,
+        hasty_screen_share: 0.3,
+        last_minute_share: 0.5,
+        susar_at_s: Some(500.0),
+        amend_at_s: Some(400.0),
+        forms_per_sitting: 8,
+        sitting_gap_s: 3.0,
+        rush_allocations: 3,
+        amendments: 6.0,
+        values_per_visit: 20.0,
+        lab_share: 0.0,
+        locks_per_day: Some(0.0),
+        settle_s: 60.0,
+        ..Config::default()
+    };
+    let rate = Rate::Flat { per_s: 200.0 };
+    let mut load = trials(&config, rate);
+    let rules = load.rules();
+    let (_, fates) = execute(&mut load, &rules, 400_000);
+    for ((class, fate), count) in &fates {
+        let expected = EXPECTED
+            .iter()
+            .any(|(c, f)| f == fate && (c.is_empty() || c == class));
+        assert!(expected || fate == OK, "{class} {fate}: {count}");
+    }
+    assert_eq!(load.unsettled(), 0, "{fates:?}");
+    let of = |class| {
+        let rows = fates.iter().filter(|((c, _), _)| *c == class);
+        rows.map(|(_, n)| f64::from(*n)).sum::<f64>()
+    };
+    let ok = |class| f64::from(fates[&(class, OK.to_owned())]);
+    let near = |got: f64, want: f64| {
+        assert!(
+            (got - want).abs() < 5.0 * sqrt(want) + 30.0,
+            "{got}, not {want}"
+        );
+    };
+    // Half of the revocations are raced by a match, which comes too late.
+    near(
+        of("trial.match") - ok("trial.match"),
+        of("trial.revoke") / 2.0,
+    );
+    near(of("trial.revoke"), 0.2 * ok("trial.match"));
+    near(of("trial.permit"), ok("trial.match") + of("trial.revoke"));
+    near(
+        of("trial.approve"),
+        of("trial.amend") + of("trial.register"),
+    );
+    let writes: f64 = fates.values().map(|&n| f64::from(n)).sum();
+    let span_s = load.next().unwrap().at.as_s();
+    // Sittings of eight: the deviation is √8 times that of a Poisson count.
+    let room = 4.0 * sqrt(8.0 / writes) + 0.002;
+    assert!(
+        (writes / span_s / 200.0 - 1.0).abs() < room,
+        "{writes} in {span_s} s"
+    );
+}
+
+/// Forms of one sitting belong to one subject and site, a gap apart; counts of a long time have
+/// the variance of bursts of so many.
+#[test]
+fn forms_of_a_sitting_come_together() {
+    let config = Config {
+        forms_per_sitting: 12,
+        sitting_gap_s: 2.0,
+        correct_share: 0.0,
+        query_share: 0.0,
+        racing_entry_share: 0.0,
+        ..calm()
+    };
+    let mut last: BTreeMap<u32, (Time, u16, u32)> = BTreeMap::new();
+    let mut runs: BTreeMap<u32, u32> = BTreeMap::new();
+    for a in first(&config, Rate::Flat { per_s: 1.0 }, 60_000) {
+        if !is(&a, Action::Capture) {
+            continue;
+        }
+        let gap = Span::from_s(2);
+        let run = match last.get(&a.operand) {
+            Some(&(at, site, run)) if a.at.since(at) == gap && run < 12 => {
+                assert_eq!(site, a.site);
+                run + 1
+            }
+            _ => 1,
+        };
+        last.insert(a.operand, (a.at, a.site, run));
+        *runs.entry(run).or_insert(0) += 1;
+    }
+    let full = runs[&12];
+    assert!(full > 4_000, "{runs:?}");
+    assert!(
+        runs.values().all(|n| n.abs_diff(full) < full / 100 + 10),
+        "{runs:?}"
+    );
+    // 60 s hold most of the 22 s of a sitting of 12.
+    let index = dispersion(&Config {
+        lab_share: 0.0,
+        ..config
+    });
+    assert!((7.0..12.5).contains(&index), "{index}");
+}
+
+#[test]
+fn a_reaction_and_an_amendment_come_when_they_are_asked_for() {
+    let config = Config {
+        susar_at_s: Some(300.0),
+        susar_reports: 40,
+        susar_s: 100.0,
+        amend_at_s: Some(200.0),
+        racing_consent_share: 0.0,
+        events_per_month: 0.0,
+        amendments: 0.0,
+        ..calm()
+    };
+    let mut load = trials(&config, FLAT);
+    let rules = load.rules();
+    let layout = rules.layout();
+    let arrivals = take(&mut load, 60_000);
+    let amended: Vec<&Arrival> = arrivals.iter().filter(|a| is(a, Action::Amend)).collect();
+    let [amendment] = amended[..] else {
+        panic!("{amended:?}");
+    };
+    assert_eq!(amendment.at, Time::ZERO + Span::from_s(200));
+    let study = amendment.key.get();
+    let subjects = |study| {
+        let of = |s: &u32| load.study_site(EntityId::new(*s)).0 == study;
+        layout.subjects().filter(of).count()
+    };
+    let most = subjects(study);
+    assert!(layout.studies().all(|other| subjects(other) <= most));
+    let reports: Vec<&Arrival> = arrivals
+        .iter()
+        .filter(|a| is(a, Action::SeriousEvent))
+        .collect();
+    assert_eq!(reports.len(), 40);
+    for report in &reports {
+        let after = report.at.since(Time::ZERO + Span::from_s(300));
+        assert!(after <= Span::from_s(100));
+        // Known since the sponsor's letter, and fatal.
+        assert_eq!(
+            report.operand,
+            serious(true, (after.ns() / 1_000_000_000) as u32)
+        );
+        assert_eq!(load.study_site(report.key).0, study);
+    }
+    let sites: std::collections::BTreeSet<u16> = reports.iter().map(|a| a.site).collect();
+    assert!(sites.len() > 5, "{sites:?}");
+}
+
+/// Reports of the last minute are uniform over it.
+#[test]
+fn some_reports_come_in_the_last_minute() {
+    let config = Config {
+        last_minute_share: 0.4,
+        last_minute_s: 600.0,
+        serious_share: 1.0,
+        events_per_month: 1_000.0,
+        ..calm()
+    };
+    let (mut n, mut late, mut sum) = (0.0, 0.0, 0.0);
+    for a in first(&config, FLAT, 100_000) {
+        if !is(&a, Action::SeriousEvent) {
+            continue;
+        }
+        let fatal = a.operand >> 31 == 1;
+        let clock = if fatal { 7.0 } else { 15.0 } * 86_400.0;
+        let left = clock - f64::from(a.operand & 0x7fff_ffff);
+        n += 1.0;
+        if left <= 600.0 {
+            late += 1.0;
+            sum += left;
+        }
+    }
+    assert!(n > 30_000.0, "{n}");
+    let room = 4.0 * sqrt(0.4 * 0.6 / n) + 0.001;
+    assert!((late / n - 0.4).abs() < room, "{late} of {n}");
+    assert!(
+        (sum / late - 300.0).abs() < 4.0 * 600.0 / sqrt(12.0 * late) + 1.0,
+        "{sum}"
+    );
+}
+
+/// Every class has its name in the standards.
+#[test]
+fn classes_are_named_as_the_standards_name_them() {
+    let workload = WorkloadKind::Trial.parse(toml::Table::new()).unwrap();
+    let names = workload.vocabulary();
+    let load = trials(&Config::default(), FLAT);
+    assert_eq!(names.len(), load.classes().len());
+    for ((class, standard), have) in names.into_iter().zip(load.classes()) {
+        assert_eq!(class, have.name);
+        let known = ["FHIR ", "ODM "].iter().any(|s| standard.starts_with(s));
+        assert!(known, "{class}: {standard}");
+    }
+}
+
 /// Each step of a subject and of an item comes long after the one before.
 #[test]
 fn dependents_come_long_after_their_parents() {
@@ -834,7 +1213,7 @@ fn classes_have_streams_of_their_own() {
 }
 
 type Change = fn(&mut Config);
-const CHANGES: [(&str, Change); 49] = [
+const CHANGES: [(&str, Change); 63] = [
     ("preset", |c| c.preset = Preset::Registry),
     ("studies", |c| c.studies = Some(7)),
     ("sites", |c| c.sites = Some(3)),
@@ -876,6 +1255,20 @@ const CHANGES: [(&str, Change); 49] = [
     ("racing_consent_share", |c| c.racing_consent_share = 1.0),
     ("racing_entry_share", |c| c.racing_entry_share = 0.5),
     ("race_s", |c| c.race_s = 1.0),
+    ("signatures", |c| c.signatures = true),
+    ("matches_per_consent", |c| c.matches_per_consent = 9.0),
+    ("revoke_share", |c| c.revoke_share = 0.5),
+    ("racing_match_share", |c| c.racing_match_share = 1.0),
+    ("hasty_screen_share", |c| c.hasty_screen_share = 0.5),
+    ("last_minute_share", |c| c.last_minute_share = 0.9),
+    ("last_minute_s", |c| c.last_minute_s = 5.0),
+    ("susar_at_s", |c| c.susar_at_s = Some(90.0)),
+    ("susar_reports", |c| c.susar_reports = 3),
+    ("susar_s", |c| c.susar_s = 5.0),
+    ("amend_at_s", |c| c.amend_at_s = Some(100.0)),
+    ("forms_per_sitting", |c| c.forms_per_sitting = 5),
+    ("sitting_gap_s", |c| c.sitting_gap_s = 1.0),
+    ("rush_allocations", |c| c.rush_allocations = 2),
     ("rechecks_per_withdrawal", |c| {
         c.rechecks_per_withdrawal = 9.0;
     }),
@@ -895,8 +1288,14 @@ const CHANGES: [(&str, Change); 49] = [
 /// No setting is accepted and ignored.
 #[test]
 fn every_setting_shows() {
+    // Something for each setting that says how another is done.
     let base = Config {
         locks_per_day: Some(400.0),
+        matches_per_consent: 5.0,
+        revoke_share: 0.2,
+        last_minute_share: 0.5,
+        susar_at_s: Some(100.0),
+        forms_per_sitting: 2,
         ..Config::default()
     };
     let natural = Config {
@@ -944,7 +1343,7 @@ fn sizes_follow_payload_and_granularity() {
 }
 
 #[test]
-fn only_withdrawals_are_watched_and_only_checks_are_reads() {
+fn withdrawn_consents_are_watched_and_only_checks_are_reads() {
     let load = trials(&Config::default(), FLAT);
     for (action, class) in Action::ALL.iter().zip(load.classes()) {
         let (kind, tells) = match action {
@@ -952,6 +1351,7 @@ fn only_withdrawals_are_watched_and_only_checks_are_reads() {
             Action::Withdraw => (Kind::WatchedWrite, "procedures after withdrawal"),
             Action::Sign | Action::Lock => (Kind::Write, "audit completeness at lock"),
             Action::Capture => (Kind::Write, "time to irrevocable"),
+            Action::Revoke => (Kind::WatchedWrite, "matches on revoked consent"),
             _ => (Kind::Write, ""),
         };
         assert_eq!((class.kind, class.tells), (kind, tells), "{}", class.name);
@@ -986,7 +1386,11 @@ fn settings_are_read_and_written_whole() {
 
 #[test]
 fn settings_out_of_range_are_named() {
-    let changes: [(&str, Change); 8] = [
+    let changes: [(&str, Change); 12] = [
+        ("forms_per_sitting", |c| c.forms_per_sitting = 0),
+        ("susar_reports", |c| c.susar_reports = 0),
+        ("rush_allocations", |c| c.rush_allocations = 1_001),
+        ("hasty_screen_share", |c| c.hasty_screen_share = 1.5),
         ("sites", |c| c.sites = Some(0)),
         ("studies", |c| c.studies = Some(0)),
         ("strata", |c| c.strata = 0),

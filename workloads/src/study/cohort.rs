@@ -242,8 +242,8 @@ impl Cohort {
         Some(gone)
     }
 
-    /// Amends any study; which, whether it was free of consents to renew, and the new version.
-    pub(super) fn amend(&mut self, now: Time, settle: Span, draws: &mut Draws) -> (u32, bool, u16) {
+    /// Any study to amend, and whether it is free of consents to renew.
+    pub(super) fn to_amend(&self, now: Time, draws: &mut Draws) -> (u32, bool) {
         let n = self.versions.len() as u64;
         let free = |study: u32| {
             self.waiting[study as usize] == 0 && self.versions[study as usize].1 <= now
@@ -255,12 +255,23 @@ impl Cohort {
             }
             study = draws.below(n) as u32;
         }
-        let was_free = free(study);
+        (study, free(study))
+    }
+
+    /// Amends a study; the new version.
+    pub(super) fn amend(&mut self, study: u32, now: Time, settle: Span) -> u16 {
         let version = &mut self.versions[study as usize];
         *version = (version.0 + 1, now + settle);
         let version = version.0;
         self.renew(study, now + settle);
-        (study, was_free, version)
+        version
+    }
+
+    /// The study with most subjects.
+    pub(super) fn largest(&self) -> u32 {
+        let studies = self.layout.studies();
+        let most = studies.rev().max_by_key(|&s| self.layout.places(s).len());
+        most.unwrap_or(0)
     }
 
     /// The next subject who consents again.

@@ -141,6 +141,35 @@ pub struct Config {
     pub racing_consent_share: f64,
     /// Share of items that are entered twice.
     pub racing_entry_share: f64,
+    /// Whether sponsor and ethics committee must sign, and only open sites allocate.
+    pub signatures: bool,
+    /// Candidates found (`trial.match`) per subject who consents for the first time.
+    pub matches_per_consent: f64,
+    /// Research consents revoked per match.
+    pub revoke_share: f64,
+    /// Share of these that a match at another site races.
+    pub racing_match_share: f64,
+    /// Share of first consents whose screening follows within `race_s` instead of long after.
+    pub hasty_screen_share: f64,
+    /// Share of the serious reports that come in the last `last_minute_s` seconds of their clock.
+    pub last_minute_share: f64,
+    /// How long that is.
+    pub last_minute_s: f64,
+    /// Second at which a suspected unexpected serious reaction is reported by the sites of the largest
+    /// study; left out, none.
+    pub susar_at_s: Option<f64>,
+    /// Reports of it.
+    pub susar_reports: u32,
+    /// They come within this many seconds, uniformly.
+    pub susar_s: f64,
+    /// Second at which the largest study is amended, besides the others; left out, not at all.
+    pub amend_at_s: Option<f64>,
+    /// Forms, or values, that are entered in one sitting.
+    pub forms_per_sitting: u32,
+    /// Seconds from one of them to the next.
+    pub sitting_gap_s: f64,
+    /// Further allocations of the same list at other sites, within `race_s` of each.
+    pub rush_allocations: u32,
     /// Racers come within this many seconds, uniformly.
     pub race_s: f64,
     /// Reads at another site after a withdrawal, in the mean.
@@ -240,6 +269,32 @@ impl Default for Config {
             racing_consent_share: 0.5,
             // assumption: two coordinators.
             racing_entry_share: 0.001,
+            // assumption: registered and amended by the sponsor alone, as registries take it.
+            signatures: false,
+            // assumption: subjects are found by their doctors. Ten would be one of ten candidates.
+            matches_per_consent: 0.0,
+            // assumption.
+            revoke_share: 0.05,
+            // assumption: somebody looks while the patient says no.
+            racing_match_share: 0.5,
+            // assumption: the next visit.
+            hasty_screen_share: 0.0,
+            // assumption: at any time of the clock.
+            last_minute_share: 0.0,
+            // assumption.
+            last_minute_s: 60.0,
+            susar_at_s: None,
+            // source: 64 sites a study (PLoS ONE 17(7) e0271819): each of them.
+            susar_reports: 64,
+            // assumption: the sponsor's letter is read within an hour.
+            susar_s: 3_600.0,
+            amend_at_s: None,
+            // assumption: each form by itself.
+            forms_per_sitting: 1,
+            // assumption.
+            sitting_gap_s: 30.0,
+            // assumption: sites do not wait for each other.
+            rush_allocations: 0,
             // assumption.
             race_s: 10.0,
             // assumption: imaging or the laboratory looks once more.
@@ -354,15 +409,32 @@ impl Config {
             Action::Amend => self.amendments,
             Action::Consent => screened + self.reconsents(),
             Action::Withdraw => self.participants * self.withdraw_share,
-            Action::Screen => screened,
-            Action::Randomise => self.participants,
+            Action::Screen => screened * (1.0 - self.hasty_screen_share),
+            Action::Randomise => self.participants / (1.0 + f64::from(self.rush_allocations)),
+            Action::Permit => screened * self.matches_per_consent * (1.0 + self.revoke_share),
+            Action::Revoke => screened * self.matches_per_consent * self.revoke_share,
+            Action::Match => screened * self.matches_per_consent,
             Action::Capture => items,
             Action::Correct => items * self.corrected_items(),
             Action::AdverseEvent => events * (1.0 - self.serious_share),
             Action::SeriousEvent => events * self.serious_share,
             Action::Query | Action::Answer => items * self.query_share,
-            Action::Check | Action::Sign | Action::Lock | Action::Unlock => 0.0,
+            // These come by the plan of others.
+            Action::Check | Action::Sign | Action::Lock | Action::Unlock | Action::Approve => 0.0,
         })
+    }
+
+    /// Transactions of a study that are planned when another arrives, racers aside.
+    fn followers(&self, counts: &[f64; CLASSES]) -> f64 {
+        let of = |action: Action| counts[action.index()];
+        let hasty = self.participants / (1.0 - self.screen_failure_share) * self.hasty_screen_share;
+        let rush = of(Action::Randomise) * f64::from(self.rush_allocations);
+        let approved = if self.signatures {
+            of(Action::Register) + of(Action::Amend)
+        } else {
+            0.0
+        };
+        hasty + rush + approved + of(Action::Revoke) * self.racing_match_share
     }
 
     fn writes_per_study(&self) -> f64 {
@@ -373,7 +445,7 @@ impl Config {
             + of(Action::Randomise) * (self.racing_randomise_share + 1.0 / self.slots())
             + of(Action::Amend) * self.racing_consent_share
             + self.entered() * self.racing_entry_share;
-        counts.iter().sum::<f64>() + racers
+        counts.iter().sum::<f64>() + racers + self.followers(&counts)
     }
 
     /// Items of a study that are entered by hand.
@@ -423,7 +495,8 @@ impl Config {
         let withdrawn = per_s[Action::Withdraw.index()];
         let rechecks = withdrawn * self.rechecks_per_withdrawal;
         per_s[Action::Check.index()] = (offered * self.reads_per_write - rechecks).max(0.0);
-        per_s[Action::Capture.index()] = self.entered() * studies;
+        let sittings = self.entered() / f64::from(self.forms_per_sitting);
+        per_s[Action::Capture.index()] = sittings * studies;
         per_s[Action::Lock.index()] = self.locks_per_day() / DAY_S;
         let (least, most) = self.batches();
         let mean = if most > least {
@@ -449,6 +522,17 @@ impl Config {
             600,
             "between 1 and 600",
         )?;
+        let hint = "between 1 and 10,000";
+        whole("forms_per_sitting", self.forms_per_sitting, 10_000, hint)?;
+        whole(
+            "susar_reports",
+            self.susar_reports,
+            100_000,
+            "between 1 and 100,000",
+        )?;
+        let fits = self.rush_allocations <= 1_000;
+        let hint = "between 0 and 1,000";
+        Error::unless(fits, "rush_allocations", &self.rush_allocations, hint)?;
         self.check_shares()?;
         self.check_amounts()?;
         let wanted = rate.mean_per_s().unwrap_or(f64::INFINITY);
@@ -481,6 +565,10 @@ impl Config {
             ("racing_randomise_share", self.racing_randomise_share, 1.0),
             ("racing_consent_share", self.racing_consent_share, 1.0),
             ("racing_entry_share", self.racing_entry_share, 1.0),
+            ("revoke_share", self.revoke_share, 1.0),
+            ("racing_match_share", self.racing_match_share, 1.0),
+            ("hasty_screen_share", self.hasty_screen_share, 1.0),
+            ("last_minute_share", self.last_minute_share, 1.0),
         ] {
             let fits = (0.0..=most).contains(&share);
             Error::unless(fits, key, &share, "a share lies between 0 and 1")?;
@@ -513,6 +601,12 @@ impl Config {
                 1e3,
             ),
             ("recheck_s", self.recheck_s, 0.0, 86_400.0),
+            ("matches_per_consent", self.matches_per_consent, 0.0, 1e6),
+            ("last_minute_s", self.last_minute_s, 0.0, 604_800.0),
+            ("susar_at_s", self.susar_at_s.unwrap_or(0.0), 0.0, 1e9),
+            ("susar_s", self.susar_s, 0.0, 864_000.0),
+            ("amend_at_s", self.amend_at_s.unwrap_or(0.0), 0.0, 1e9),
+            ("sitting_gap_s", self.sitting_gap_s, 0.0, 86_400.0),
             ("reads_per_write", self.reads_per_write, 0.0, 1e6),
             ("settle_s", self.settle_s, 0.0, 864_000.0),
             ("expiry_s", self.expiry_s.unwrap_or(0.0), 0.0, 1e9),
@@ -540,6 +634,17 @@ impl Config {
         let turn_s = TURN_S.max(4.0 * self.notice_s());
         let closing = (per_s[Action::Lock.index()] * peak * turn_s).ceil() + 16.0;
         let studies = f64::from(self.studies());
+        let patients = if self.matches_per_consent > 0.0 {
+            used(Action::Match) + used(Action::Revoke)
+        } else {
+            0.0
+        };
+        // As many as a list has slots.
+        let rush = if self.rush_allocations > 0 {
+            self.slots()
+        } else {
+            0.0
+        };
         let sizes = [
             (studies * self.on_study()).max(studies).round(),
             used(Action::Screen),
@@ -549,6 +654,8 @@ impl Config {
             used(Action::Correct),
             used(Action::Query),
             used(Action::Answer),
+            patients,
+            rush * 2.0 * f64::from(self.strata) * studies,
         ];
         let [subjects, consented, eligible, closing, _, rest @ ..] = sizes;
         // Each takes 16 bytes in the ledger and 24 in the generator.
@@ -568,6 +675,8 @@ impl Config {
             corrections: rest[0] as u32,
             queries: rest[1] as u32,
             answers: rest[2] as u32,
+            patients: patients as u32,
+            rush: rush as u32,
         };
         Ok(Layout::new(sizes, self.study_sigma, self.amended_share))
     }

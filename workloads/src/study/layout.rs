@@ -2,7 +2,7 @@
 //!
 //! Identifiers lie in disjoint ranges, in the order of [`Layout`]'s functions; what is new follows.
 
-use super::rules::{Stage, item, stratum, study, subject};
+use super::rules::{Stage, item, patient, stratum, study, subject};
 use crate::skew::{Sites, Skew};
 use core::ops::Range;
 use quorate_core::{Cell, hash, open01_at};
@@ -32,6 +32,10 @@ pub(super) struct Sizes {
     pub(super) corrections: u32,
     pub(super) queries: u32,
     pub(super) answers: u32,
+    /// Patients who consented to be looked for.
+    pub(super) patients: u32,
+    /// Subjects of each list who come in a rush.
+    pub(super) rush: u32,
 }
 
 /// Who and what exists before the first block.
@@ -129,9 +133,24 @@ impl Layout {
         after(self.queries(), self.sizes.answers)
     }
 
+    /// Patients who consented to be looked for.
+    pub const fn patients(&self) -> Range<u32> {
+        after(self.answers(), self.sizes.patients)
+    }
+
+    /// Subjects who wait for allocation and come in a rush: each list's one after the other.
+    pub const fn rush(&self) -> Range<u32> {
+        after(self.patients(), self.lists() * 2 * self.sizes.rush)
+    }
+
     /// The first identifier that is free.
     pub const fn end(&self) -> u32 {
-        self.answers().end
+        self.rush().end
+    }
+
+    /// The subject with this number of those who rush for a list.
+    pub(super) const fn rusher(&self, list: u32, number: u32) -> u32 {
+        self.rush().start + list * self.sizes.rush + number
     }
 
     const fn lists(&self) -> u32 {
@@ -202,6 +221,10 @@ impl Layout {
             let list = (subject - self.rivals().start) % self.lists();
             return list / self.sizes.strata;
         }
+        if self.rush().contains(&subject) {
+            let list = (subject - self.rush().start) / self.sizes.rush % self.lists();
+            return list / self.sizes.strata;
+        }
         if self.subjects().contains(&subject) {
             return self.study_at(subject - self.subjects().start);
         }
@@ -248,8 +271,14 @@ impl Layout {
         if id < self.late_items().start {
             return self.preload_subject(id);
         }
-        if id < self.end() {
+        if id < self.answers().end {
             return item(self.subject_of(id), self.answers().contains(&id));
+        }
+        if id < self.patients().end {
+            return patient();
+        }
+        if id < self.end() {
+            return self.preload_subject(id);
         }
         0
     }
@@ -275,6 +304,7 @@ const fn after(before: Range<u32>, len: u32) -> Range<u32> {
 }
 
 /// Where studies run: study sites, and the network sites that host them.
+#[derive(Clone, Debug)]
 pub(super) struct Places {
     skew: Skew,
     hosts: Sites,
@@ -321,6 +351,21 @@ impl Places {
 
     pub(super) fn laboratory(&self, study: u32) -> u16 {
         self.hosts.at(hash::fold_all(19, &[u64::from(study)]))
+    }
+
+    /// The network site of a study's ethics committee.
+    pub(super) fn committee(&self, study: u32) -> u16 {
+        self.hosts.at(hash::fold_all(21, &[u64::from(study)]))
+    }
+
+    /// Whether a network site hosts a site of the study that enrols.
+    pub(super) fn is_open(&self, study: u32, size: f64, site: u16) -> bool {
+        (0..self.enrolling(size)).any(|study_site| self.host(study, study_site) == site)
+    }
+
+    /// The network site that looks after a patient.
+    pub(super) fn practice(&self, patient: u32) -> u16 {
+        self.hosts.at(hash::fold_all(22, &[u64::from(patient)]))
     }
 
     /// A network site, but not this one, if there is another.

@@ -16,8 +16,9 @@ const OLD_FORMS_SIGNED: usize = 3;
 const SCREENED_BEFORE_CONSENT: usize = 4;
 const LATE_SAFETY_REPORTS: usize = 5;
 const ALLOCATION_INVERSIONS: usize = 6;
+const MATCHED_AFTER_REVOCATION: usize = 7;
 
-const MEASURES: [Measure; 7] = [
+const MEASURES: [Measure; 8] = [
     Measure {
         name: "entered_after_lock",
         what: "entries that the lock keeps out, those that the own site's view had taken",
@@ -67,14 +68,24 @@ const MEASURES: [Measure; 7] = [
         source: "ICH E9 2.3.2: the next subject gets the next slot, foreseen by nobody",
         moved_by: "who proposes blocks, and order within them",
     },
+    Measure {
+        name: "matched_after_revocation",
+        what: "matches asked for after the research consent was revoked, those that the own view allowed",
+        unit: Unit::Share,
+        source: "45 CFR 164.508 (b)(5); GDPR art. 7 (3): consent is withdrawn at any time",
+        moved_by: "time until a revocation is in every site's view",
+    },
 ];
 
 /// A trial's own view of the final order.
 pub struct Oversight {
     layout: Layout,
+    /// Whether an amendment is in force only when it is approved.
+    approved: bool,
     /// Study of each subject that consented during the run, and when the block of that says.
     consents: BTreeMap<u32, (u32, Time)>,
     amendments: Lookback,
+    revocations: Lookback,
     /// Of each closing study: when what is on record since it was last locked was submitted.
     entries: BTreeMap<u32, Vec<Time>>,
     /// Of each list: when its allocations were submitted, in ascending order.
@@ -82,11 +93,13 @@ pub struct Oversight {
 }
 
 impl Oversight {
-    pub(super) fn new(layout: Layout) -> Self {
+    pub(super) fn new(layout: Layout, approved: bool) -> Self {
         Self {
             layout,
+            approved,
             consents: BTreeMap::new(),
             amendments: Lookback::default(),
+            revocations: Lookback::default(),
             entries: BTreeMap::new(),
             allocated: BTreeMap::new(),
         }
@@ -170,6 +183,24 @@ impl Oversight {
         }
     }
 
+    fn find(&mut self, next: &Ordered<'_>, tell: &mut dyn Tell) {
+        let deed = Deed {
+            at: next.tx.at,
+            acted: next.view == Some(Verdict::Valid),
+            valid: next.verdict == Verdict::Valid,
+        };
+        let patient = next.tx.key.get();
+        if let Some(deed) = self.revocations.deed(patient, deed, next.block_at) {
+            tell.case(MATCHED_AFTER_REVOCATION, deed.at, deed.acted);
+        }
+    }
+
+    fn revoke(&mut self, patient: u32, at: Time, tell: &mut dyn Tell) {
+        for deed in self.revocations.change(patient, at) {
+            tell.case(MATCHED_AFTER_REVOCATION, deed.at, deed.acted);
+        }
+    }
+
     fn screen(&self, next: &Ordered<'_>, tell: &mut dyn Tell) {
         let (at, subject) = (next.tx.at, next.tx.key.get());
         if next.verdict == refused(Reason::NoConsent) {
@@ -213,8 +244,10 @@ impl Domain for Oversight {
 
     fn shown(&self, class: ClassId) -> Shown {
         match Action::ALL[class.index()] {
-            Action::Consent | Action::Capture | Action::Correct => Shown::Acted,
+            Action::Consent | Action::Capture | Action::Correct | Action::Match => Shown::Acted,
             Action::Amend
+            | Action::Approve
+            | Action::Revoke
             | Action::Screen
             | Action::Randomise
             | Action::SeriousEvent
@@ -233,7 +266,10 @@ impl Domain for Oversight {
             Action::Capture => self.capture(next, tell),
             Action::Correct => self.correct(next, tell),
             Action::Sign => self.entry(key, next, tell),
-            Action::Amend if valid => self.amend(key, at, tell),
+            Action::Match => self.find(next, tell),
+            Action::Revoke if valid => self.revoke(key, at, tell),
+            Action::Amend if valid && !self.approved => self.amend(key, at, tell),
+            Action::Approve if valid => self.amend(key, at, tell),
             Action::Lock if valid => self.lock(key, at, tell),
             Action::Randomise if valid => self.randomise(key, at, tell),
             Action::SeriousEvent if valid => {

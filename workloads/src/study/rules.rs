@@ -5,16 +5,17 @@
 //!
 //! | record | fields |
 //! |---|---|
-//! | study | version 8, locked 1, round 15, open queries 32, lock's submission time 64 |
+//! | study | version 8, locked 1, round 15, open queries 32, awaits approval 1, lock's submission time 64 |
 //! | stratum | study 24, slots used 16, slots 16, allocated per arm 16 each, arm cap 16 |
 //! | subject | study 24, consent version 8, four flags, arm 1, signed round 16, events 16, serious 16, late 16 |
 //! | item (form or value) | subject 32, version 16, queried 1 |
+//! | patient | research consent 1, candidate of study 24, one more than the number, version 8 |
 //!
 //! A transaction has one key and may read the records that its own record names: an item's subject,
 //! a subject's study. Versions of protocol and consent form are one number, because each amendment
 //! here changes both.
 
-use super::layout::Layout;
+use super::layout::{Layout, Places};
 use quorate_core::{Arrival, Cell, EntityId, Ledger, Span, State, Time, Verdict, hash};
 
 /// What a transaction does; [`Arrival::action`] and the class index of the trial workload.
@@ -53,11 +54,21 @@ pub enum Action {
     Lock,
     /// Opens it again; casebooks must be signed anew. Key: the study.
     Unlock,
+    /// The ethics committee (IRB) approves a study, or its amendment. Key: the study; operand: the
+    /// version.
+    Approve,
+    /// A patient consents to be looked for in research. Key: the patient.
+    Permit,
+    /// Takes that back. Key: the patient.
+    Revoke,
+    /// Finds a patient to be a candidate. Key: the patient; operand: [`consent_to`], the study and the
+    /// version whose criteria were applied.
+    Match,
 }
 
 impl Action {
     /// All actions, in the order of their numbers.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 20] = [
         Self::Check,
         Self::Register,
         Self::Amend,
@@ -74,6 +85,10 @@ impl Action {
         Self::Sign,
         Self::Lock,
         Self::Unlock,
+        Self::Approve,
+        Self::Permit,
+        Self::Revoke,
+        Self::Match,
     ];
 
     /// The action as an index and as [`Arrival::action`].
@@ -129,10 +144,20 @@ pub(super) enum Reason {
     NotLocked,
     Locked,
     Overtaken,
+    NotTheSponsor,
+    NotTheCommittee,
+    AwaitsApproval,
+    NothingToApprove,
+    SiteNotOpen,
+    AlreadyPermitted,
+    NoResearchConsent,
+    ResearchRevoked,
+    OldCriteria,
+    AlreadyCandidate,
 }
 
 /// In the order of [`Reason`].
-const REASONS: [&str; 26] = [
+const REASONS: [&str; 36] = [
     "unknown study",
     "study already registered",
     "version is not the next",
@@ -159,6 +184,16 @@ const REASONS: [&str; 26] = [
     "study not locked",
     "study locked",
     "overtaken by the lock",
+    "not the sponsor",
+    "not the ethics committee",
+    "awaits approval",
+    "nothing to approve",
+    "site not open",
+    "research consent already given",
+    "no research consent",
+    "research consent revoked",
+    "eligibility by an old version",
+    "already a candidate",
 ];
 
 /// Some bits of a record.
@@ -201,12 +236,14 @@ const STUDY: u32 = 1;
 const STRATUM: u32 = 2;
 const SUBJECT: u32 = 3;
 const ITEM: u32 = 4;
+const PATIENT: u32 = 5;
 
 /// Of a study.
 const VERSION: Field = Field::at(4, 8);
 const LOCKED: Field = Field::at(12, 1);
 const ROUND: Field = Field::at(13, 15);
 const QUERIES: Field = Field::at(28, 32);
+const PENDING: Field = Field::at(60, 1);
 const LOCKED_AT: u32 = 64;
 
 /// Of a stratum and a subject.
@@ -235,6 +272,16 @@ const LATE: Field = Field::at(89, 16);
 const OF_SUBJECT: Field = Field::at(4, 32);
 const EDITION: Field = Field::at(36, 16);
 const QUERIED: Field = Field::at(52, 1);
+
+/// Of a patient.
+const RESEARCH: Field = Field::at(4, 1);
+const CANDIDATE: Field = Field::at(5, 25);
+const CRITERIA: Field = Field::at(30, 8);
+
+/// A patient who consented to be looked for.
+pub(super) const fn patient() -> Cell {
+    RESEARCH.set(TAG.set(0, PATIENT), 1)
+}
 
 /// A study with this version and this many open queries.
 pub(super) const fn study(version: u32, queries: u32) -> Cell {
@@ -304,11 +351,43 @@ pub const fn late_reports(subject: Cell) -> u32 {
 #[derive(Clone, Debug)]
 pub struct Studies {
     layout: Layout,
+    /// Who must have signed, where signatures are checked.
+    signers: Option<Places>,
 }
 
 impl Studies {
-    pub(super) const fn new(layout: Layout) -> Self {
-        Self { layout }
+    pub(super) const fn new(layout: Layout, signers: Option<Places>) -> Self {
+        Self { layout, signers }
+    }
+
+    /// Who signs for a study, where signatures are checked: its sponsor, and its ethics committee.
+    pub fn signers(&self, study: u32) -> Option<(u16, u16)> {
+        let places = self.signers.as_ref()?;
+        Some((places.sponsor(study), places.committee(study)))
+    }
+
+    /// Sponsor and ethics committee sign for their parts, and only open sites allocate.
+    fn signed(&self, tx: &Arrival, state: &dyn State) -> Result<(), Reason> {
+        let Some(places) = &self.signers else {
+            return Ok(());
+        };
+        let key = tx.key.get();
+        match Action::ALL[usize::from(tx.action)] {
+            Action::Register | Action::Amend if tx.site != places.sponsor(key) => {
+                Err(Reason::NotTheSponsor)
+            }
+            Action::Approve if tx.site != places.committee(key) => Err(Reason::NotTheCommittee),
+            Action::Randomise => {
+                let study = OF_STUDY.get(state.get(tx.key));
+                let open = places.is_open(study, self.layout.size(study), tx.site);
+                if open {
+                    Ok(())
+                } else {
+                    Err(Reason::SiteNotOpen)
+                }
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Who and what exists before the first block.
@@ -331,26 +410,39 @@ impl Ledger for Studies {
     }
 
     fn apply(&self, tx: &Arrival, now: Time, state: &mut dyn State) -> Verdict {
-        match step(tx, now, state) {
+        let approval = self.signers.is_some();
+        let step = self
+            .signed(tx, state)
+            .and_then(|()| step(tx, now, approval, state));
+        match step {
             Ok(()) => Verdict::Valid,
             Err(reason) => Verdict::Rejected(reason as u8),
         }
     }
 
-    /// Whether a site that sees this consent goes on with a procedure.
+    /// Whether a site that sees this consent goes on with a procedure, or looks for the patient.
     fn allows(&self, cell: Cell, _now: Time) -> bool {
-        TAG.get(cell) == SUBJECT && WITHDRAWN.get(cell) == 0
+        match TAG.get(cell) {
+            SUBJECT => WITHDRAWN.get(cell) == 0,
+            PATIENT => RESEARCH.get(cell) == 1,
+            _ => false,
+        }
     }
 }
 
 /// Applies a transaction, or says why not; writes only when nothing can fail any more.
-fn step(tx: &Arrival, now: Time, state: &mut dyn State) -> Result<(), Reason> {
+fn step(tx: &Arrival, now: Time, approval: bool, state: &mut dyn State) -> Result<(), Reason> {
     let cell = state.get(tx.key);
     let (key, after) = match Action::ALL[usize::from(tx.action)] {
         Action::Check => return Ok(()),
         Action::Register if cell != 0 => return Err(Reason::AlreadyRegistered),
+        Action::Register if approval => (tx.key, PENDING.set(study(0, 0), 1)),
         Action::Register => (tx.key, study(1, 0)),
-        Action::Amend => (tx.key, amend(known_study(cell)?, tx.operand)?),
+        Action::Amend => (tx.key, amend(known_study(cell)?, tx.operand, approval)?),
+        Action::Approve => (tx.key, approve(known_study(cell)?, tx.operand)?),
+        Action::Permit => (tx.key, permit(cell)?),
+        Action::Revoke => (tx.key, RESEARCH.set(permitted(cell)?, 0)),
+        Action::Match => (tx.key, candidate(cell, tx, state)?),
         Action::Lock => (tx.key, lock(known_study(cell)?, tx.at)?),
         Action::Unlock => (tx.key, unlock(known_study(cell)?)?),
         Action::Consent => (tx.key, consent(cell, tx, state)?),
@@ -394,11 +486,74 @@ fn open(study: Cell, at: Time) -> Result<Cell, Reason> {
     Err(Reason::Locked)
 }
 
-fn amend(study: Cell, version: u32) -> Result<Cell, Reason> {
+/// The next version; where it needs an approval, the old one stays in force until then.
+fn amend(study: Cell, version: u32, approval: bool) -> Result<Cell, Reason> {
+    if PENDING.get(study) == 1 {
+        return Err(Reason::AwaitsApproval);
+    }
     if version != VERSION.get(study) + 1 {
         return Err(Reason::NotNextVersion);
     }
-    Ok(VERSION.set(study, version))
+    Ok(if approval {
+        PENDING.set(study, 1)
+    } else {
+        VERSION.set(study, version)
+    })
+}
+
+fn approve(study: Cell, version: u32) -> Result<Cell, Reason> {
+    if PENDING.get(study) == 0 {
+        return Err(Reason::NothingToApprove);
+    }
+    if version != VERSION.get(study) + 1 {
+        return Err(Reason::NotNextVersion);
+    }
+    Ok(PENDING.set(VERSION.set(study, version), 0))
+}
+
+/// The version that is in force.
+fn in_force(study: Cell) -> Result<u32, Reason> {
+    match VERSION.get(study) {
+        0 => Err(Reason::AwaitsApproval),
+        version => Ok(version),
+    }
+}
+
+fn permit(cell: Cell) -> Result<Cell, Reason> {
+    if cell == 0 {
+        return Ok(patient());
+    }
+    if TAG.get(cell) != PATIENT {
+        return Err(Reason::NoResearchConsent);
+    }
+    if RESEARCH.get(cell) == 1 {
+        return Err(Reason::AlreadyPermitted);
+    }
+    Ok(RESEARCH.set(cell, 1))
+}
+
+fn permitted(cell: Cell) -> Result<Cell, Reason> {
+    if TAG.get(cell) != PATIENT {
+        return Err(Reason::NoResearchConsent);
+    }
+    if RESEARCH.get(cell) == 0 {
+        return Err(Reason::ResearchRevoked);
+    }
+    Ok(cell)
+}
+
+/// A patient whose research consent stands, by the criteria of the version in force.
+fn candidate(cell: Cell, tx: &Arrival, state: &dyn State) -> Result<Cell, Reason> {
+    let cell = permitted(cell)?;
+    let (id, version) = (tx.operand >> 8, tx.operand & 0xff);
+    let study = open(known_study(state.get(EntityId::new(id)))?, tx.at)?;
+    if version != in_force(study)? {
+        return Err(Reason::OldCriteria);
+    }
+    if CANDIDATE.get(cell) == id + 1 {
+        return Err(Reason::AlreadyCandidate);
+    }
+    Ok(CRITERIA.set(CANDIDATE.set(cell, id + 1), version))
 }
 
 fn lock(study: Cell, at: Time) -> Result<Cell, Reason> {
@@ -423,7 +578,7 @@ fn unlock(study: Cell) -> Result<Cell, Reason> {
 fn consent(cell: Cell, tx: &Arrival, state: &dyn State) -> Result<Cell, Reason> {
     let (id, version) = (tx.operand >> 8, tx.operand & 0xff);
     let study = open(known_study(state.get(EntityId::new(id)))?, tx.at)?;
-    if version != VERSION.get(study) {
+    if version != in_force(study)? {
         return Err(Reason::OldConsentForm);
     }
     if cell == 0 {
