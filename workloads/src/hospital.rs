@@ -6,21 +6,29 @@
 //! consensus may take minutes and the generator knows no outcome. Exceptions are deliberate: the
 //! racers, which come within seconds, usually at another site.
 
+mod batches;
 mod cases;
 mod classes;
 mod config;
+mod domain;
+mod granularity;
 mod people;
 
 pub use config::{Config, Mix, Preset};
+pub use granularity::Granularity;
 
 use crate::arrivals::{Clock, named};
 use crate::registry::{Built, Setup, Spec};
 use crate::rules::{Action, DECIDED_APPEAL, DECIDED_APPROVE, Layout, Records, fills, lot};
-use crate::{Error, Rate, Shape};
-use cases::{Case, Cases, Standing};
-use classes::facts;
+use crate::{Error, Rate};
+use batches::Batches;
+use cases::{Case, Cases, Standing, Visits};
+use classes::{facts, full_bytes, vocabulary};
+use domain::Care;
 use people::People;
-use quorate_core::{Arrival, Class, ClassId, Draws, EntityId, Kind, Load, Seed, Span, Time};
+use quorate_core::{
+    Arrival, Class, ClassId, Domain, Draws, EntityId, Kind, Load, Seed, Span, Time,
+};
 
 const CLASSES: usize = Action::ALL.len();
 
@@ -34,11 +42,15 @@ struct Content {
 
 /// The generator.
 pub struct Hospital {
-    classes: [Class; CLASSES],
+    classes: Vec<Class>,
+    /// The place of each action among the classes; 255 for those that do not occur.
+    ids: [ClassId; CLASSES],
     bytes: [u16; CLASSES],
     clocks: Vec<Clock>,
     /// When each class comes next, beside the clocks for the sake of the search.
     times: [Time; CLASSES],
+    /// The writes that occur.
+    writes: Vec<Action>,
     /// The write that comes next.
     write: Action,
     /// What each class draws besides its times.
@@ -55,6 +67,8 @@ pub struct Hospital {
     documents: Cases,
     open_claims: Cases,
     approved_claims: Cases,
+    visits: Visits,
+    batches: Option<Batches>,
     /// Follow-ups within seconds, latest first.
     racers: Vec<Arrival>,
     unsettled: u64,
@@ -70,14 +84,21 @@ impl Hospital {
         rate.check()?;
         let layout = config.layout(rate)?;
         let clocks = clocks(config, rate, seed);
+        let (classes, ids) = classes(config, rate);
         let mut hospital = Self {
-            classes: Action::ALL.map(|action| class(action, config)),
+            classes,
+            ids,
             bytes: Action::ALL.map(|action| match action {
                 // A local read is on no wire.
                 Action::AccessCheck => 0,
-                _ => config.payload.bytes(facts(action).full),
+                _ => config.payload.bytes(full_bytes(action, config.granularity)),
             }),
             times: core::array::from_fn(|class| clocks[class].at()),
+            writes: Action::ALL[1..]
+                .iter()
+                .copied()
+                .filter(|action| clocks[action.index()].at() != Time::NEVER)
+                .collect(),
             clocks,
             write: Action::AccessRecord,
             draws: Action::ALL
@@ -93,6 +114,8 @@ impl Hospital {
             documents: Cases::preloaded(layout.documents(), 1),
             open_claims: Cases::preloaded(layout.open_claims(), 0),
             approved_claims: Cases::preloaded(layout.approved_claims(), 0),
+            visits: Visits::preloaded(layout.visits(), config.leaving(rate)),
+            batches: batches(config, rate, seed),
             racers: Vec::with_capacity(1024),
             unsettled: 0,
             layout,
@@ -105,6 +128,11 @@ impl Hospital {
     /// The rules of the ledger that these arrivals belong to.
     pub fn rules(&self) -> Records {
         Records::new(self.layout, self.mean_fills)
+    }
+
+    /// What care wants to know of the final order of these arrivals.
+    pub fn domain(&self) -> impl Domain + use<> {
+        Care::new(&self.classes)
     }
 
     /// Dependents so far that came sooner after their parent than [`Config::settle_s`], because no
@@ -122,7 +150,7 @@ impl Hospital {
 
     fn find_write(&mut self) {
         let mut first = Action::AccessRecord;
-        for &action in &Action::ALL[2..] {
+        for &action in &self.writes {
             if self.times[action.index()] < self.times[first.index()] {
                 first = action;
             }
@@ -142,7 +170,7 @@ impl Hospital {
                 _ => self.config.exec_us,
             },
             site,
-            class: ClassId(action as u8),
+            class: self.ids[action.index()],
             action: action as u8,
         }
     }
@@ -166,7 +194,50 @@ impl Hospital {
             | Action::ErxDispense
             | Action::ClaimAdjudicate
             | Action::ClaimPay => self.dependent(action, at),
+            Action::VisitOpen
+            | Action::VisitUpdate
+            | Action::VisitClose
+            | Action::OrderPlace
+            | Action::ResultPost
+            | Action::DoseGive
+            | Action::ProcedureRecord
+            | Action::ImmunizationRecord
+            | Action::ChargePost
+            | Action::NoteFile => self.visited(action, at),
+            Action::AnchorBatch => unreachable!("roots have no clock"),
         }
+    }
+
+    /// Transactions on a visit, which is all at one site.
+    fn visited(&mut self, action: Action, at: Time) -> Content {
+        let draws = &mut self.draws[action.index()];
+        let mut operand = 0;
+        let visit = match action {
+            Action::VisitOpen => {
+                operand = self.people.patient(draws);
+                let visit = self.next_entity;
+                self.next_entity += 1;
+                self.visits.begin(visit, at + self.settle);
+                Some(visit)
+            }
+            Action::VisitClose => self.visits.end(at),
+            _ => self.visits.any(at, draws),
+        };
+        self.unsettled += u64::from(visit.is_none());
+        let key = visit.unwrap_or(0);
+        Content {
+            key,
+            operand,
+            site: self.people.home(key),
+        }
+    }
+
+    /// The next root of a site.
+    fn root(&mut self) -> Option<Arrival> {
+        let (at, site, operand) = self.batches.as_mut()?.take();
+        let key = self.layout.submitters().start + u32::from(site);
+        let content = Content { key, operand, site };
+        Some(self.arrival(Action::AnchorBatch, at, content))
     }
 
     /// A grantee asks for its consent, active or not.
@@ -225,7 +296,8 @@ impl Hospital {
             site: self.people.grantee(key),
         };
         let draws = &mut self.draws[Action::ConsentRevoke.index()];
-        let access = draws.chance(self.config.racing_access_share);
+        let access =
+            draws.chance(self.config.racing_access_share) && self.config.granularity.has_accesses();
         let mean = self.config.rechecks_per_revoke;
         let checks = mean as u32 + u32::from(draws.chance(mean - mean.floor()));
         if access {
@@ -253,6 +325,8 @@ impl Hospital {
             step,
         };
         match action {
+            // Nothing comes of them.
+            _ if self.config.granularity != Granularity::Document => {}
             Action::RecordAnchor if lot(entity, 1) < self.config.amend_share => {
                 self.documents.add(case(1));
             }
@@ -377,13 +451,37 @@ fn class(action: Action, config: &Config) -> Class {
     }
 }
 
-fn clocks(config: &Config, rate: Rate, seed: Seed) -> Vec<Clock> {
+/// The classes that occur, and the place of each action among them. Documents have all of theirs, so
+/// that a rate of 0 moves no other.
+fn classes(config: &Config, rate: Rate) -> (Vec<Class>, [ClassId; CLASSES]) {
     let per_s = config.rates_per_s(rate);
+    let mut ids = [ClassId(u8::MAX); CLASSES];
+    let mut classes = Vec::new();
+    for action in Action::ALL {
+        let document =
+            config.granularity == Granularity::Document && action <= Action::IdentityRegister;
+        if document || per_s[action.index()] > 0.0 {
+            ids[action.index()] = ClassId(classes.len() as u8);
+            classes.push(class(action, config));
+        }
+    }
+    (classes, ids)
+}
+
+fn clocks(config: &Config, rate: Rate, seed: Seed) -> Vec<Clock> {
+    let mut per_s = config.rates_per_s(rate);
+    // Roots come at fixed times.
+    per_s[Action::AnchorBatch.index()] = 0.0;
     let clock = |action: Action| {
-        let classes::Facts { name, shape, .. } = facts(action);
-        Clock::new(rate, per_s[action.index()], Shape::blend(shape), seed, name)
+        let shape = classes::shape(action, config.granularity);
+        Clock::new(rate, per_s[action.index()], shape, seed, facts(action).name)
     };
     Action::ALL.map(clock).into()
+}
+
+fn batches(config: &Config, rate: Rate, seed: Seed) -> Option<Batches> {
+    let per_s = config.rates_per_s(rate)[Action::AnchorBatch.index()];
+    (per_s > 0.0).then(|| Batches::new(config.sites(), per_s, seed))
 }
 
 impl Load for Hospital {
@@ -404,7 +502,7 @@ impl Load for Hospital {
             return self.racers.pop();
         }
         if at == Time::NEVER {
-            return None;
+            return self.root();
         }
         if read <= write {
             self.advance(Action::AccessCheck);
@@ -427,11 +525,19 @@ impl Spec for Config {
         self.sites = Some(self.sites());
     }
 
+    fn vocabulary(&self) -> Vec<(&'static str, &'static str)> {
+        let granularity = self.granularity;
+        let name = |action| (facts(action).name, vocabulary(action, granularity));
+        let (_, ids) = classes(self, Rate::profile());
+        let occurs = |action: &Action| ids[action.index()].0 < u8::MAX;
+        Action::ALL.into_iter().filter(occurs).map(name).collect()
+    }
+
     fn build(&self, setup: Setup<'_>) -> Result<Built, Error> {
         let rate = setup.rate.unwrap_or_else(Rate::profile);
         let load = Hospital::new(self, rate, setup.seed)?;
         Ok(Built {
-            domain: None,
+            domain: Some(Box::new(load.domain())),
             ledger: Box::new(load.rules()),
             load: Box::new(load),
             import: None,

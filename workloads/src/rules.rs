@@ -11,6 +11,8 @@
 //! | report | none |
 //! | claim | stage 4 |
 //! | identity | none |
+//! | visit | stage 4, entries 32 |
+//! | submitter of roots | last round 32 |
 //!
 //! The identifiers that exist before the first block lie in disjoint ranges, see [`Layout`]; new
 //! records follow in the order in which they are submitted, whatever their kind.
@@ -54,6 +56,28 @@ pub enum Action {
     ClaimPay,
     /// Registers a patient's identity.
     IdentityRegister,
+    /// Opens a visit or an admission; the operand is the patient.
+    VisitOpen,
+    /// Changes what is known of an open visit.
+    VisitUpdate,
+    /// Ends a visit.
+    VisitClose,
+    /// Orders something during a visit.
+    OrderPlace,
+    /// Reports a result of a visit, also after its end.
+    ResultPost,
+    /// Gives a drug during a visit.
+    DoseGive,
+    /// Records a procedure or a condition during a visit.
+    ProcedureRecord,
+    /// Records an immunisation during a visit.
+    ImmunizationRecord,
+    /// Charges for a visit, also after its end.
+    ChargePost,
+    /// Files a note of a visit, also after its end.
+    NoteFile,
+    /// Anchors the root over a submitter's records; the operand is the round, from 1.
+    AnchorBatch,
 }
 
 /// Bit of a decision's operand: approved.
@@ -63,7 +87,7 @@ pub const DECIDED_APPEAL: u32 = 2;
 
 impl Action {
     /// All actions, in the order of their numbers.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 27] = [
         Self::AccessCheck,
         Self::AccessRecord,
         Self::BreakGlass,
@@ -80,6 +104,17 @@ impl Action {
         Self::ClaimAdjudicate,
         Self::ClaimPay,
         Self::IdentityRegister,
+        Self::VisitOpen,
+        Self::VisitUpdate,
+        Self::VisitClose,
+        Self::OrderPlace,
+        Self::ResultPost,
+        Self::DoseGive,
+        Self::ProcedureRecord,
+        Self::ImmunizationRecord,
+        Self::ChargePost,
+        Self::NoteFile,
+        Self::AnchorBatch,
     ];
 
     /// The action as an index and as [`Arrival::action`].
@@ -91,7 +126,7 @@ impl Action {
 /// Why a transaction is refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
-enum Reason {
+pub(crate) enum Reason {
     AlreadyGranted,
     NoActiveConsent,
     AlreadyExists,
@@ -105,10 +140,14 @@ enum Reason {
     NotOpen,
     NotApproved,
     AlreadyPaid,
+    UnknownVisit,
+    VisitEnded,
+    UnknownSubmitter,
+    RoundOutOfOrder,
 }
 
 /// In the order of [`Reason`].
-const REASONS: [&str; 13] = [
+const REASONS: [&str; 17] = [
     "consent already active",
     "no active consent",
     "record already exists",
@@ -122,6 +161,10 @@ const REASONS: [&str; 13] = [
     "claim not open",
     "claim not approved",
     "claim already paid",
+    "unknown visit",
+    "visit ended",
+    "unknown submitter",
+    "round out of order",
 ];
 
 /// Some bits of a record.
@@ -166,6 +209,8 @@ const DOCUMENT: u32 = 3;
 const REPORT: u32 = 4;
 const CLAIM: u32 = 5;
 const IDENTITY: u32 = 6;
+const VISIT: u32 = 7;
+const SUBMITTER: u32 = 8;
 
 const ACTIVE: Field = Field::at(4, 1);
 const CHANGES: Field = Field::at(5, 16);
@@ -177,6 +222,7 @@ const FILLS: Field = Field::at(4, 8);
 const DISPENSED: Field = Field::at(16, 32);
 const VOID: Field = Field::at(12, 1);
 
+/// Of a document its head, of a submitter its last round.
 const VERSION: Field = Field::at(32, 32);
 
 const STAGE: Field = Field::at(4, 4);
@@ -185,6 +231,8 @@ const DENIED: u32 = 2;
 const APPROVED: u32 = 3;
 const PAID: u32 = 4;
 const CLOSED: u32 = 5;
+
+const ENTRIES: Field = Field::at(32, 32);
 
 /// The most fills that one prescription may allow.
 pub const MOST_FILLS: u32 = 32;
@@ -213,7 +261,7 @@ pub const fn emergencies(consent: Cell) -> u32 {
 
 /// How many records of each kind exist before the first block; their identifiers follow one another
 /// in the order of the fields.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Layout {
     /// Patients, each with [`Layout::GRANTEES`] consents, active or not.
     pub patients: u32,
@@ -227,6 +275,10 @@ pub struct Layout {
     pub open_claims: u32,
     /// Claims approved and not yet paid.
     pub approved_claims: u32,
+    /// Visits that are open.
+    pub visits: u32,
+    /// Sites that submit roots.
+    pub submitters: u32,
 }
 
 impl Layout {
@@ -264,9 +316,19 @@ impl Layout {
         after(self.open_claims(), self.approved_claims)
     }
 
+    /// Open visits.
+    pub const fn visits(&self) -> Range<u32> {
+        after(self.approved_claims(), self.visits)
+    }
+
+    /// Submitters of roots, by site.
+    pub const fn submitters(&self) -> Range<u32> {
+        after(self.visits(), self.submitters)
+    }
+
     /// The first identifier of a new record.
     pub const fn end(&self) -> u32 {
-        self.approved_claims().end
+        self.submitters().end
     }
 }
 
@@ -330,8 +392,12 @@ impl Ledger for Records {
             VERSION.set(fresh(DOCUMENT), 1)
         } else if id < layout.open_claims().end {
             STAGE.set(fresh(CLAIM), OPEN)
-        } else if id < layout.end() {
+        } else if id < layout.approved_claims().end {
             STAGE.set(fresh(CLAIM), APPROVED)
+        } else if id < layout.visits().end {
+            STAGE.set(fresh(VISIT), OPEN)
+        } else if id < layout.submitters().end {
+            fresh(SUBMITTER)
         } else {
             0
         }
@@ -362,6 +428,15 @@ impl Ledger for Records {
     fn allows(&self, cell: Cell, _now: Time) -> bool {
         is_active(cell)
     }
+
+    /// Who is told that there is no consent does not look.
+    fn advise(&self, tx: &Arrival, now: Time, state: &mut dyn State) -> Verdict {
+        let looks = tx.action == Action::AccessRecord as u8;
+        if looks && !self.allows(state.get(tx.key), now) {
+            return Verdict::Rejected(Reason::NoActiveConsent as u8);
+        }
+        self.apply(tx, now, state)
+    }
 }
 
 const fn is_active(cell: Cell) -> bool {
@@ -388,7 +463,43 @@ fn step(action: Action, operand: u32, cell: Cell) -> Result<Cell, Reason> {
         Action::ClaimAdjudicate => adjudicate(cell, operand),
         Action::ClaimPay => pay(cell),
         Action::IdentityRegister => create(cell, IDENTITY, STAGE, 1),
+        Action::VisitOpen => create(cell, VISIT, STAGE, OPEN),
+        Action::VisitClose => Ok(STAGE.set(open_visit(cell)?, CLOSED)),
+        Action::VisitUpdate
+        | Action::OrderPlace
+        | Action::DoseGive
+        | Action::ProcedureRecord
+        | Action::ImmunizationRecord => open_visit(cell),
+        Action::ResultPost | Action::ChargePost | Action::NoteFile => visit(cell),
+        Action::AnchorBatch => root(cell, operand),
     }
+}
+
+/// One entry more for a visit, whether or not it has ended.
+const fn visit(cell: Cell) -> Result<Cell, Reason> {
+    if TAG.get(cell) != VISIT {
+        return Err(Reason::UnknownVisit);
+    }
+    Ok(ENTRIES.increment(cell))
+}
+
+fn open_visit(cell: Cell) -> Result<Cell, Reason> {
+    let cell = visit(cell)?;
+    if STAGE.get(cell) != OPEN {
+        return Err(Reason::VisitEnded);
+    }
+    Ok(cell)
+}
+
+/// A root follows the submitter's last one.
+fn root(cell: Cell, round: u32) -> Result<Cell, Reason> {
+    if TAG.get(cell) != SUBMITTER {
+        return Err(Reason::UnknownSubmitter);
+    }
+    if round != VERSION.get(cell) + 1 {
+        return Err(Reason::RoundOutOfOrder);
+    }
+    Ok(VERSION.set(cell, round))
 }
 
 /// Stores an access, and that it was a violation when no consent was active at its place in the
@@ -642,6 +753,40 @@ mod tests {
     }
 
     #[test]
+    fn a_visit_takes_entries_until_it_ends_and_results_after_it() {
+        let (open, close) = ((A::VisitOpen, 7), (A::VisitClose, 0));
+        let during = [
+            A::VisitUpdate,
+            A::OrderPlace,
+            A::DoseGive,
+            A::ProcedureRecord,
+            A::ImmunizationRecord,
+            A::VisitClose,
+        ];
+        for action in during {
+            after_all(&[open, (action, 0)]);
+            refused(&[], (action, 0), R::UnknownVisit);
+            refused(&[open, close], (action, 0), R::VisitEnded);
+        }
+        for action in [A::ResultPost, A::ChargePost, A::NoteFile] {
+            let cell = after_all(&[open, (A::OrderPlace, 0), close, (action, 0)]);
+            assert_eq!(ENTRIES.get(cell), 3);
+            refused(&[], (action, 0), R::UnknownVisit);
+            refused(&[(A::RecordAnchor, 0)], (action, 0), R::UnknownVisit);
+        }
+        refused(&[open], open, R::AlreadyExists);
+    }
+
+    #[test]
+    fn roots_follow_one_another() {
+        let first = step(A::AnchorBatch, 1, fresh(SUBMITTER)).unwrap();
+        assert!(step(A::AnchorBatch, 2, first).is_ok());
+        assert_eq!(step(A::AnchorBatch, 1, first), Err(R::RoundOutOfOrder));
+        assert_eq!(step(A::AnchorBatch, 3, first), Err(R::RoundOutOfOrder));
+        refused(&[], (A::AnchorBatch, 1), R::UnknownSubmitter);
+    }
+
+    #[test]
     fn preloaded_records_are_of_their_kind() {
         let layout = Layout {
             patients: 100,
@@ -650,6 +795,8 @@ mod tests {
             documents: 7,
             open_claims: 3,
             approved_claims: 2,
+            visits: 6,
+            submitters: 4,
         };
         let ledger = Records::new(layout, 3.5);
         let cell = |id| ledger.preload(EntityId::new(id));
@@ -685,7 +832,17 @@ mod tests {
                 .approved_claims()
                 .all(|id| step(A::ClaimPay, 0, cell(id)).is_ok())
         );
-        assert_eq!((ledger.preloaded(), cell(layout.end())), (467, 0));
+        assert!(
+            layout
+                .visits()
+                .all(|id| step(A::VisitClose, 0, cell(id)).is_ok())
+        );
+        assert!(
+            layout
+                .submitters()
+                .all(|id| step(A::AnchorBatch, 1, cell(id)).is_ok())
+        );
+        assert_eq!((ledger.preloaded(), cell(layout.end())), (477, 0));
     }
 
     #[test]

@@ -40,6 +40,13 @@ pub trait Ledger {
     /// must not write.
     fn apply(&self, tx: &Arrival, now: Time, state: &mut dyn State) -> Verdict;
 
+    /// What the submitter of a transaction would be told who asks a view of the ledger beforehand; differs
+    /// from [`Ledger::apply`] where the ledger stores what should not have happened. May write to
+    /// `state`, which is thrown away.
+    fn advise(&self, tx: &Arrival, now: Time, state: &mut dyn State) -> Verdict {
+        self.apply(tx, now, state)
+    }
+
     /// The number of the person whose record it is, such as a patient; `None` where the ledger does not
     /// know.
     fn person(&self, entity: EntityId) -> Option<u32> {

@@ -222,10 +222,12 @@ impl Judge<'_> {
     /// Whether a level asks for a state that the engine does not keep.
     fn is_beside(&self, level: &ServiceLevel) -> bool {
         let family = self.outcome.sheets[self.engine].facts.family;
-        let stateful = matches!(
-            level.metric,
-            Metric::Exposure | Metric::Accepted | Metric::Served
-        );
+        let stateful = match level.metric {
+            Metric::Exposure | Metric::Accepted | Metric::Served => true,
+            // Which cases count hangs on what the rules say; times are until something is there.
+            Metric::Told => level.statistic == Statistic::Rate,
+            _ => false,
+        };
         family == Family::Integrity && stateful
     }
 
@@ -300,6 +302,10 @@ impl Judge<'_> {
         let Statistic::Percentile(p) = level.statistic else {
             return true;
         };
+        if level.metric == Metric::Told {
+            let times = |u| summary::told(u, &level.class).map_or(0, |t| t.times.len());
+            return summary::is_enough(cell.units.iter().map(times).sum(), p);
+        }
         let class = self.classes.iter().position(|c| *c == level.class);
         if let (Metric::Served, Some(class)) = (level.metric, class) {
             let reads = |u: &crate::unit::Done| u.report.probe.served[class].len();

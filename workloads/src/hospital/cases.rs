@@ -2,7 +2,7 @@
 
 use crate::rules::starts_active;
 use core::ops::Range;
-use quorate_core::Time;
+use quorate_core::{Draws, Time};
 use std::collections::VecDeque;
 
 /// Which consents the generator takes for active: grants count when they have settled, revocations
@@ -98,5 +98,57 @@ impl Cases {
     /// The oldest case.
     pub(super) fn take(&mut self) -> Option<Case> {
         self.0.pop_front()
+    }
+}
+
+/// Visits that are open, oldest first.
+pub(super) struct Visits {
+    open: VecDeque<(Time, u32)>,
+    /// How many have settled.
+    settled: usize,
+    /// How many of the oldest may end while an entry is on its way.
+    leaving: usize,
+}
+
+impl Visits {
+    pub(super) fn preloaded(entities: Range<u32>, leaving: usize) -> Self {
+        let open: VecDeque<_> = entities.map(|entity| (Time::ZERO, entity)).collect();
+        Self {
+            settled: open.len(),
+            open,
+            leaving,
+        }
+    }
+
+    /// A visit that others may refer to from `ready` on.
+    pub(super) fn begin(&mut self, entity: u32, ready: Time) {
+        self.open.push_back((ready, entity));
+    }
+
+    /// The oldest, which ends.
+    pub(super) fn end(&mut self, now: Time) -> Option<u32> {
+        self.settle(now);
+        self.settled = self.settled.checked_sub(1)?;
+        self.open.pop_front().map(|(_, entity)| entity)
+    }
+
+    /// Any that stays open for a while.
+    pub(super) fn any(&mut self, now: Time, draws: &mut Draws) -> Option<u32> {
+        self.settle(now);
+        let first = self.leaving.min(self.settled / 2);
+        let many = self.settled - first;
+        if many == 0 {
+            return None;
+        }
+        let which = first + draws.below(many as u64) as usize;
+        Some(self.open[which].1)
+    }
+
+    fn settle(&mut self, now: Time) {
+        while let Some(&(ready, _)) = self.open.get(self.settled)
+            && ready <= now
+        {
+            self.settled += 1;
+        }
     }
 }

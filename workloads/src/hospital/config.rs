@@ -1,9 +1,10 @@
 //! Settings of the hospital workload, every default with its source.
 
-use super::classes::facts;
+use super::classes::shape;
+use super::granularity::{Density, Granularity};
 use crate::arrivals::Rate;
 use crate::rules::{Action, Layout, MOST_FILLS};
-use crate::{Error, Payload, Shape};
+use crate::{Error, Payload};
 use serde::{Deserialize, Serialize};
 
 const CLASSES: usize = Action::ALL.len();
@@ -96,6 +97,41 @@ impl Default for Mix {
     }
 }
 
+impl Mix {
+    /// What every granularity but roots has.
+    fn consents(&self, action: Action) -> f64 {
+        match action {
+            Action::ConsentGrant => self.consent_grant,
+            Action::ConsentRevoke => self.consent_revoke,
+            Action::IdentityRegister => self.identity_register,
+            _ => 0.0,
+        }
+    }
+
+    /// Whether all that differs from the defaults has a meaning at a granularity.
+    fn fits(&self, granularity: Granularity) -> bool {
+        let mut usual = Self::default();
+        match granularity {
+            Granularity::Document => return true,
+            Granularity::AnchorBatch => return *self == usual,
+            Granularity::Audit => {
+                usual.access_record = self.access_record;
+                usual.exchange_request = self.exchange_request;
+            }
+            Granularity::Resource | Granularity::Message => {}
+        }
+        usual.consent_grant = self.consent_grant;
+        usual.consent_revoke = self.consent_revoke;
+        usual.identity_register = self.identity_register;
+        *self == usual
+    }
+}
+
+/// The same setting.
+fn same(a: f64, b: f64) -> bool {
+    a.to_bits() == b.to_bits()
+}
+
 /// The hospital workload.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -106,6 +142,13 @@ pub struct Config {
     pub people: Option<u64>,
     /// Sites that submit.
     pub sites: Option<u16>,
+    /// What one transaction stands for.
+    pub granularity: Granularity,
+    /// Factor on the accesses that granularity `audit` records: 1, 10 or 100.
+    pub accesses_times: u32,
+    /// Seconds between two roots of a site at granularity `anchor-batch`, unless the load says how many
+    /// arrive.
+    pub batch_s: f64,
     /// What goes on the ledger.
     pub payload: Payload,
     /// Events per person and year.
@@ -161,6 +204,10 @@ impl Default for Config {
             preset: Preset::default(),
             people: None,
             sites: None,
+            granularity: Granularity::default(),
+            accesses_times: 1,
+            // assumption: an hour's work is provable within minutes.
+            batch_s: 600.0,
             payload: Payload::default(),
             per_person_year: Mix::default(),
             // assumption: ten look-ups for each change.
@@ -243,6 +290,31 @@ impl Config {
     /// Events per person and year by class, without racers and reads.
     fn rates(&self) -> [f64; CLASSES] {
         let mix = &self.per_person_year;
+        match self.granularity {
+            Granularity::Document => self.documents(),
+            Granularity::Audit => Action::ALL.map(|action| match action {
+                // An exchange is recorded by who asks and by who answers. A broken glass is one act,
+                // however many accesses follow it.
+                Action::AccessRecord => {
+                    let mended = mix.access_record * (1.0 - self.break_glass_share);
+                    mended * f64::from(self.accesses_times) + 2.0 * mix.exchange_request
+                }
+                Action::BreakGlass => mix.access_record * self.break_glass_share,
+                _ => mix.consents(action),
+            }),
+            Granularity::Resource | Granularity::Message => Action::ALL
+                .map(|action| Density::of(action, self.granularity).total() + mix.consents(action)),
+            Granularity::AnchorBatch => Action::ALL.map(|action| match action {
+                Action::AnchorBatch => {
+                    f64::from(self.sites()) * YEAR_S / self.batch_s / self.people() as f64
+                }
+                _ => 0.0,
+            }),
+        }
+    }
+
+    fn documents(&self) -> [f64; CLASSES] {
+        let mix = &self.per_person_year;
         let overturned = self.denial_share * self.overturn_share;
         Action::ALL.map(|action| match action {
             Action::AccessCheck => 0.0,
@@ -262,16 +334,34 @@ impl Config {
             Action::ClaimAdjudicate => mix.claim_submit * (1.0 + self.denial_share),
             Action::ClaimPay => mix.claim_submit * (1.0 - self.denial_share + overturned),
             Action::IdentityRegister => mix.identity_register,
+            _ => 0.0,
         })
     }
 
     fn writes_per_person_year(&self) -> f64 {
-        let rates = self.rates();
+        self.with_racers(&self.rates())
+    }
+
+    fn with_racers(&self, rates: &[f64; CLASSES]) -> f64 {
+        let racing_access = if self.granularity.has_accesses() {
+            self.racing_access_share
+        } else {
+            0.0
+        };
         let racers = rates[Action::ErxDispense.index()] * self.racing_dispense_share
             + rates[Action::ErxCancel.index()] * self.racing_cancel_share
             + rates[Action::ClaimSubmit.index()] * self.racing_claim_share
-            + rates[Action::ConsentRevoke.index()] * self.racing_access_share;
+            + rates[Action::ConsentRevoke.index()] * racing_access;
         rates.iter().sum::<f64>() + racers
+    }
+
+    /// Reads per person and year: people look as often, whatever goes on the ledger, as long as consents
+    /// do.
+    fn reads_per_person_year(&self) -> f64 {
+        match self.granularity {
+            Granularity::AnchorBatch => 0.0,
+            _ => self.with_racers(&self.documents()) * self.reads_per_write,
+        }
     }
 
     pub(super) fn check(&self) -> Result<(), Error> {
@@ -333,7 +423,70 @@ impl Config {
                 "a number of at least 0, and not absurdly large",
             )?;
         }
+        self.check_granularity()?;
         self.check_mix()
+    }
+
+    /// What a granularity would ignore is refused.
+    fn check_granularity(&self) -> Result<(), Error> {
+        let is = |granularity| self.granularity == granularity;
+        let fits = matches!(self.accesses_times, 1 | 10 | 100);
+        let fits = fits && (self.accesses_times == 1 || is(Granularity::Audit));
+        let hint = "1, 10 or 100, and only with `granularity = \"audit\"`";
+        Error::unless(fits, "accesses_times", &self.accesses_times, hint)?;
+        let usual = Self::default();
+        let fits = (0.1..=864_000.0).contains(&self.batch_s)
+            && (is(Granularity::AnchorBatch) || same(self.batch_s, usual.batch_s));
+        let hint = "0.1 s to 10 days, and only with `granularity = \"anchor-batch\"`";
+        Error::unless(fits, "batch_s", &self.batch_s, hint)?;
+        for (key, share, usual) in [
+            ("amend_share", self.amend_share, usual.amend_share),
+            ("cancel_share", self.cancel_share, usual.cancel_share),
+            ("denial_share", self.denial_share, usual.denial_share),
+            ("overturn_share", self.overturn_share, usual.overturn_share),
+            (
+                "racing_dispense_share",
+                self.racing_dispense_share,
+                usual.racing_dispense_share,
+            ),
+            (
+                "racing_cancel_share",
+                self.racing_cancel_share,
+                usual.racing_cancel_share,
+            ),
+            (
+                "racing_claim_share",
+                self.racing_claim_share,
+                usual.racing_claim_share,
+            ),
+        ] {
+            let fits = is(Granularity::Document) || same(share, usual);
+            Error::unless(
+                fits,
+                key,
+                &share,
+                "only `granularity = \"document\"` has it",
+            )?;
+        }
+        for (key, share, usual) in [
+            (
+                "break_glass_share",
+                self.break_glass_share,
+                usual.break_glass_share,
+            ),
+            (
+                "racing_access_share",
+                self.racing_access_share,
+                usual.racing_access_share,
+            ),
+        ] {
+            let fits = self.granularity.has_accesses() || same(share, usual);
+            let hint = "only granularities `document` and `audit` have accesses";
+            Error::unless(fits, key, &share, hint)?;
+        }
+        let fits = self.per_person_year.fits(self.granularity);
+        let hint = "this granularity has a mix of its own: leave out what it has not";
+        Error::unless(fits, "per_person_year", &"for another granularity", hint)
     }
 
     fn check_mix(&self) -> Result<(), Error> {
@@ -367,10 +520,13 @@ impl Config {
         let people = rate
             .mean_per_s()
             .map_or(self.people() as f64 / YEAR_S, |per_s| per_s / yearly);
-        let offered = people * yearly;
         let mut per_s = self.rates().map(|rate| rate * people);
         let rechecks = per_s[Action::ConsentRevoke.index()] * self.rechecks_per_revoke;
-        per_s[Action::AccessCheck.index()] = (offered * self.reads_per_write - rechecks).max(0.0);
+        let reads = match self.granularity {
+            Granularity::Document => people * yearly * self.reads_per_write,
+            _ => people * self.reads_per_person_year(),
+        };
+        per_s[Action::AccessCheck.index()] = (reads - rechecks).max(0.0);
         per_s
     }
 
@@ -383,9 +539,18 @@ impl Config {
         let cases = |action: Action| {
             let peak = match rate {
                 Rate::Flat { .. } => 1.0,
-                Rate::Profile { .. } => Shape::blend(facts(action).shape).peak(),
+                Rate::Profile { .. } => shape(action, self.granularity).peak(),
             };
             2.0 * per_s[action.index()] * peak * self.settle_s + RESERVE
+        };
+        let visits = match per_s[Action::VisitOpen.index()] > 0.0 {
+            // As many again may not end while an entry is on its way, and a reserve for days.
+            true => 2.0 * cases(Action::VisitOpen) + 4.0 * RESERVE,
+            false => 0.0,
+        };
+        let submitters = match self.granularity {
+            Granularity::AnchorBatch => self.sites().into(),
+            _ => 0,
         };
         let sizes = [
             cases(Action::ErxDispense),
@@ -393,6 +558,7 @@ impl Config {
             cases(Action::RecordAmend),
             cases(Action::ClaimAdjudicate),
             cases(Action::ClaimPay),
+            visits,
         ];
         // Each takes 16 bytes in the ledger and 16 in the generator.
         let fits = sizes.iter().sum::<f64>() < 2e8;
@@ -403,6 +569,7 @@ impl Config {
             documents,
             open_claims,
             approved_claims,
+            visits,
         ] = sizes.map(|size| size as u32);
         Ok(Layout {
             patients: self.people().min(self.most_patients.into()) as u32,
@@ -411,6 +578,18 @@ impl Config {
             documents,
             open_claims,
             approved_claims,
+            visits,
+            submitters,
         })
+    }
+
+    /// How many visits may end while something settles.
+    pub(super) fn leaving(&self, rate: Rate) -> usize {
+        let per_s = self.rates_per_s(rate)[Action::VisitClose.index()];
+        let peak = match rate {
+            Rate::Flat { .. } => 1.0,
+            Rate::Profile { .. } => shape(Action::VisitClose, self.granularity).peak(),
+        };
+        (2.0 * per_s * peak * self.settle_s) as usize
     }
 }
