@@ -138,9 +138,7 @@ mod trade {
     fn units_after_a_recall_are_those_handed_out_on_an_old_view() {
         let mut case = Case::new();
         let stock = case.rules.chain().stock();
-        let lot = |case: &Case, pack: u32| {
-            (case.rules.preload(EntityId::new(pack)) >> 64) as u32
-        };
+        let lot = |case: &Case, pack: u32| (case.rules.preload(EntityId::new(pack)) >> 64) as u32;
         let recalled = lot(&case, stock.start);
         let others: Vec<u32> = stock
             .clone()
