@@ -362,11 +362,18 @@ impl Pharma {
         } else {
             self.chain.site(bits)
         };
-        self.transit.to_receive[size].add(Goods {
+        let sent = Goods {
             ready: at + self.settle,
             site: to,
             ..goods
-        });
+        };
+        if let Some(mean_s) = self.config.transport_s {
+            let delay_s = self.about(Action::Receive, mean_s);
+            let content = self.arrive(at + Span::from_s_f64(delay_s), size, sent);
+            self.follow(at, delay_s, Action::Receive, content);
+        } else {
+            self.transit.to_receive[size].add(sent);
+        }
         Some(Content {
             key: goods.id,
             operand: u32::from(to),
@@ -374,9 +381,19 @@ impl Pharma {
         })
     }
 
+    /// From half to one and a half times a mean.
+    fn about(&mut self, action: Action, mean_s: f64) -> f64 {
+        mean_s * (0.5 + self.draws[action.index()].open01())
+    }
+
     fn receive(&mut self, at: Time) -> Option<Content> {
         let size = self.size(Action::Receive);
         let goods = self.transit.to_receive[size].take(at)?;
+        Some(self.arrive(at, size, goods))
+    }
+
+    /// Goods come to whom they were sent.
+    fn arrive(&mut self, at: Time, size: usize, goods: Goods) -> Content {
         let mut received = Goods {
             ready: at + self.settle,
             leg: goods.leg + 1,
@@ -398,11 +415,11 @@ impl Pharma {
         } else {
             self.unload(received);
         }
-        Some(Content {
+        Content {
             key: goods.id,
             operand: 0,
             site: goods.site,
-        })
+        }
     }
 
     fn dispense(&mut self, at: Time) -> Option<Content> {
@@ -459,7 +476,23 @@ impl Pharma {
     /// A pack in quarantine goes back into stock.
     fn clear(&mut self, at: Time) -> Option<Content> {
         let goods = self.quarantined.take(at)?;
-        Some(self.restock(at, goods, goods.site, self.chain.maker(goods.lot)))
+        Some(self.cleared(at, goods))
+    }
+
+    fn cleared(&mut self, at: Time, goods: Goods) -> Content {
+        self.restock(at, goods, goods.site, self.chain.maker(goods.lot))
+    }
+
+    /// A pack that somebody will clear.
+    fn withhold(&mut self, at: Time, pack: Pack) {
+        let goods = self.goods(at, pack);
+        if let Some(mean_s) = self.config.clear_s {
+            let delay_s = self.about(Action::Clear, mean_s);
+            let content = self.cleared(at + Span::from_s_f64(delay_s), goods);
+            self.follow(at, delay_s, Action::Clear, content);
+        } else {
+            self.quarantined.add(goods);
+        }
     }
 
     /// A wholesaler takes a pack back.
@@ -508,8 +541,7 @@ impl Pharma {
         let pack = self.take(Action::Suspect, at)?;
         let draws = &mut self.draws[Action::Suspect.index()];
         if draws.chance(self.config.clear_share) {
-            let goods = self.goods(at, pack);
-            self.quarantined.add(goods);
+            self.withhold(at, pack);
         }
         Some(Content {
             key: pack.id,
@@ -522,8 +554,7 @@ impl Pharma {
     fn quarantine(&mut self, at: Time) -> Option<Content> {
         let pack = self.take(Action::Quarantine, at)?;
         if self.draws[Action::Quarantine.index()].chance(self.config.clear_share) {
-            let goods = self.goods(at, pack);
-            self.quarantined.add(goods);
+            self.withhold(at, pack);
         }
         Some(Content {
             key: pack.id,

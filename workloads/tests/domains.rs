@@ -2,10 +2,11 @@
 
 mod told;
 
-use quorate_core::{Arrival, Ledger, Load, Seed, Verdict};
+use quorate_core::{Arrival, EntityId, Inversions, Ledger, Load, Seed, Verdict};
 use quorate_workloads::pharma::{Pharma, Tracking};
 use quorate_workloads::study::{Studies, Trials, consent_to, serious};
 use quorate_workloads::{Rate, custody, pharma, study};
+use std::collections::BTreeMap;
 use told::{Story, tx};
 
 const FLAT: Rate = Rate::Flat { per_s: 100.0 };
@@ -137,9 +138,7 @@ mod trade {
     fn units_after_a_recall_are_those_handed_out_on_an_old_view() {
         let mut case = Case::new();
         let stock = case.rules.chain().stock();
-        let lot = |case: &Case, pack: u32| {
-            (case.rules.preload(quorate_core::EntityId::new(pack)) >> 64) as u32
-        };
+        let lot = |case: &Case, pack: u32| (case.rules.preload(EntityId::new(pack)) >> 64) as u32;
         let recalled = lot(&case, stock.start);
         let others: Vec<u32> = stock
             .clone()
@@ -441,10 +440,16 @@ mod oversight {
                 (block, favour.is_some_and(|site| a.site != site), a.at)
             });
             let mut story = Story::new(Box::new(load.domain()));
+            let mut lists: BTreeMap<EntityId, Inversions> = BTreeMap::new();
             for a in order {
                 story.next(*a, None, OK, a.at.ns() / 1_000_000);
+                lists.entry(a.key).or_default().ordered(a.at);
             }
-            story.share("allocation_inversions")
+            let counts = lists.values().map(Inversions::count);
+            let (turned, of) = counts.fold((0, 0), |(a, b), (c, d)| (a + c, b + d));
+            let told = story.share("allocation_inversions");
+            assert_eq!((u64::from(told.0), u64::from(told.1)), (turned, of));
+            told
         };
         let (fair, of) = inverted(None);
         assert!(fair == 0 && of > 2_000, "{fair} of {of}");

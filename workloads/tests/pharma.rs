@@ -97,6 +97,18 @@ fn the_ladder_has_the_published_rates() {
         let got = Config::preset(preset).scans_per_s();
         assert!((got / per_s - 1.0).abs() < 0.02, "{preset:?}: {got}");
     }
+    // By the pack: 3.2 scans and a commission (source: the same, with one commission a pack).
+    for (preset, per_s) in [
+        (Preset::Hospital, 0.30),
+        (Preset::Region, 3.6),
+        (Preset::NationDe, 100.0),
+        (Preset::NationUs, 400.0),
+        (Preset::Eu, 540.0),
+    ] {
+        let config = Config::preset(preset);
+        let got = config.scans_per_s() / config.scans_per_pack * 4.2;
+        assert!((got / per_s - 1.0).abs() < 0.02, "{preset:?}: {got}");
+    }
     // One dispense, and 1/48 of five events of a case, 1/1,920 of two of a pallet, and the rest.
     let rows = per_pack(Granularity::Aggregated);
     let writes: f64 = rows[1..].iter().map(|(_, each)| each).sum();
@@ -458,6 +470,69 @@ fn packing_is_recorded_case_by_case_and_pallet_by_pallet() {
     let writes = arrivals.len() as f64 - of(Action::Verify, false) - of(Action::Verify, true);
     let per_s = writes / arrivals.last().unwrap().at.as_s();
     assert!((per_s / 300.0 - 1.0).abs() < 0.06, "{per_s}");
+}
+
+/// Goods that travel for a named time arrive after it, and packs are cleared after theirs: in order,
+/// nothing is refused, and the rate is that asked for.
+#[test]
+fn goods_travel_and_alerts_are_cleared_in_a_named_time() {
+    let config = Config {
+        transport_s: Some(200.0),
+        clear_s: Some(100.0),
+        alert_share: 0.01,
+        case: 5,
+        pallet: 7,
+        settle_s: 20.0,
+        ..Config::default()
+    };
+    let rate = Rate::Flat { per_s: 200.0 };
+    let mut load = pharma(&config, rate);
+    let rules = load.rules();
+    let mut since: BTreeMap<(Action, EntityId), Time> = BTreeMap::new();
+    let (mut travels, mut clears, mut writes, mut last) = (vec![], vec![], 0.0, Time::ZERO);
+    for a in take(&mut load, 400_000) {
+        let ended = match Action::ALL[usize::from(a.action)] {
+            Action::Receive => (Action::Ship, &mut travels),
+            Action::Clear => (Action::Suspect, &mut clears),
+            action => {
+                since.insert((action, a.key), a.at);
+                writes += f64::from(u8::from(action != Action::Verify));
+                continue;
+            }
+        };
+        writes += 1.0;
+        last = a.at;
+        let from = since[&(ended.0, a.key)];
+        ended.1.push((from.as_s(), a.at.since(from).as_s()));
+    }
+    for (mean_s, spans) in [(200.0, &travels), (100.0, &clears)] {
+        // Of what began late only the fast would count.
+        let ended = |(from, _): &&(f64, f64)| *from < last.as_s() - mean_s * 1.5;
+        let spans: Vec<f64> = spans.iter().filter(ended).map(|(_, span)| *span).collect();
+        let n = spans.len() as f64;
+        assert!(n > 300.0, "{n}");
+        assert!(
+            spans
+                .iter()
+                .all(|s| (mean_s * 0.5..mean_s * 1.5 + 1e-6).contains(s))
+        );
+        let mean = spans.iter().sum::<f64>() / n;
+        // A uniform span of the mean: its deviation is the mean over √12.
+        assert!(
+            (mean - mean_s).abs() < 4.0 * mean_s / sqrt(12.0 * n),
+            "{mean}"
+        );
+    }
+    // What is on its way at the end is missing.
+    assert!(
+        (writes / last.as_s() / 200.0 - 1.0).abs() < 0.05,
+        "{writes} in {last:?}"
+    );
+    let (_, fates) = execute(&mut pharma(&config, rate), &rules, 400_000);
+    for (class, fate) in fates.keys() {
+        let natural = ["valid", "lot recalled", "already dispensed"].contains(&fate.as_str());
+        assert!(natural, "{class}: {fate}");
+    }
 }
 
 /// The recall that the settings name, as a cascade of three lots.
@@ -863,6 +938,8 @@ fn every_setting_shows() {
         ("return_share", |c| c.return_share = 0.1),
         ("undo_share", |c| c.undo_share = 0.1),
         ("aggregation", |c| c.aggregation = Aggregation::Recorded),
+        ("transport_s", |c| c.transport_s = Some(20.0)),
+        ("clear_s", |c| c.clear_s = Some(20.0)),
         ("verify_returns", |c| c.verify_returns = true),
         ("verify_return_s", |c| c.verify_return_s = 5.0),
         ("quarantine_share", |c| c.quarantine_share = 0.1),

@@ -130,6 +130,9 @@ pub struct Config {
     pub scans_per_pack: f64,
     /// Holders of a pack, from manufacturer to dispenser.
     pub hops: u32,
+    /// Mean seconds that goods travel between holders, half to one and a half times it, uniformly; left
+    /// out, they are received in turn with those that travel before the first block.
+    pub transport_s: Option<f64>,
     /// Packs in a case, if aggregated.
     pub case: u32,
     /// Cases on a pallet, if aggregated.
@@ -155,6 +158,9 @@ pub struct Config {
     pub alert_share: f64,
     /// Share of alerts that are cleared.
     pub clear_share: f64,
+    /// Mean seconds until they are, half to one and a half times it, uniformly; left out, in turn with
+    /// those from before the first block, in business hours.
+    pub clear_s: Option<f64>,
     /// Returned packs, as a share of those dispensed.
     pub return_share: f64,
     /// Whether a returned pack must be verified (`drug.verifyReturn`) before it is sold again.
@@ -224,6 +230,7 @@ impl Default for Config {
             scans_per_pack: 3.2,
             // source: manufacturer, wholesaler and dispenser (MediLedger report to the FDA).
             hops: 3,
+            transport_s: None,
             // assumption: no distribution is published.
             case: 48,
             pallet: 40,
@@ -248,6 +255,7 @@ impl Default for Config {
             alert_share: 0.002,
             // source: up to 20,000 alerts a day in Germany's first year, one true falsification.
             clear_share: 1.0,
+            clear_s: None,
             // source: 59 to 60 M saleable returns a year are 2 % of US sales (TraceLink).
             return_share: 0.02,
             // assumption: European rules; the DSCSA asks for it.
@@ -365,9 +373,12 @@ impl Config {
         self.aggregation == Aggregation::Recorded
     }
 
-    /// Packings, unpackings and verified returns per pack dispensed: they follow other transactions.
+    /// Packings, unpackings, verified returns, and what comes after a named time, per pack dispensed:
+    /// they follow other transactions.
     fn follow_ups(&self) -> f64 {
         let [pallets, cases] = self.journeys();
+        let received = self.transport_s.map_or(0.0, |_| pallets + cases);
+        let cleared = self.clear_s.map_or(0.0, |_| self.cleared());
         let packed = if self.is_recorded() {
             // Each case and each pallet once, however often it travels.
             2.0 * (cases + pallets / f64::from((self.hops - 2).max(1)))
@@ -379,7 +390,12 @@ impl Config {
         } else {
             0.0
         };
-        packed + verified
+        packed + verified + received + cleared
+    }
+
+    /// Packs that leave quarantine, per pack dispensed.
+    fn cleared(&self) -> f64 {
+        (self.alert_share * self.scans_per_pack + self.quarantine_share) * self.clear_share
     }
 
     /// Events per pack dispensed by class, without racers, reads and what follows others.
@@ -389,12 +405,14 @@ impl Config {
         Action::ALL.map(|action| match action {
             Action::Verify => 0.0,
             Action::Commission => cases,
+            Action::Receive if self.transport_s.is_some() => 0.0,
             Action::Ship | Action::Receive => pallets + cases,
             Action::Dispense => 1.0,
             Action::Undo => self.undo_share,
             Action::Return => self.return_share,
             Action::Suspect => alerts,
-            Action::Clear => (alerts + self.quarantine_share) * self.clear_share,
+            Action::Clear if self.clear_s.is_some() => 0.0,
+            Action::Clear => self.cleared(),
             Action::Recall => self.recalls_per_person_year / self.packs_per_person_year,
             Action::Quarantine => self.quarantine_share,
             Action::Aggregate | Action::Disaggregate | Action::VerifyReturn => 0.0,
@@ -526,6 +544,13 @@ impl Config {
             ("recall_gap_s", self.recall_gap_s, 0.0, 86_400.0),
             ("recall_at_s", self.recall_at_s.unwrap_or(0.0), 0.0, 1e9),
             ("verify_return_s", self.verify_return_s, 0.0, 864_000.0),
+            (
+                "transport_s",
+                self.transport_s.unwrap_or(0.0),
+                0.0,
+                864_000.0,
+            ),
+            ("clear_s", self.clear_s.unwrap_or(0.0), 0.0, 864_000.0),
             ("race_s", self.race_s, 0.0, 86_400.0),
             ("clone_s", self.clone_s, 0.0, 86_400.0),
             ("settle_s", self.settle_s, 0.0, 864_000.0),
