@@ -62,6 +62,7 @@ impl Map {
             drain: Span::ZERO,
             may_cut: false,
             read_level: Level::Final,
+            view_age: None,
             limits: RunLimits {
                 events: u64::MAX,
                 pending: usize::MAX,

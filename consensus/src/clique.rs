@@ -690,6 +690,12 @@ impl Engine for Clique {
         Ok(Finality::Conditional)
     }
 
+    /// With geth's coin, signers that stay on rival branches of equal difficulty may all have signed too
+    /// lately to go on: what EIP-3436 mends.
+    fn may_stall(config: &Config) -> bool {
+        config.tie == Tie::Geth
+    }
+
     /// Liars that sign a secret branch make one block each, since each may sign one of any `LIMIT`,
     /// and each weighs 2 at most, while `depth` public ones weigh at least `depth`; of as much weight
     /// the shorter branch wins. So less than half of the depth may lie, if everybody hears of blocks

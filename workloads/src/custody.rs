@@ -14,9 +14,11 @@
 //! dispensed or returned. The signer of a transaction is the site that submits it.
 
 mod chain;
+mod trade;
 
 pub(crate) use chain::Stage;
 pub use chain::{Chain, Layout, Packing};
+pub use trade::Trade;
 
 use quorate_core::{Arrival, Cell, EntityId, Ledger, Span, State, Time, Verdict};
 use std::sync::Arc;

@@ -17,6 +17,7 @@ pub mod trace;
 pub mod trial;
 
 mod error;
+mod lookback;
 mod payload;
 mod skew;
 mod table;

@@ -18,7 +18,7 @@ mod stock;
 pub use config::{Config, Granularity, Preset, Tracking};
 
 use crate::arrivals::named;
-use crate::custody::{Action, Chain, Custody};
+use crate::custody::{Action, Chain, Custody, Trade};
 use crate::registry::{Built, Setup, Spec};
 use crate::{Error, Rate};
 use classes::facts;
@@ -121,6 +121,11 @@ impl Pharma {
     pub fn rules(&self) -> Custody {
         let tracked = self.config.tracking == Tracking::Custodian;
         Custody::new(Arc::clone(&self.chain), tracked)
+    }
+
+    /// What these arrivals are counted for.
+    pub fn domain(&self) -> Trade {
+        Trade::new(Arc::clone(&self.chain), false)
     }
 
     /// Ticks so far that found no settled goods.
@@ -611,7 +616,7 @@ impl Spec for Config {
         let rate = setup.rate.unwrap_or_else(Rate::profile);
         let load = Pharma::new(self, rate, setup.seed)?;
         Ok(Built {
-            domain: None,
+            domain: Some(Box::new(load.domain())),
             ledger: Box::new(load.rules()),
             load: Box::new(load),
             import: None,

@@ -15,10 +15,12 @@ mod classes;
 mod cohort;
 mod config;
 mod layout;
+mod oversight;
 mod rules;
 
 pub use config::{Config, Granularity, Preset};
 pub use layout::Layout;
+pub use oversight::Oversight;
 pub use rules::{Action, FATAL_CLOCK, SERIOUS_CLOCK, Studies, consent_to, late_reports, serious};
 
 use crate::arrivals::{Clock, named};
@@ -148,6 +150,11 @@ impl Trials {
     /// The rules of the ledger that these arrivals belong to.
     pub fn rules(&self) -> Studies {
         Studies::new(self.layout.clone())
+    }
+
+    /// What these arrivals are counted for.
+    pub fn domain(&self) -> Oversight {
+        Oversight::new(self.layout.clone())
     }
 
     /// Transactions so far that came sooner after what they refer to than [`Config::settle_s`], or
@@ -742,7 +749,7 @@ impl Spec for Config {
         let rate = setup.rate.unwrap_or_else(Rate::profile);
         let load = Trials::new(self, rate, setup.seed)?;
         Ok(Built {
-            domain: None,
+            domain: Some(Box::new(load.domain())),
             ledger: Box::new(load.rules()),
             load: Box::new(load),
             import: None,

@@ -61,6 +61,12 @@ pub struct Ordered<'a> {
 pub trait Tell {
     /// One case of a [`Unit::Share`], by its place in [`Domain::measures`].
     fn case(&mut self, measure: usize, submitted: Time, hit: bool);
+    /// So many cases at once, such as all pairs of an order, see [`Inversions`](crate::Inversions).
+    fn cases(&mut self, measure: usize, submitted: Time, (hits, of): (u64, u64)) {
+        for case in 0..of {
+            self.case(measure, submitted, case < hits);
+        }
+    }
     /// One length of a [`Unit::Time`].
     fn time(&mut self, measure: usize, submitted: Time, length: Span);
 }

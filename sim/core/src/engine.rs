@@ -57,6 +57,12 @@ pub trait Engine: Sized {
     /// blocks when all is well.
     fn promises(config: &Self::Config, nodes: u32) -> Promises;
 
+    /// Whether, by its own rules, it may stand still for good after faults that are over.
+    fn may_stall(config: &Self::Config) -> bool {
+        let _ = config;
+        false
+    }
+
     /// The probability that a transaction is reversed after its sender waited for `waited` since it
     /// was in a block, when `corrupt` of `nodes` equal organisations work against it. Computed, not
     /// simulated. A committee is all or nothing: what it commits holds up to its bound.

@@ -41,8 +41,9 @@ use crate::plan::Plan;
 use crate::unit::{EngineSheet, Tweak};
 use public::Exchange;
 use quorate_core::{
-    Adversary, Agreement, Arrival, Committee, Electorate, Facts, Family, Finality, Guarantee,
-    Invalid, Ledger, Load, NodeId, Outcome, Promises, Seed, Span, Standing, Time, Wait, hash,
+    Adversary, Agreement, Arrival, Committee, Domain, Electorate, Facts, Family, Finality,
+    Guarantee, Invalid, Ledger, Load, NodeId, Outcome, Promises, Seed, Span, Standing, Time, Wait,
+    hash,
 };
 use quorate_kernel::{Anchoring, Report, Run, Setup, Status, Unit};
 use serde::{Deserialize, Serialize};
@@ -613,9 +614,9 @@ impl AnyEngine for Anchor {
         adversary: &Adversary,
         setup: Setup,
         load: Box<dyn Load>,
-        ledger: &dyn Ledger,
+        rules: (&dyn Ledger, Option<Box<dyn Domain>>),
     ) -> Report {
-        Self::config(config).run(adversary, setup, load, ledger)
+        Self::config(config).run(adversary, setup, load, rules)
     }
 
     fn leader_at(
@@ -628,7 +629,7 @@ impl AnyEngine for Anchor {
         at: Time,
     ) -> Option<NodeId> {
         let config = Self::config(config);
-        let (mut exchange, unit) = config.coupled(adversary, setup, load, ledger);
+        let (mut exchange, unit) = config.coupled(adversary, setup, load, (ledger, None));
         unit.leader_at(&mut exchange, at)
     }
 
@@ -656,7 +657,7 @@ impl Config {
         plan: &Adversary,
         mut setup: Setup,
         load: Box<dyn Load + 'a>,
-        ledger: &'a dyn Ledger,
+        (ledger, domain): (&'a dyn Ledger, Option<Box<dyn Domain>>),
     ) -> (Exchange, Unit<'a>) {
         let sound = "an engine without finality is not run";
         let upper = self.upper_finality(plan).expect(sound);
@@ -673,6 +674,7 @@ impl Config {
             setup,
             load: Box::new(Until { load, horizon }),
             ledger,
+            domain,
         };
         let local = self.lower().lower(&self.local_config, lower);
         let lead = exchange.lead();
@@ -685,9 +687,9 @@ impl Config {
         plan: &Adversary,
         setup: Setup,
         load: Box<dyn Load>,
-        ledger: &dyn Ledger,
+        rules: (&dyn Ledger, Option<Box<dyn Domain>>),
     ) -> Report {
-        let (mut exchange, unit) = self.coupled(plan, setup, load, ledger);
+        let (mut exchange, unit) = self.coupled(plan, setup, load, rules);
         let lead = exchange.lead();
         let mut reports = unit.run_coupled(&mut exchange);
         let chain = reports.pop().expect("two ledgers");

@@ -10,7 +10,9 @@ use crate::run::{self, Outcome, STOP};
 use crate::study::Study;
 use crate::validate::Tier;
 use crate::validate::run as validation;
-use crate::{analysis, calibrate, engines, fuzz, output, places, screen, self_check, verdict};
+use crate::{
+    analysis, calibrate, engines, fuzz, output, places, screen, self_check, told, verdict,
+};
 use clap::{Parser, Subcommand};
 #[cfg(feature = "mutants")]
 use quorate_consensus::mutants::{Mutant, break_rule};
@@ -62,7 +64,7 @@ enum Command {
         #[command(flatten)]
         options: Options,
     },
-    /// Show what there is: engines, workloads, plans, attacks, regions
+    /// Show what there is: engines, workloads, plans (scenarios), attacks, regions, metrics
     List {
         /// What to list; everything when left out
         what: Option<What>,
@@ -250,9 +252,12 @@ struct Options {
 enum What {
     Engines,
     Workloads,
+    /// Built-in plans
+    #[value(alias = "scenarios")]
     Plans,
     Attacks,
     Regions,
+    Metrics,
 }
 
 /// The program, to which engines of one's own can be added before it runs.
@@ -624,6 +629,9 @@ fn list(what: Option<What>) -> String {
             (t.name.to_owned(), text)
         };
         section("regions", places::TABLES.iter().map(line).collect());
+    }
+    if wanted(What::Metrics) {
+        section("metrics", told::list());
     }
     text
 }

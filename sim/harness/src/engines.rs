@@ -7,8 +7,8 @@ use crate::unit::{self, EngineSheet, Tweak};
 use crate::validate::world::Accept;
 use quorate_consensus::registry::{EngineKind, EngineVisitor};
 use quorate_core::{
-    Adversary, Committee, Engine, Facts, Family, Finality, Invalid, Ledger, Load, NodeId, Promises,
-    Standing, Time, Wait,
+    Adversary, Committee, Domain, Engine, Facts, Family, Finality, Invalid, Ledger, Load, NodeId,
+    Promises, Standing, Time, Wait,
 };
 use quorate_kernel::{Report, Run, Setup, Simulation};
 use serde::Deserialize as _;
@@ -61,14 +61,14 @@ pub trait AnyEngine: Sync {
     fn finality(&self, config: &toml::Table, adversary: &Adversary) -> Result<Finality, String>;
     /// A checked table with a counterfactual applied.
     fn tweaked(&self, config: &toml::Table, tweak: Tweak) -> toml::Table;
-    /// Runs one unit, against the adversary of the engine's sheet.
+    /// Runs one unit, against the adversary of the engine's sheet; the domain is shown the final order.
     fn run(
         &self,
         config: &toml::Table,
         adversary: &Adversary,
         setup: Setup,
         load: Box<dyn Load>,
-        ledger: &dyn Ledger,
+        rules: (&dyn Ledger, Option<Box<dyn Domain>>),
     ) -> Report;
     /// Who leads a unit just before an instant, see [`Simulation::leader`].
     fn leader_at(
@@ -103,6 +103,8 @@ pub struct Lower<'a> {
     pub load: Box<dyn Load + 'a>,
     /// Its rules.
     pub ledger: &'a dyn Ledger,
+    /// Whom the final order is shown.
+    pub domain: Option<Box<dyn Domain>>,
 }
 
 struct Registered<E> {
@@ -189,9 +191,12 @@ impl<E: Engine + 'static> AnyEngine for Registered<E> {
         _: &Adversary,
         setup: Setup,
         load: Box<dyn Load>,
-        ledger: &dyn Ledger,
+        (ledger, domain): (&dyn Ledger, Option<Box<dyn Domain>>),
     ) -> Report {
         let mut sim = Simulation::<E>::new(&Self::config(config), setup, load, ledger);
+        if let Some(domain) = domain {
+            sim.show(domain);
+        }
         sim.run();
         sim.finish()
     }
@@ -216,11 +221,15 @@ impl<E: Engine + 'static> AnyEngine for Registered<E> {
             setup,
             load,
             ledger,
+            domain,
         } = tier;
         let local = Self::config(config);
         let settings = Settings { local, rules };
         let mut sim = Simulation::<Anchored<E>>::new(&settings, setup, load, ledger);
         sim.measure_gaps();
+        if let Some(domain) = domain {
+            sim.show(domain);
+        }
         Box::new(sim)
     }
 

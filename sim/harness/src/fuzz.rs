@@ -286,6 +286,9 @@ fn schedule(mut plan: Plan, sheet: &EngineSheet, d: &mut Draws) -> Draw {
     };
     if faults == Faults::Beyond {
         plan.promise = Some(Promise::Still);
+    } else if sheet.may_stall {
+        plan.promise = Some(Promise::Safe);
+        plan.load.drain_s = length_s;
     }
     Draw { plan, faults }
 }

@@ -1,4 +1,5 @@
-//! Service levels in the grammar of load-test thresholds: `class:metric:statistic<bound`.
+//! Service levels in the grammar of load-test thresholds: `class:metric:statistic<bound`, or
+//! `measure:statistic<bound` for what the workload itself measures.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -71,12 +72,28 @@ pub enum Metric {
     OnTime,
     /// Time until a site's node has answered a read.
     Served,
+    /// What the workload measures under the name that stands for the class.
+    Told,
 }
 
 impl Metric {
     /// Whether it is a share, not a time.
     pub const fn is_share(self) -> bool {
         matches!(self, Self::Goodput | Self::Accepted | Self::OnTime)
+    }
+
+    fn of(name: &str) -> Option<Self> {
+        Some(match name {
+            "included" => Self::Included,
+            "safe" => Self::Safe,
+            "final" => Self::Final,
+            "exposure" => Self::Exposure,
+            "goodput" => Self::Goodput,
+            "accepted" => Self::Accepted,
+            "ontime" => Self::OnTime,
+            "served" => Self::Served,
+            _ => return None,
+        })
     }
 }
 
@@ -108,7 +125,8 @@ impl fmt::Display for Statistic {
 pub const GRAMMAR: &str = "write class:metric:statistic<bound, for example \
     consent.revoke:exposure:p(99)<2s; metrics: included, safe, final, exposure, \
     served, goodput, accepted, ontime; statistics: avg, med, p(N), max, rate; units: ms, s, min, h, or % \
-    for those with rate";
+    for those with rate; or measure:statistic<bound with a name of `quorate list metrics`, for example \
+    units_after_recall:share<0.1%";
 
 impl Level {
     /// Parses an expression.
@@ -121,25 +139,21 @@ impl Level {
         let below = compact.as_bytes()[at] == b'<';
         let (left, right) = (&compact[..at], compact[at + 1..].trim_start_matches('='));
         let parts: Vec<&str> = left.split(':').collect();
-        let &[class, metric, statistic] = parts.as_slice() else {
-            return Err(format!("`{left}` is not class:metric:statistic"));
+        let (class, metric, statistic) = match *parts.as_slice() {
+            [measure, statistic] if Metric::of(measure).is_none() => {
+                (measure, Metric::Told, told_statistic(statistic)?)
+            }
+            [class, metric, statistic] => {
+                let of = Metric::of(metric).ok_or_else(|| format!("unknown metric `{metric}`"))?;
+                (class, of, parse_statistic(statistic)?)
+            }
+            _ => return Err(format!("`{left}` is not class:metric:statistic")),
         };
-        let metric = match metric {
-            "included" => Metric::Included,
-            "safe" => Metric::Safe,
-            "final" => Metric::Final,
-            "exposure" => Metric::Exposure,
-            "goodput" => Metric::Goodput,
-            "accepted" => Metric::Accepted,
-            "ontime" => Metric::OnTime,
-            "served" => Metric::Served,
-            other => return Err(format!("unknown metric `{other}`")),
-        };
-        let statistic = parse_statistic(statistic)?;
-        if metric.is_share() != (statistic == Statistic::Rate) {
+        let share = statistic == Statistic::Rate;
+        if metric != Metric::Told && metric.is_share() != share {
             return Err("goodput, accepted and ontime go with rate, and only they do".to_owned());
         }
-        let bound = parse_bound(right, metric.is_share())?;
+        let bound = parse_bound(right, share)?;
         Ok(Self {
             class: class.to_owned(),
             metric,
@@ -147,6 +161,15 @@ impl Level {
             below,
             bound,
         })
+    }
+}
+
+/// Of a measure of the workload.
+fn told_statistic(text: &str) -> Result<Statistic, String> {
+    match text {
+        "share" => Ok(Statistic::Rate),
+        "rate" => Err("a measure of the workload goes with share, not with rate".to_owned()),
+        _ => parse_statistic(text),
     }
 }
 
@@ -208,6 +231,18 @@ mod tests {
         assert!(level.below && (level.bound - 2_000.0).abs() < 1e-9);
         let goodput = Level::parse("all:goodput:rate>99%").expect("valid");
         assert!(!goodput.below && (goodput.bound - 0.99).abs() < 1e-12);
+        let share = Level::parse("units_after_recall:share<0.001").expect("valid");
+        assert_eq!(
+            (share.class.as_str(), share.metric, share.statistic),
+            ("units_after_recall", Metric::Told, Statistic::Rate)
+        );
+        assert!(share.below && (share.bound - 0.001).abs() < 1e-12);
+        let lag = Level::parse("break_glass_audit_lag_ms:p(99)<60s").expect("valid");
+        assert_eq!(
+            (lag.metric, lag.statistic),
+            (Metric::Told, Statistic::Percentile(99.0))
+        );
+        assert!((lag.bound - 60_000.0).abs() < 1e-9);
     }
 
     #[test]
@@ -230,6 +265,11 @@ mod tests {
                 "goodput, accepted and ontime go with rate, and only they do",
             ),
             ("all:final:avg<-2s", "the bound -2 is negative"),
+            (
+                "units_after_recall:rate<1%",
+                "a measure of the workload goes with share, not with rate",
+            ),
+            ("units_after_recall:share<2s", "unknown unit `s`"),
         ] {
             assert_eq!(Level::parse(text), Err(why.to_owned()), "{text}");
         }

@@ -36,6 +36,7 @@ pub mod self_check;
 pub mod stats;
 pub mod study;
 pub mod summary;
+mod told;
 pub mod unit;
 pub mod validate;
 pub mod verdict;

@@ -349,9 +349,9 @@ pub(crate) fn strike_leaders(
         .collect();
     strikes.sort_unstable();
     for (from, until) in strikes {
-        let (load, ledger) = workload.open(offered_tps, setup.seed);
-        let adversary = &sheet.adversary;
-        let leader = engine.leader_at(table, adversary, setup.clone(), load, &*ledger, from);
+        let built = workload.open(offered_tps, setup.seed);
+        let (adversary, unit) = (&sheet.adversary, setup.clone());
+        let leader = engine.leader_at(table, adversary, unit, built.load, &*built.ledger, from);
         setup.faults.extend(leader.map(|node| Fault {
             from,
             until,

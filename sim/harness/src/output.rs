@@ -9,7 +9,7 @@ use crate::stats::Interval;
 use crate::study::{Part, Study};
 use crate::unit::{Done, Tweak};
 use crate::verdict::Row;
-use crate::{figures, incidents, knee, report, resilience, risk, summary};
+use crate::{figures, incidents, knee, report, resilience, risk, summary, told};
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 use quorate_core::{Level, Span};
@@ -117,6 +117,7 @@ pub fn write(parent: &Path, study: &Study, ran: &[Ran<'_>]) -> Result<PathBuf, E
     writer.liars(&mut folder)?;
     writer.skipped(&mut folder)?;
     incidents::write(&mut folder, &writer)?;
+    told::write(&mut folder, &writer)?;
     folder.bytes("latency.hlog", &writer.histograms())?;
     figures::write(&mut folder, study, ran)?;
     risk::write(&mut folder, study, ran)?;

@@ -13,6 +13,8 @@ pub use crate::network::NetworkPlan;
 use crate::outages::{self, OutagePlan};
 use crate::resilience::{self, ResiliencePlan};
 use crate::study;
+use quorate_core::Span;
+use quorate_kernel::ViewAge;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -251,6 +253,54 @@ pub struct NodePlan {
     pub exec_permille: Option<u32>,
     /// Which view readers are served from.
     pub read_level: ReadLevel,
+    /// The oldest view that answers readers, by the time since the block that it ends in was built, ms;
+    /// absent means that any does. With an engine that builds no empty blocks a view ages while nothing
+    /// is written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_view_age_ms: Option<f64>,
+    /// What becomes of a read on an older one: `allow`, which is the default, `deny` or `break-glass`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub when_stale: Option<WhenStale>,
+}
+
+impl NodePlan {
+    /// When a view is too old to be read; `None` where none is.
+    pub(crate) fn view_age(&self) -> Option<ViewAge> {
+        let most = Span::from_s_f64(self.max_view_age_ms? / 1e3);
+        let when_stale = match self.when_stale.unwrap_or(WhenStale::Allow) {
+            WhenStale::Allow => quorate_kernel::WhenStale::Allow,
+            WhenStale::Deny => quorate_kernel::WhenStale::Deny,
+            WhenStale::BreakGlass => quorate_kernel::WhenStale::BreakGlass,
+        };
+        Some(ViewAge { most, when_stale })
+    }
+
+    fn check_view_age(&self, source: &Source) -> Result<(), Error> {
+        let hint = "give the largest age in ms, such as node.max_view_age_ms = 5000";
+        match (self.max_view_age_ms, self.when_stale) {
+            (Some(ms), _) if !(ms.is_finite() && ms > 0.0) => {
+                let why = format!("is {ms}, which is no age");
+                Err(source.at_key("node.max_view_age_ms", &why, hint))
+            }
+            (None, Some(_)) => {
+                let why = "says what to do with an old view, but no view is too old";
+                Err(source.at_key("node.when_stale", why, hint))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What becomes of a read that finds its site's view too old.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WhenStale {
+    /// The view decides all the same.
+    Allow,
+    /// It is refused.
+    Deny,
+    /// The reader takes an emergency access.
+    BreakGlass,
 }
 
 impl Default for NodePlan {
@@ -271,6 +321,8 @@ impl Default for NodePlan {
             exec_permille: None,
             // assumption: refusing access on an unfinal revocation harms nobody for long.
             read_level: ReadLevel::Included,
+            max_view_age_ms: None,
+            when_stale: None,
         }
     }
 }
@@ -829,6 +881,7 @@ pub(crate) mod check {
         if plan.node.cores == 0 {
             return Err(source.at_key("node.cores", "is 0", "a node has at least one core"));
         }
+        plan.node.check_view_age(source)?;
         costs::check(source, &plan.node)
     }
 

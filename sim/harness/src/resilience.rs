@@ -229,9 +229,10 @@ pub(crate) fn strike_leader(
     let case = Case::new(plan, key.engine, day);
     let fault = |node: NodeId| case.window.fault(FaultKind::Crash(vec![node.get()]));
     let engine = plan.engines[key.engine].engine();
-    let (load, ledger) = workload.open(key.offered_tps, setup.seed);
+    let built = workload.open(key.offered_tps, setup.seed);
     let (from, unit) = (fault(case.hit[0]).from, setup.clone());
-    let leader = engine.leader_at(table, &sheet.adversary, unit, load, &*ledger, from);
+    let (adversary, ledger) = (&sheet.adversary, &*built.ledger);
+    let leader = engine.leader_at(table, adversary, unit, built.load, ledger, from);
     setup.faults.push(fault(leader.unwrap_or(case.hit[0])));
 }
 

@@ -11,7 +11,7 @@ use crate::words::{
     self, duration, finality, halting, headroom, is_share, margin, price, short, value,
 };
 use crate::workload::Workload;
-use crate::{analysis, incidents, knee, summary};
+use crate::{analysis, incidents, knee, summary, told};
 use quorate_core::Level;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -93,10 +93,30 @@ pub fn report(study: &Study, ran: &[Ran<'_>], folder: &Path) -> String {
         }
     }
     for one in ran {
+        trade(&mut text, study, one);
         outages(&mut text, study, one);
     }
     let _ = writeln!(text, "results: {}", folder.display());
     text
+}
+
+/// What the workload itself measured, if it does.
+fn trade(text: &mut String, study: &Study, ran: &Ran<'_>) {
+    let lines = told::lines(ran, true);
+    if lines.is_empty() {
+        return;
+    }
+    title(text, study, ran.part);
+    let _ = writeln!(text, "{}", told::title(ran));
+    let mut head = cells(&["measure"]);
+    let labels = ran.part.plan.engines.iter();
+    head.extend(labels.map(|e| e.label().to_owned()));
+    let rows = lines.into_iter().map(|line| {
+        let name = format!("{}{}", line.measure.name, line.stat);
+        std::iter::once(name).chain(line.values).collect()
+    });
+    let rows: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
+    table(text, &rows);
 }
 
 /// What each outage did, if any was planned.

@@ -8,7 +8,7 @@ use crate::stats::{self, Interval};
 use crate::study::Part;
 use crate::unit::{Done, Tweak, UnitStatus, settled};
 use quorate_core::Level;
-use quorate_kernel::probe::LatencyHistogram;
+use quorate_kernel::probe::{LatencyHistogram, Told};
 
 /// Percentiles that are reported where the sample supports them.
 pub const PERCENTILES: [f64; 5] = [50.0, 90.0, 95.0, 99.0, 99.9];
@@ -150,6 +150,13 @@ pub fn level_value(
         Metric::Goodput => return Some(goodput_share(done)),
         Metric::Accepted => return accepted_share(done, class?),
         Metric::OnTime => return on_time_share(done, class?, Level::Final),
+        Metric::Told => {
+            let told = told(done, &level.class)?;
+            if level.statistic == Statistic::Rate {
+                return told_share(told);
+            }
+            &told.times
+        }
     };
     if histogram.is_empty() {
         return None;
@@ -160,6 +167,17 @@ pub fn level_value(
         Statistic::Max => histogram.max() as f64 / 1e3,
         Statistic::Rate => return None,
     })
+}
+
+/// What the workload told of a measure.
+pub fn told<'a>(done: &'a Done, measure: &str) -> Option<&'a Told> {
+    let mut all = done.report.probe.domain.iter();
+    all.find(|told| told.measure.name == measure)
+}
+
+/// Cases that count, of all; `None` without any.
+pub fn told_share(told: &Told) -> Option<f64> {
+    (told.cases > 0).then(|| told.hits as f64 / told.cases as f64)
 }
 
 /// The core's level of the view that readers are served from.

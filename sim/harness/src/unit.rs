@@ -4,7 +4,7 @@ use crate::engines::AnyEngine;
 use crate::plan::{CorruptPlan, FaultPlan, Kind, Plan, ReadLevel, VoteChecks as PlanVoteChecks};
 use crate::resilience::Day;
 use crate::workload::Workload;
-use crate::{costs, mempool, outages, resilience, stats};
+use crate::{costs, mempool, outages, resilience, stats, told};
 use quorate_core::finality::Level;
 use quorate_core::{
     Adversary, Corrupt, Engine, Execution, Facts, Fault, FaultKind, Finality, Invalid, NodeId,
@@ -100,6 +100,8 @@ pub struct EngineSheet {
     pub facts: Facts,
     /// Its promises with the plan's nodes.
     pub promises: Promises,
+    /// See [`Engine::may_stall`].
+    pub may_stall: bool,
     /// How blocks become final against the plan's adversary, or why they never do.
     pub finality: Result<Finality, String>,
     /// The adversary.
@@ -170,6 +172,7 @@ pub fn sheet_of<E: Engine>(plan: &Plan, config: &E::Config) -> EngineSheet {
     EngineSheet {
         facts: E::FACTS,
         promises: E::promises(config, n),
+        may_stall: E::may_stall(config),
         finality: E::finality(config, &adversary),
         adversary,
         resolved: toml::Table::try_from(config).expect("a configuration is a table"),
@@ -312,6 +315,7 @@ pub fn setup(
         drain: Span::from_s_f64(plan.load.drain_s),
         may_cut: is_steady(plan, key),
         read_level: level,
+        view_age: plan.node.view_age(),
         limits: RunLimits {
             events: plan.limits.events,
             pending: plan.limits.pending as usize,
@@ -388,9 +392,11 @@ pub fn run(plan: &Plan, workload: &Workload, sheet: &EngineSheet, key: Key) -> D
     let unit = (sheet, key.offered_tps);
     outages::strike_leaders(plan, workload, (engine, &table), unit, &mut setup);
     resilience::strike_leader(plan, workload, (sheet, key), &table, &mut setup);
-    let (load, ledger) = workload.open(key.offered_tps, seed);
-    let mut report = engine.run(&table, &sheet.adversary, setup, load, ledger.as_ref());
+    let built = workload.open(key.offered_tps, seed);
+    let rules = (built.ledger.as_ref(), built.domain);
+    let mut report = engine.run(&table, &sheet.adversary, setup, built.load, rules);
     let (status, cut_slices) = settle(&mut report, is_steady(plan, key), plan.confidence);
+    told::tell_reads(plan, &mut report);
     let all = Level::ALL.map(|level| merged(&report, level));
     Done {
         key,

@@ -77,7 +77,8 @@ pub fn overall(rows: &[Row], engine: usize) -> Option<Overall<'_>> {
         .into_iter()
         .find(|&answer| of().any(|r| r.answer == answer))?;
     let margin = |r: &Row| match r.margin {
-        Some(_) if r.share && answer == Answer::Holds => f64::MAX,
+        _ if r.share && answer == Answer::Holds => f64::MAX,
+        None if answer == Answer::Holds => f64::MAX,
         other => other.unwrap_or(0.0),
     };
     let by = of()
@@ -171,6 +172,8 @@ impl Judge<'_> {
                 v / level.bound
             }
         });
+        // Nothing at all is below any bound, by no factor.
+        let margin = margin.filter(|m| m.is_finite());
         // A local read waits for no consensus: it is answered whatever piles up.
         let status = match level.metric {
             Metric::Served => UnitStatus::Ok,
@@ -222,10 +225,12 @@ impl Judge<'_> {
     /// Whether a level asks for a state that the engine does not keep.
     fn is_beside(&self, level: &ServiceLevel) -> bool {
         let family = self.outcome.sheets[self.engine].facts.family;
-        let stateful = matches!(
-            level.metric,
-            Metric::Exposure | Metric::Accepted | Metric::Served
-        );
+        let stateful = match level.metric {
+            Metric::Exposure | Metric::Accepted | Metric::Served => true,
+            // Which cases count hangs on what the rules say; times are until something is there.
+            Metric::Told => level.statistic == Statistic::Rate,
+            _ => false,
+        };
         family == Family::Integrity && stateful
     }
 
@@ -300,6 +305,10 @@ impl Judge<'_> {
         let Statistic::Percentile(p) = level.statistic else {
             return true;
         };
+        if level.metric == Metric::Told {
+            let times = |u| summary::told(u, &level.class).map_or(0, |t| t.times.len());
+            return summary::is_enough(cell.units.iter().map(times).sum(), p);
+        }
         let class = self.classes.iter().position(|c| *c == level.class);
         if let (Metric::Served, Some(class)) = (level.metric, class) {
             let reads = |u: &crate::unit::Done| u.report.probe.served[class].len();

@@ -3,9 +3,9 @@
 use crate::error::Error;
 use crate::level::{Level as ServiceLevel, Metric};
 use crate::plan::{Plan, Source};
-use crate::resilience;
 use crate::unit::{Key, Tweak};
-use quorate_core::{Class, ClassId, Kind, Ledger, Load, Seed, Span, Time};
+use crate::{resilience, told};
+use quorate_core::{Class, ClassId, Kind, Measure, Seed, Span, Time};
 use quorate_workloads::{self as workloads, Rate, Setup, WorkloadKind};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,6 +17,7 @@ pub struct Workload {
     /// Files are looked for from here.
     folder: PathBuf,
     classes: Vec<&'static str>,
+    measures: Vec<Measure>,
     sites: u32,
     imported: Option<Vec<(String, u64)>>,
     /// Whether load is offered at given rates.
@@ -67,6 +68,7 @@ impl Workload {
             spec,
             folder,
             classes: Vec::new(),
+            measures: Vec::new(),
             sites: 0,
             imported: None,
             swept: plan.is_swept(),
@@ -83,7 +85,10 @@ impl Workload {
             .map_err(|e| refused(source, &e))?;
         let classes = built.load.classes();
         workload.classes = classes.iter().map(|c| c.name).collect();
+        let own = built.domain.as_ref().map_or(&[][..], |d| d.measures());
+        workload.measures = told::all(own, plan);
         check_levels(source, plan, classes, built.load.deadlines())?;
+        told::check_levels(source, plan, (&name, &workload.measures))?;
         workload.sites = built.load.sites();
         crate::plan::check_liars(source, plan, workload.sites)?;
         workload.imported = built.import.map(|import| {
@@ -115,15 +120,19 @@ impl Workload {
         })
     }
 
-    /// The arrivals and rules of one unit.
+    /// The arrivals, rules and domain of one unit.
     ///
     /// # Panics
     /// When a file has become unusable since the plan was checked.
-    pub fn open(&self, offered_tps: Option<f64>, seed: Seed) -> (Box<dyn Load>, Box<dyn Ledger>) {
-        let built = self
-            .build(offered_tps, seed)
-            .expect("it was built when the plan was checked");
-        (built.load, built.ledger)
+    pub fn open(&self, offered_tps: Option<f64>, seed: Seed) -> workloads::Built {
+        self.build(offered_tps, seed)
+            .expect("it was built when the plan was checked")
+    }
+
+    /// What its domain measures, and what is measured of old views where the plan says when a view is
+    /// too old.
+    pub fn measures(&self) -> &[Measure] {
+        &self.measures
     }
 
     /// Its name.
@@ -153,7 +162,7 @@ impl Workload {
     fn take_sample(&self) -> (f64, f64, f64) {
         // assumption: enough for a bound that is drawn beside measured points.
         const ENOUGH: usize = 20_000;
-        let (mut load, _) = self.open(self.swept.then_some(100.0), Seed::new(1, 0));
+        let mut load = self.open(self.swept.then_some(100.0), Seed::new(1, 0)).load;
         let kinds: Vec<Kind> = load.classes().iter().map(|c| c.kind).collect();
         let (mut n, mut bytes, mut exec_us) = (0_u64, 0_u64, 0_u64);
         let mut until = Time::ZERO;
@@ -204,7 +213,7 @@ impl Workload {
         if self.imported.is_none() {
             return Time::ZERO + Span::from_s_f64(span_s(plan, key));
         }
-        let (mut load, _) = self.open(None, Seed::new(plan.seed, key.replication));
+        let mut load = self.open(None, Seed::new(plan.seed, key.replication)).load;
         let mut last = Time::ZERO;
         while let Some(arrival) = load.next() {
             last = arrival.at;
@@ -242,6 +251,7 @@ fn check_levels(
     for (i, config) in plan.levels.iter().enumerate() {
         let level = ServiceLevel::parse(&config.expect).expect("the plan was checked");
         let fits: Vec<&str> = match level.metric {
+            Metric::Told => continue,
             Metric::Goodput => vec!["all"],
             Metric::Exposure => classes.iter().filter(watched).map(|c| c.name).collect(),
             Metric::Served => classes.iter().filter(read).map(|c| c.name).collect(),

@@ -1,6 +1,6 @@
 //! Every shortcut of the kernel against its naive form, over random configurations.
 
-use quorate::validate::world::{Offered, World};
+use quorate::validate::world::{Accept, Offered, Register, World};
 use quorate_consensus::central::{self, Central};
 use quorate_consensus::nakamoto::{self, Nakamoto, Refresh, RelayRule};
 use quorate_consensus::praos::{self, Praos};
@@ -8,12 +8,15 @@ use quorate_consensus::qbft::{self, Qbft, RoundTimer};
 use quorate_consensus::raft::{self, Raft, Timeouts};
 use quorate_consensus::tendermint::{self, RoundSkip, Tendermint};
 use quorate_core::{
-    Adversary, Costs, Draws, Engine, Fault, FaultKind, Finality, Level, NodeId, Seed, Span, Time,
+    Adversary, Cell, ClassId, Costs, Domain, Draws, Engine, EntityId, Fault, FaultKind, Finality,
+    Ledger, Level, Measure, NodeId, Ordered, Seed, Shown, Span, State, Tell, Time, Unit, Verdict,
+    hash,
 };
 use quorate_kernel::{
     Fees, Forms, GossipForm, Jitter, MempoolConfig, NetworkConfig, OverlayConfig, Report,
-    SlowStart, Status, TxRelay, VoteChecks,
+    SlowStart, Status, TxRelay, ViewAge, VoteChecks, WhenStale,
 };
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
 /// Which engine, with what.
@@ -186,6 +189,7 @@ fn configuration(number: u64) -> (World, Chosen) {
     draw_faults(d, n, horizon, &mut world.setup.faults);
     draw_load(d, n, &mut world);
     draw_mempool(number, &mut world.setup.mempool);
+    world.setup.view_age = draw_view_age(number);
     chosen.validate(n);
     (world, chosen)
 }
@@ -725,6 +729,17 @@ fn draw_mempool(number: u64, pool: &mut MempoolConfig) {
     }
 }
 
+/// The same.
+fn draw_view_age(number: u64) -> Option<ViewAge> {
+    let d = &mut Seed::new(12, 0).stream("view age", number);
+    let most = Span::from_ms(pick(d, &[200, 1_500, 10_000]));
+    let when_stale = pick(
+        d,
+        &[WhenStale::Allow, WhenStale::Deny, WhenStale::BreakGlass],
+    );
+    d.chance(0.5).then_some(ViewAge { most, when_stale })
+}
+
 /// Windows that begin and end on multiples of 10 ms, when messages arrive too.
 fn draw_faults(d: &mut Draws, n: u32, horizon: Span, faults: &mut Vec<Fault>) {
     let ms = horizon.ns() / 1_000_000;
@@ -830,6 +845,7 @@ fn difference(a: &Report, b: &Report) -> Option<String> {
         differ("offered", &a.probe.offered, &b.probe.offered),
         differ("quorum_final", &a.probe.quorum_final, &b.probe.quorum_final),
         differ("all_final", &a.probe.all_final, &b.probe.all_final),
+        differ("domain", &a.probe.domain, &b.probe.domain),
     ];
     for (x, y) in a.probe.classes.iter().zip(&b.probe.classes) {
         let counts = |c: &quorate_kernel::probe::ClassCounts| {
@@ -885,9 +901,111 @@ fn cut(mut report: Report) -> Report {
     report
 }
 
+/// Executes what it is shown again, from the start: the verdicts must be those that it is shown, so that
+/// order and completeness are. Tells how it was, so that reports differ where that does.
+struct Replay<L> {
+    ledger: L,
+    records: Records,
+    shown: BTreeSet<(Time, u16, u32, u8)>,
+    story: u64,
+}
+
+#[derive(Default)]
+struct Records(BTreeMap<EntityId, Cell>);
+
+impl State for Records {
+    fn get(&self, entity: EntityId) -> Cell {
+        let first = Register.preload(entity);
+        let first = if entity.get() < Register.preloaded() {
+            first
+        } else {
+            0
+        };
+        self.0.get(&entity).copied().unwrap_or(first)
+    }
+
+    fn set(&mut self, entity: EntityId, cell: Cell) {
+        self.0.insert(entity, cell);
+    }
+}
+
+fn replay<L: Ledger + 'static>(ledger: L) -> Box<dyn Domain> {
+    Box::new(Replay {
+        ledger,
+        records: Records::default(),
+        shown: BTreeSet::new(),
+        story: 0,
+    })
+}
+
+const TOLD: [Measure; 2] = [told("shown", Unit::Share), told("story_ms", Unit::Time)];
+
+const fn told(name: &'static str, unit: Unit) -> Measure {
+    Measure {
+        name,
+        what: "",
+        unit,
+        source: "",
+        moved_by: "",
+    }
+}
+
+impl<L: Ledger> Domain for Replay<L> {
+    fn measures(&self) -> &'static [Measure] {
+        &TOLD
+    }
+
+    fn shown(&self, class: ClassId) -> Shown {
+        [Shown::Ordered, Shown::Acted, Shown::Nothing][class.index()]
+    }
+
+    fn ordered(&mut self, next: &Ordered<'_>, tell: &mut dyn Tell) {
+        let tx = next.tx;
+        let new = self.shown.insert((tx.at, tx.site, tx.operand, tx.action));
+        assert!(new, "shown twice: {tx:?}");
+        if next.verdict != Verdict::Expired {
+            let again = self.ledger.apply(tx, next.block_at, &mut self.records);
+            assert_eq!(again, next.verdict, "{tx:?}");
+        }
+        assert!(next.view.is_none() || tx.class == ClassId(1), "{tx:?}");
+        let words = format!("{next:?}").into_bytes();
+        let words = words.iter().map(|&b| u64::from(b));
+        self.story = words.fold(self.story, hash::fold);
+        tell.case(0, tx.at, next.view == Some(next.verdict));
+        tell.time(1, tx.at, Span::from_us(self.story >> 40));
+    }
+
+    fn end(&mut self, tell: &mut dyn Tell) {
+        tell.time(1, Time::ZERO, Span::from_us(self.story >> 44));
+    }
+}
+
+/// Without faults and reversals all that is final at its site is shown, and nothing else that is measured
+/// once all of that is final.
+fn shows_all(world: &World, report: &Report) -> bool {
+    if !world.setup.faults.is_empty() || report.reversed.txs + report.chain.apart > 0 {
+        return true;
+    }
+    let classes = &report.probe.classes;
+    let settled = |c: &quorate_kernel::probe::ClassCounts| {
+        c.valid + c.expired + c.rejected.iter().sum::<u64>()
+    };
+    let sum = |of: &dyn Fn(&quorate_kernel::probe::ClassCounts) -> u64| {
+        classes.iter().map(of).sum::<u64>()
+    };
+    let (ordered, submitted) = (sum(&settled), sum(&|c| c.submitted - c.dropped));
+    let shown = report.probe.domain[0].cases;
+    shown == ordered || shown > ordered && ordered < submitted
+}
+
 /// One configuration in all forms; also whether it committed anything.
 fn check(number: u64) -> Result<u64, String> {
-    let (world, chosen) = configuration(number);
+    let (mut world, chosen) = configuration(number);
+    world.domain = Some(if world.register {
+        || replay(Register)
+    } else {
+        || replay(Accept)
+    });
     let run = |forms| {
         let mut world = world.clone();
         world.setup.forms = forms;
@@ -898,6 +1016,9 @@ fn check(number: u64) -> Result<u64, String> {
         .map_err(|_| format!("a panic in {}", shown()))?;
     if fast.status == Status::SafetyViolation {
         return Err(format!("{:?} in {}", fast.violation, shown()));
+    }
+    if !shows_all(&world, &fast) {
+        return Err(format!("not all was shown in {}", shown()));
     }
     for (name, forms) in FORMS {
         let other = run(forms);

@@ -196,6 +196,43 @@ fn wrong_unit_in_a_level() {
     insta::assert_snapshot!(with_tail(level));
 }
 
+fn with_level(expect: &str) -> String {
+    with_tail(&format!(
+        "[[levels]]\nexpect = \"{expect}\"\nstanding = \"law\"\nsource = \"x\"\n"
+    ))
+}
+
+#[test]
+fn level_of_a_measure_that_is_not_there() {
+    insta::assert_snapshot!(with_level("units_recalled:share<1%"));
+}
+
+#[test]
+fn level_of_a_time_as_a_share() {
+    insta::assert_snapshot!(with_level("break_glass_audit_lag_ms:share<1%"));
+}
+
+#[test]
+fn level_of_a_share_as_a_time() {
+    insta::assert_snapshot!(with_level("duplicate_claims:p(99)<60s"));
+}
+
+#[test]
+fn no_age_of_a_view() {
+    insta::assert_snapshot!(with_tail("[node]\nmax_view_age_ms = 0\n"));
+}
+
+#[test]
+fn an_old_view_without_an_age() {
+    insta::assert_snapshot!(with_tail("[node]\nwhen_stale = \"deny\"\n"));
+}
+
+#[test]
+fn an_unknown_end_of_an_old_view() {
+    let node = "[node]\nmax_view_age_ms = 5\nwhen_stale = \"hope\"\n";
+    insta::assert_snapshot!(with_tail(node));
+}
+
 #[test]
 fn level_of_a_class_that_is_not_there() {
     let level = "[[levels]]\nexpect = \"consent.revok:final:p(99)<2s\"\nstanding = \"law\"\nsource = \"x\"\n";

@@ -28,11 +28,23 @@ struct Executed {
     writes: Vec<EntityId>,
     /// Transactions that were not valid, by (site, number).
     refused: Vec<(u32, u32, Verdict)>,
+    /// Those that will be shown, in order.
+    shown: Vec<Record>,
+}
+
+/// A transaction of a class that somebody wants to be shown, as it was executed.
+#[derive(Clone, Copy)]
+pub(crate) struct Record {
+    pub(crate) tx: Arrival,
+    pub(crate) place: (u32, u32),
+    pub(crate) verdict: Verdict,
 }
 
 /// The state of one ledger.
 pub(crate) struct Book<'a> {
     ledger: &'a dyn Ledger,
+    /// The classes whose transactions are kept to be shown, a bit each.
+    pub(crate) shown: u128,
     /// The final state of the entities that `settled` has a bit for.
     base: Vec<Cell>,
     settled: Vec<u64>,
@@ -51,6 +63,7 @@ impl<'a> Book<'a> {
         let n = ledger.preloaded() as usize;
         Self {
             ledger,
+            shown: 0,
             base: vec![0; n],
             settled: vec![0; n.div_ceil(64)],
             preloaded: n,
@@ -107,6 +120,13 @@ impl<'a> Book<'a> {
             if verdict != Verdict::Valid {
                 done.refused.push((p.site, p.seq, verdict));
             }
+            if self.shown >> tx.class.0 & 1 == 1 {
+                done.shown.push(Record {
+                    tx: *tx,
+                    place: (p.site, p.seq),
+                    verdict,
+                });
+            }
         }
         done.refused
             .sort_unstable_by_key(|&(site, seq, _)| (site, seq));
@@ -121,6 +141,30 @@ impl<'a> Book<'a> {
             Ok(at) => refused[at].2,
             Err(_) => Verdict::Valid,
         }
+    }
+
+    /// What the rules would say of a transaction on top of the branch that ends in `head`.
+    pub(crate) fn try_on<H: Copy>(
+        &self,
+        blocks: &Blocks<H>,
+        head: BlockId,
+        tx: &Arrival,
+    ) -> Verdict {
+        let mut trial = Trial {
+            book: self,
+            blocks,
+            head,
+            writes: Vec::new(),
+        };
+        self.ledger.apply(tx, tx.at, &mut trial)
+    }
+
+    /// The transactions of an executed block that will be shown, in order; `None` of one that was
+    /// settled.
+    pub(crate) fn shown_of(&self, block: BlockId) -> Option<&[Record]> {
+        let place = block.get().checked_sub(self.first)?;
+        let executed = self.executed.get(place as usize);
+        Some(executed.map_or(&[], |e| &e.shown))
     }
 
     /// The record of an entity as the branch that ends in `head` has it.
@@ -179,8 +223,13 @@ impl<'a> Book<'a> {
     }
 
     /// Settles every executed block before `until`: those that `until` extends become part of the
-    /// final state, in order of height; the others vanish.
-    pub(crate) fn settle<H: Copy>(&mut self, blocks: &Blocks<H>, until: BlockId) {
+    /// final state, in order of height, and are given to `show`; the others vanish.
+    pub(crate) fn settle<H: Copy>(
+        &mut self,
+        blocks: &Blocks<H>,
+        until: BlockId,
+        mut show: impl FnMut(&[Record], Time),
+    ) {
         while self.first < until.get() {
             let block = BlockId::new(self.first);
             let Some(mut done) = self.executed.pop_front() else {
@@ -188,12 +237,16 @@ impl<'a> Book<'a> {
                 break;
             };
             let keep = blocks.extends(until, block);
+            if keep && !done.shown.is_empty() {
+                show(&done.shown, blocks.get(block).timestamp);
+            }
             for &entity in &done.writes {
                 self.drop_version(entity, block, keep);
             }
             done.done = false;
             done.writes.clear();
             done.refused.clear();
+            done.shown.clear();
             self.spare.push(done);
             self.first += 1;
         }
@@ -244,6 +297,25 @@ impl<H: Copy> State for Branch<'_, '_, H> {
         if self.book.write(self.head, entity, cell) {
             self.writes.push(entity);
         }
+    }
+}
+
+/// The state as a trial of the rules sees it; what it writes is forgotten.
+struct Trial<'a, 'l, H> {
+    book: &'a Book<'l>,
+    blocks: &'a Blocks<H>,
+    head: BlockId,
+    writes: Vec<(EntityId, Cell)>,
+}
+
+impl<H: Copy> State for Trial<'_, '_, H> {
+    fn get(&self, entity: EntityId) -> Cell {
+        let own = self.writes.iter().rev().find(|w| w.0 == entity);
+        own.map_or_else(|| self.book.read(self.blocks, self.head, entity), |w| w.1)
+    }
+
+    fn set(&mut self, entity: EntityId, cell: Cell) {
+        self.writes.push((entity, cell));
     }
 }
 
@@ -338,7 +410,7 @@ mod tests {
             };
             check(&book, &blocks, None);
             let until = ids[settled.min(ids.len() - 1)];
-            book.settle(&blocks, until);
+            book.settle(&blocks, until, |_, _| {});
             check(&book, &blocks, Some(until));
         }
     }

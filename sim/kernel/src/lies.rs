@@ -231,12 +231,13 @@ impl<E: Engine> Simulation<'_, E> {
         let counted = self.counted_chain;
         let mut at = top;
         while at != counted {
-            let Some(block) = self.blocks.find(at) else {
+            // Nobody built the genesis block.
+            let found = self.blocks.find(at);
+            let Some((block, parent)) = found.and_then(|b| Some((b, b.parent?))) else {
                 break;
             };
             self.lies.on_chain[0] += 1;
             self.lies.on_chain[1] += u64::from(self.liars.lies(block.key.creator));
-            let Some(parent) = block.parent else { break };
             at = parent;
         }
         self.counted_chain = top;

@@ -76,6 +76,9 @@ impl<E: Engine> Simulation<'_, E> {
         }
         let (site, seq) = self.pool.push(*arrival);
         self.open += u64::from(arrival.at < self.setup.horizon);
+        if self.showing.is_some() {
+            self.try_on_view(arrival, (site, seq));
+        }
         if watched {
             self.watches.add(arrival, site, seq);
         }

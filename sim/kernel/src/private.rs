@@ -114,8 +114,9 @@ impl<E: Engine> Simulation<'_, E> {
     }
 
     fn is_of_others(&self, node: NodeId, block: BlockId) -> bool {
-        let found = self.blocks.find(block);
-        found.is_some_and(|b| !self.liars.lies(b.key.creator)) && self.liars.lies(node)
+        // Nobody built the genesis block.
+        let built = self.blocks.find(block).filter(|b| b.parent.is_some());
+        built.is_some_and(|b| !self.liars.lies(b.key.creator)) && self.liars.lies(node)
     }
 
     /// A machine has handled another's block.

@@ -3,7 +3,7 @@
 
 pub use crate::histogram::LatencyHistogram;
 use crate::incidents::{Fate, Incidents};
-use quorate_core::{Class, ClassId, Level, Span, Time};
+use quorate_core::{Class, ClassId, Level, Measure, Span, Tell, Time};
 
 /// How many equal slices of the measured span the backlog and the latency are sampled in.
 pub const SLICES: usize = 500;
@@ -52,6 +52,19 @@ pub(crate) struct Exposed {
     pub(crate) half: Span,
 }
 
+/// What a domain told of one of its measures: cases or lengths of time.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Told {
+    /// Which.
+    pub measure: Measure,
+    /// Cases.
+    pub cases: u64,
+    /// Those that count.
+    pub hits: u64,
+    /// Lengths of time.
+    pub times: LatencyHistogram,
+}
+
 /// One sample that may still be cut off as warm-up.
 #[derive(Clone, Copy, Debug)]
 struct Sample {
@@ -78,6 +91,12 @@ enum Slot {
     Dropped,
     Due,
     OnTime(Level),
+    /// Cases of a domain's measure, by its place; how many stands in for the latency.
+    Cases(u8),
+    /// Those of them that count.
+    Hits(u8),
+    /// A length of time of one.
+    Length(u8),
 }
 
 /// Everything that a unit measures about its transactions.
@@ -89,6 +108,8 @@ pub struct Probe {
     pub exposure: Vec<Exposure>,
     /// By class, for reads only: from the arrival until the site's node has answered.
     pub served: Vec<LatencyHistogram>,
+    /// By measure of the workload's domain.
+    pub domain: Vec<Told>,
     /// Latency until all but the tolerated number of sites' nodes hold it as final.
     pub quorum_final: LatencyHistogram,
     /// Latency until every site's node holds it as final.
@@ -132,6 +153,7 @@ impl Probe {
             classes: classes.iter().map(counts).collect(),
             exposure: classes.iter().map(|_| Exposure::default()).collect(),
             served: vec![LatencyHistogram::default(); classes.len()],
+            domain: Vec::new(),
             quorum_final: LatencyHistogram::default(),
             all_final: LatencyHistogram::default(),
             gap: LatencyHistogram::default(),
@@ -159,6 +181,17 @@ impl Probe {
             read_level,
             ..self
         }
+    }
+
+    /// A domain will tell these measures.
+    pub(crate) fn tells(&mut self, measures: &[Measure]) {
+        let told = |&measure: &Measure| Told {
+            measure,
+            cases: 0,
+            hits: 0,
+            times: LatencyHistogram::default(),
+        };
+        self.domain = measures.iter().map(told).collect();
     }
 
     /// The slice that an instant of the measured span falls into. Neighbours in time are asked for one
@@ -309,6 +342,9 @@ impl Probe {
             Slot::Verdict(0) => return class.valid += 1,
             Slot::Verdict(1) => return class.expired += 1,
             Slot::Verdict(code) => return class.rejected[usize::from(code) - 2] += 1,
+            Slot::Cases(measure) => return self.domain[usize::from(measure)].cases += us,
+            Slot::Hits(measure) => return self.domain[usize::from(measure)].hits += us,
+            Slot::Length(measure) => &mut self.domain[usize::from(measure)].times,
             Slot::Latency(level) => &mut class.latency[level as usize],
             Slot::Longest(level) => &mut exposure.longest[level as usize],
             Slot::Mean(level) => &mut exposure.mean[level as usize],
@@ -353,6 +389,27 @@ impl Probe {
         }
     }
 }
+
+impl Tell for Probe {
+    fn case(&mut self, measure: usize, submitted: Time, hit: bool) {
+        self.cases(measure, submitted, (u64::from(hit), 1));
+    }
+
+    fn cases(&mut self, measure: usize, submitted: Time, (hits, of): (u64, u64)) {
+        self.add(submitted, NO_CLASS, Slot::Cases(measure as u8), of);
+        if hits > 0 {
+            self.add(submitted, NO_CLASS, Slot::Hits(measure as u8), hits);
+        }
+    }
+
+    fn time(&mut self, measure: usize, submitted: Time, length: Span) {
+        let slot = Slot::Length(measure as u8);
+        self.add(submitted, NO_CLASS, slot, length.ns() / 1_000);
+    }
+}
+
+/// Measures are of a domain, not of a class.
+const NO_CLASS: ClassId = ClassId(0);
 
 /// Messages of one kind, counted where they are sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -407,6 +464,16 @@ pub struct Reads {
     /// Allowed by a view that lacked a revocation already submitted, by cause: waiting for a block,
     /// on the way or waiting for finality, undone by a reorganisation, behind a partition.
     pub stale: [u64; 4],
+    /// Served on a view that was too old, see [`crate::ViewAge`]. This and all below are 0 without a
+    /// largest age.
+    pub old: u64,
+    /// Of those, refused therefore.
+    pub denied: u64,
+    /// Of those, which the rule allows on the highest block that is final at any honest site's node at that
+    /// instant, and about which no watched write was under way: care that was denied for nothing.
+    pub care_denied: u64,
+    /// Of `old`, emergency accesses.
+    pub glass_broken: u64,
 }
 
 #[cfg(test)]

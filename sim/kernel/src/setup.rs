@@ -37,6 +37,8 @@ pub struct Setup {
     pub may_cut: bool,
     /// Which view readers are served from.
     pub read_level: Level,
+    /// Which views are too old to be read, if any are.
+    pub view_age: Option<ViewAge>,
     /// The run ends with [`crate::Status::Limit`] beyond this.
     pub limits: RunLimits,
     /// Which shortcuts the kernel may take; the results are the same.
@@ -52,6 +54,28 @@ pub enum VoteChecks {
     OwnCore,
     /// On the node's cores, behind everything else.
     Shared,
+}
+
+/// When a view is too old to be read. Its age is the time since the block that it ends in was built: a
+/// node that is cut off knows no more than that. So with an engine that builds no empty blocks a view
+/// ages while nothing happens.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ViewAge {
+    /// An older view is too old.
+    pub most: Span,
+    /// What then becomes of a read.
+    pub when_stale: WhenStale,
+}
+
+/// What becomes of a read that finds a view too old.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WhenStale {
+    /// The view decides all the same.
+    Allow,
+    /// It is refused.
+    Deny,
+    /// The reader takes an emergency access, whatever the view says.
+    BreakGlass,
 }
 
 /// When a run is given up.

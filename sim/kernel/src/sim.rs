@@ -19,6 +19,7 @@ use crate::queue::{Entry, Queue};
 use crate::report::{Conservation, RELAY_KINDS, Report, Status};
 use crate::reversals::Reversals;
 use crate::setup::Setup;
+use crate::shown::Showing;
 use crate::slab::Slab;
 use crate::store::Store;
 use crate::votes::{Arrivals, VoteBusy};
@@ -210,6 +211,7 @@ pub struct Simulation<'a, E: Engine> {
     pub(crate) watches: Watches,
     pub(crate) probe: Probe,
     pub(crate) reversals: Reversals,
+    pub(crate) showing: Option<Showing<'a>>,
     pub(crate) chain: ChainCounts,
     pub(crate) reads: Reads,
     pub(crate) conservation: Conservation,
@@ -386,6 +388,7 @@ impl<'a, E: Engine> Simulation<'a, E> {
             )
             .watching(Incidents::new(&setup.faults, n), setup.read_level),
             reversals: Reversals::new(&classes),
+            showing: None,
             classes,
             deadlines: load.deadlines().iter().map(|c| 1 << c.0).sum(),
             load,
@@ -968,6 +971,7 @@ impl<'a, E: Engine> Simulation<'a, E> {
     /// The report; the simulation is over.
     pub fn finish(mut self) -> Report {
         let ended = self.ended();
+        self.show_the_rest();
         if !self.liars.is_empty() {
             self.count_chain_to_the_end();
         }

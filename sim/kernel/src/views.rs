@@ -2,6 +2,7 @@
 
 use crate::pool::Sum;
 use crate::report::Status;
+use crate::setup::WhenStale;
 use crate::sim::Simulation;
 use crate::watches::Missing;
 use quorate_core::{
@@ -416,11 +417,10 @@ impl<E: Engine> Simulation<'_, E> {
         self.probe.served(arrival.class, arrival.at, done);
         self.reads.served += 1;
         self.probe.incidents.read(arrival.at);
-        let view = match self.setup.read_level {
-            Level::Included => state.head,
-            Level::Safe => state.safe,
-            Level::Final => state.fin,
-        };
+        let view = self.served_view(node);
+        if self.is_withheld(arrival, view) {
+            return;
+        }
         if self.setup.forms.reads && !self.watches.concern(arrival.key) {
             return;
         }
@@ -434,6 +434,39 @@ impl<E: Engine> Simulation<'_, E> {
             self.reads.stale[cause] += 1;
             self.probe.incidents.stale(arrival.at);
         }
+    }
+
+    /// Whether a view is too old to answer a read; counts what becomes of it instead.
+    fn is_withheld(&mut self, arrival: &Arrival, view: BlockId) -> bool {
+        let Some(rule) = self.setup.view_age else {
+            return false;
+        };
+        if arrival.at.saturating_since(self.store.built(view)) <= rule.most {
+            return false;
+        }
+        self.reads.old += 1;
+        match rule.when_stale {
+            WhenStale::Allow => return false,
+            WhenStale::BreakGlass => self.reads.glass_broken += 1,
+            WhenStale::Deny => {
+                self.reads.denied += 1;
+                self.reads.care_denied += u64::from(self.is_allowed_in_truth(arrival));
+            }
+        }
+        true
+    }
+
+    /// Whether the rule allows a read on what is final anywhere, and nothing about it is under way.
+    fn is_allowed_in_truth(&self, arrival: &Arrival) -> bool {
+        let honest = |n: &&NodeId| !self.liars.lies(**n);
+        let finals = (self.serving.iter().filter(honest)).map(|n| self.nodes[n.index()].fin);
+        let known = finals.filter_map(|fin| Some((self.blocks.find(fin)?.height, fin)));
+        let Some((_, truth)) = known.max_by_key(|&(height, _)| height) else {
+            return false;
+        };
+        let missing = |w: &Missing| self.store.mark(truth, w.site) <= w.seq;
+        let cell = self.book.read(&self.blocks, truth, arrival.key);
+        self.ledger.allows(cell, arrival.at) && !self.watches.of_key(arrival.key).any(missing)
     }
 
     /// Why a view lacks a write: an index into [`crate::probe::Reads::stale`].
@@ -519,7 +552,7 @@ impl<E: Engine> Simulation<'_, E> {
             self.count_chain(floor);
             self.liars.retire(floor);
         }
-        self.book.settle(&self.blocks, floor);
+        self.settle_book(floor);
         self.retire_transactions(floor);
         self.blocks.retire_before(floor);
         self.store.retire_before(floor);
@@ -612,6 +645,7 @@ impl<E: Engine> Simulation<'_, E> {
                 }
             }
             self.pool.retire(site, keep, self.now);
+            self.forget_views(site, keep);
         }
     }
 }

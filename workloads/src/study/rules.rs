@@ -559,8 +559,8 @@ fn answer(cell: Cell, tx: &Arrival, state: &mut dyn State) -> Result<(), Reason>
     Ok(())
 }
 
-/// Counts a serious event; one that reaches the ledger too late is kept, and counted as late.
-fn report(cell: Cell, tx: &Arrival, now: Time) -> Cell {
+/// Whether a serious event that is recorded `now` is later than its clock allows.
+pub(super) fn is_late(tx: &Arrival, now: Time) -> bool {
     let known = Span::from_s(u64::from(tx.operand & !FATAL));
     let age_ns = known.ns() + now.saturating_since(tx.at).ns();
     let clock = if tx.operand & FATAL == 0 {
@@ -568,8 +568,13 @@ fn report(cell: Cell, tx: &Arrival, now: Time) -> Cell {
     } else {
         FATAL_CLOCK
     };
+    age_ns > clock.ns()
+}
+
+/// Counts a serious event; one that reaches the ledger too late is kept, and counted as late.
+fn report(cell: Cell, tx: &Arrival, now: Time) -> Cell {
     let cell = SERIOUS.increment(cell);
-    if age_ns > clock.ns() {
+    if is_late(tx, now) {
         LATE.increment(cell)
     } else {
         cell

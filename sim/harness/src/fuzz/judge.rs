@@ -109,6 +109,8 @@ pub fn judge(plan: &Plan, sheet: &EngineSheet, report: &Report) -> Option<Broken
         Promise::Counted => None,
         Promise::Still => stillness(report),
         Promise::Safe => agreement(plan, sheet, report),
+        // Who is alone with another chain waits in vain for what the others call final.
+        Promise::Live if report.chain.apart > 0 => agreement(plan, sheet, report),
         Promise::Live => agreement(plan, sheet, report).or_else(|| liveness(report)),
     }
 }
@@ -120,13 +122,14 @@ fn stillness(report: &Report) -> Option<Broken> {
 }
 
 /// Where finality is a matter of depth or of time, it may be lost when the network is cut, and only then.
-/// Chains that stay apart for good are wrong in any case.
+/// Chains that stay apart for good are wrong, unless the protocol's finality rests on messages in time and
+/// they were not: a node of `aura` never leaves what it called final alone.
 fn agreement(plan: &Plan, sheet: &EngineSheet, report: &Report) -> Option<Broken> {
     let chain = &report.chain;
     let lost = chain.reversed_blocks + chain.conflicting_finals;
     // Against an adversary without a share the first confirmation is final, and forks are usual.
     let deep = sheet.facts.guarantee != Guarantee::Risk || sheet.adversary.share > 0.0;
-    let why = if chain.apart > 0 {
+    let why = if chain.apart > 0 && deep && !may_stay_apart(plan, sheet) {
         format!("{} nodes end with final blocks of their own", chain.apart)
     } else if lost > 0 && deep && is_timely(plan) {
         format!(
@@ -137,6 +140,10 @@ fn agreement(plan: &Plan, sheet: &EngineSheet, report: &Report) -> Option<Broken
         return None;
     };
     Some(Broken::new(Breach::Agreement, why))
+}
+
+fn may_stay_apart(plan: &Plan, sheet: &EngineSheet) -> bool {
+    sheet.facts.guarantee == Guarantee::Synchrony && !is_timely(plan)
 }
 
 /// Whether nothing delays messages but the network itself, and nobody lies: nodes may be down, links are

@@ -35,7 +35,7 @@ pub(super) fn add(draw: &mut Draw, sheet: &EngineSheet, d: &mut Draws) {
     }
     draw.plan.corrupt = conduct(&draw.plan, &liars, sheet, d);
     (draw.faults, draw.plan.promise) = if within {
-        (Faults::Lied, Some(promise(&draw.plan)))
+        (Faults::Lied, Some(promise(&draw.plan, sheet)))
     } else {
         (Faults::Outnumbered, Some(Promise::Counted))
     };
@@ -69,9 +69,9 @@ fn leave_room(plan: &mut Plan, liars: &[u32], bound: u32) {
 
 /// What may be expected of a run with no more liars than the protocol bears: everything, if they end or do
 /// what crashes do. Who runs twice cuts itself in two, so that its own site may wait for ever.
-fn promise(plan: &Plan) -> Promise {
+fn promise(plan: &Plan, sheet: &EngineSheet) -> Promise {
     let ends = |c: &CorruptPlan| c.until_s.is_some() || c.silent;
-    if plan.corrupt.iter().all(ends) {
+    if plan.corrupt.iter().all(ends) && !sheet.may_stall {
         Promise::Live
     } else {
         Promise::Safe

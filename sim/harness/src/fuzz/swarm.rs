@@ -43,6 +43,8 @@ pub struct Ended {
     pub round_changes: u64,
     /// Blocks that a node had called final and then left, or that contradict another node's.
     pub reversed: u64,
+    /// Nodes that end alone with a chain of their own.
+    pub apart: u64,
     /// Proofs that a node lied.
     pub evidence: u64,
     /// The trace digest; 0 if it panicked.
@@ -111,6 +113,7 @@ pub fn run_one(seed: u64, only: Option<&str>) -> Result<Ended, Error> {
         blocks: chain.final_height,
         round_changes: chain.round_changes,
         reversed: chain.reversed_blocks + chain.conflicting_finals,
+        apart: chain.apart,
         evidence: chain.evidence,
         digest: report.map_or(0, |r| r.digest),
     })
@@ -209,8 +212,8 @@ fn summary(done: &[Ended]) -> String {
     }
     let _ = writeln!(
         text,
-        "{:>10}{:>12}{:>10}{:>10}{:>8}",
-        "blocks", "new rounds", "reversed", "evidence", "broken"
+        "{:>10}{:>12}{:>10}{:>7}{:>10}{:>8}",
+        "blocks", "new rounds", "reversed", "apart", "evidence", "broken"
     );
     for engine in engines::all() {
         let of = || done.iter().filter(|e| e.engine == engine.name());
@@ -223,10 +226,11 @@ fn summary(done: &[Ended]) -> String {
         }
         let _ = writeln!(
             text,
-            "{:>10}{:>12}{:>10}{:>10}{:>8}",
+            "{:>10}{:>12}{:>10}{:>7}{:>10}{:>8}",
             of().map(|e| e.blocks).sum::<u64>(),
             of().map(|e| e.round_changes).sum::<u64>(),
             of().map(|e| e.reversed).sum::<u64>(),
+            of().map(|e| e.apart).sum::<u64>(),
             of().map(|e| e.evidence).sum::<u64>(),
             of().filter(|e| e.broken.is_some()).count(),
         );

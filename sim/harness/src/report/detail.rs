@@ -12,7 +12,7 @@ use crate::study::{Part, Study};
 use crate::summary::{decisive, load};
 use crate::unit::{Done, UnitStatus};
 use crate::words::{self, duration, percent, short};
-use crate::{analysis, figures, incidents, knee, summary};
+use crate::{analysis, figures, incidents, knee, summary, told};
 use quorate_core::{Class, Kind, Level, Seed};
 use quorate_kernel::probe::LatencyHistogram;
 
@@ -290,6 +290,25 @@ fn domain(ran: &Ran<'_>) -> String {
     line("writes refused by the ledger".to_owned(), &|cell| {
         words::interval(&mean(part, cell, refused_share), percent)
     });
+    table.markup() + &measures(ran)
+}
+
+/// What the workload itself measures, if it does: a line each.
+fn measures(ran: &Ran<'_>) -> String {
+    let lines = told::lines(ran, false);
+    if lines.is_empty() {
+        return String::new();
+    }
+    let mut head = vec!["measure", "what it says", "moved by"];
+    head.extend(ran.part.plan.engines.iter().map(EnginePlan::label));
+    let title = capital(&told::title(ran));
+    let mut table = Table::new(format!("{}: {title}", ran.part.label), &head);
+    for line in lines {
+        let name = tag("code", line.measure.name) + &text(line.stat);
+        let mut row = vec![name, text(line.measure.what), text(line.measure.moved_by)];
+        row.extend(line.values.iter().map(|value| measured(value)));
+        table.rows.push(row);
+    }
     table.markup()
 }
 
@@ -342,8 +361,8 @@ fn tell(
 
 /// The classes of a part's workload.
 fn told(part: &Part) -> Vec<Class> {
-    let (load, _) = part.workload.open(load(part), Seed::new(part.plan.seed, 0));
-    load.classes().to_vec()
+    let built = part.workload.open(load(part), Seed::new(part.plan.seed, 0));
+    built.load.classes().to_vec()
 }
 
 fn stale_share(unit: &Done) -> Option<f64> {

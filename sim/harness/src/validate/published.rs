@@ -114,6 +114,7 @@ impl Preset {
             setup,
             offered: Offered::NOTHING,
             register: false,
+            domain: None,
         })
     }
 }

@@ -2,8 +2,8 @@
 //! bandwidth, Poisson arrivals and a ledger that accepts.
 
 use quorate_core::{
-    Arrival, Cell, Class, ClassId, Costs, Draws, Engine, EntityId, Finality, Kind, Ledger, Level,
-    Load, NodeId, Seed, Span, State, Time, Verdict, dist, math,
+    Arrival, Cell, Class, ClassId, Costs, Domain, Draws, Engine, EntityId, Finality, Kind, Ledger,
+    Level, Load, NodeId, Seed, Span, State, Time, Verdict, dist, math,
 };
 use quorate_kernel::probe::{Probe, SLICES};
 use quorate_kernel::{
@@ -189,6 +189,8 @@ pub struct World {
     pub offered: Offered,
     /// Whether the ledger keeps a record for each entity and refuses some writes.
     pub register: bool,
+    /// Makes the domain that is shown the final order.
+    pub domain: Option<fn() -> Box<dyn Domain>>,
 }
 
 impl World {
@@ -211,6 +213,7 @@ impl World {
             drain: Span::from_s(1_000_000_000),
             may_cut: false,
             read_level: Level::Final,
+            view_age: None,
             limits: RunLimits {
                 events: u64::MAX,
                 pending: usize::MAX,
@@ -222,6 +225,7 @@ impl World {
             setup,
             offered: Offered::NOTHING,
             register: false,
+            domain: None,
         }
     }
 
@@ -279,6 +283,9 @@ impl World {
         let load = Poisson::new(self.offered, self.setup.seed);
         let ledger: &dyn Ledger = if self.register { &Register } else { &Accept };
         let mut sim = Simulation::<E>::new(config, self.setup.clone(), Box::new(load), ledger);
+        if let Some(domain) = self.domain {
+            sim.show(domain());
+        }
         sim.run();
         sim.finish()
     }
