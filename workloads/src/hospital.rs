@@ -14,10 +14,12 @@ mod config;
 mod domain;
 mod granularity;
 mod people;
+mod shapes;
 
 pub use catalogue::Catalogue;
 pub use config::{Config, Mix, Preset};
 pub use granularity::Granularity;
+pub use shapes::{Backlog, ClosedLoop, Storm};
 
 use crate::arrivals::{Clock, named};
 use crate::registry::{Built, Setup, Spec};
@@ -35,6 +37,7 @@ use people::People;
 use quorate_core::{
     Arrival, Class, ClassId, Domain, Draws, EntityId, Kind, Load, Outcome, Seed, Span, Time,
 };
+use shapes::{Look, Replay, Surge, Users};
 
 const CLASSES: usize = Action::ALL.len();
 
@@ -79,6 +82,11 @@ pub struct Hospital {
     more: Option<More>,
     /// The classes with deadlines.
     due: Vec<ClassId>,
+    surge: Option<Surge>,
+    replay: Option<Replay>,
+    users: Option<Users>,
+    /// Whether anything comes that no class's clock tells.
+    extras: bool,
     /// Follow-ups within seconds, latest first.
     racers: Vec<Arrival>,
     unsettled: u64,
@@ -134,6 +142,16 @@ impl Hospital {
                 .iter()
                 .map(|_| ids[Action::AccessReview.index()])
                 .collect(),
+            surge: config
+                .storm
+                .map(|storm| Surge::new(storm, config.people(), seed)),
+            replay: config
+                .backlog
+                .map(|backlog| Replay::new(backlog, &layout, seed)),
+            users: config.closed_loop.map(|users| Users::new(users, seed)),
+            extras: config.catalogue.is_some()
+                || config.storm.is_some()
+                || config.closed_loop.is_some(),
             racers: Vec::with_capacity(1024),
             unsettled: 0,
             layout,
@@ -466,7 +484,79 @@ impl Hospital {
         let appeal = round > 0;
         let (denial, overturn) = (self.config.denial_share, self.config.overturn_share);
         let approved = approves(claim, appeal, denial, overturn);
-        u32::from(appeal) * DECIDED_APPEAL | u32::from(approved) * DECIDED_APPROVE
+        (u32::from(appeal) * DECIDED_APPEAL) | (u32::from(approved) * DECIDED_APPROVE)
+    }
+
+    /// The next arrival, whatever its site does with it.
+    fn generate(&mut self) -> Option<Arrival> {
+        let read = self.times[Action::AccessCheck.index()];
+        let write = self.times[self.write.index()];
+        let at = read.min(write);
+        if self.extras
+            && let Some(extra) = self.extra(at)
+        {
+            return Some(extra);
+        }
+        if self.racers.last().is_some_and(|racer| racer.at <= at) {
+            return self.racers.pop();
+        }
+        if at == Time::NEVER {
+            return self.root();
+        }
+        if read <= write {
+            self.advance(Action::AccessCheck);
+            let content = self.check();
+            return Some(self.arrival(Action::AccessCheck, read, content));
+        }
+        let action = self.write;
+        self.advance(action);
+        self.find_write();
+        let content = self.write(action, write);
+        Some(self.arrival(action, write, content))
+    }
+
+    /// What comes before `at` and before any racer, and no class's clock tells.
+    fn extra(&mut self, at: Time) -> Option<Arrival> {
+        let before = at.min(self.racers.last().map_or(Time::NEVER, |racer| racer.at));
+        let later = self.more.as_ref().map_or(Time::NEVER, More::at);
+        let storm = self.surge.as_ref().map_or(Time::NEVER, |surge| surge.at);
+        let user = self.users.as_ref().map_or(Time::NEVER, Users::at);
+        let first = later.min(storm).min(user);
+        if first > before || first == Time::NEVER {
+            return None;
+        }
+        if first == later {
+            return self.more.as_mut()?.take();
+        }
+        if first == storm {
+            return self.stormy();
+        }
+        let look = self.users.as_mut()?.begin()?;
+        Some(self.look(look))
+    }
+
+    /// A revocation of the storm, with draws of its own.
+    fn stormy(&mut self) -> Option<Arrival> {
+        const REVOKE: Action = Action::ConsentRevoke;
+        let mut surge = self.surge.take()?;
+        let at = surge.at;
+        surge.advance();
+        core::mem::swap(&mut self.draws[REVOKE.index()], &mut surge.draws);
+        let content = self.consented(REVOKE, at);
+        core::mem::swap(&mut self.draws[REVOKE.index()], &mut surge.draws);
+        self.surge = Some(surge);
+        Some(self.arrival(REVOKE, at, content))
+    }
+
+    /// An access by a user of the closed loop, whose number, from 1, is the operand.
+    fn look(&self, mut look: Look) -> Arrival {
+        let key = self.people.consent(&mut look.draws);
+        let content = Content {
+            key,
+            operand: look.user + 1,
+            site: self.people.grantee(key),
+        };
+        self.arrival(Action::AccessRecord, look.at, content)
     }
 
     /// Schedules a racer at another site, if there is one.
@@ -556,40 +646,23 @@ impl Load for Hospital {
     }
 
     fn reacts(&self) -> bool {
-        self.more.is_some()
+        self.more.is_some() || self.users.is_some()
     }
 
     fn react(&mut self, outcome: &Outcome, arrivals: &mut Vec<Arrival>) {
         self.follow_up(outcome, arrivals);
+        let look = self.users.as_ref().and_then(|users| users.again(outcome));
+        arrivals.extend(look.map(|look| self.look(look)));
     }
 
     /// Never ends; the plan says for how long it is asked.
     fn next(&mut self) -> Option<Arrival> {
-        let read = self.times[Action::AccessCheck.index()];
-        let write = self.times[self.write.index()];
-        let at = read.min(write);
-        if let Some(more) = &mut self.more
-            && more.at() <= at.min(self.racers.last().map_or(Time::NEVER, |racer| racer.at))
-            && let Some(later) = more.take()
-        {
-            return Some(later);
-        }
-        if self.racers.last().is_some_and(|racer| racer.at <= at) {
-            return self.racers.pop();
-        }
-        if at == Time::NEVER {
-            return self.root();
-        }
-        if read <= write {
-            self.advance(Action::AccessCheck);
-            let content = self.check();
-            return Some(self.arrival(Action::AccessCheck, read, content));
-        }
-        let action = self.write;
-        self.advance(action);
-        self.find_write();
-        let content = self.write(action, write);
-        Some(self.arrival(action, write, content))
+        let Some(mut replay) = self.replay.take() else {
+            return self.generate();
+        };
+        let next = replay.next(|| self.generate());
+        self.replay = Some(replay);
+        next
     }
 }
 
@@ -599,6 +672,10 @@ impl Spec for Config {
     fn settle(&mut self) {
         self.people = Some(self.people());
         self.sites = Some(self.sites());
+    }
+
+    fn warning(&self) -> Option<&'static str> {
+        self.closed_loop.map(|_| ClosedLoop::WARNING)
     }
 
     fn vocabulary(&self) -> Vec<(&'static str, &'static str)> {

@@ -86,6 +86,11 @@ pub trait Spec {
         Vec::new()
     }
 
+    /// What every reader of the figures must know of these settings.
+    fn warning(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Builds the arrivals and the rules of one replication.
     ///
     /// # Errors
@@ -161,6 +166,13 @@ macro_rules! workloads {
             pub fn vocabulary(&self) -> Vec<(&'static str, &'static str)> {
                 match self {
                     $(Self::$kind(config) => config.vocabulary(),)+
+                }
+            }
+
+            /// What every reader of the figures must know of these settings.
+            pub fn warning(&self) -> Option<&'static str> {
+                match self {
+                    $(Self::$kind(config) => config.warning(),)+
                 }
             }
 

@@ -176,7 +176,7 @@ pub(crate) enum Reason {
     NonceUsed,
     NotClinician,
     NotOnDuty,
-    NoReason,
+    Unexplained,
     NothingToReview,
     UnknownRequest,
     AlreadyAnswered,
@@ -539,12 +539,11 @@ impl Ledger for Records {
     }
 
     fn apply(&self, tx: &Arrival, now: Time, state: &mut dyn State) -> Verdict {
-        let done = match &self.full {
-            Some(full) => full.apply(&self.layout, tx, now, state),
-            None => {
-                let action = Action::ALL[usize::from(tx.action)];
-                step(action, tx.operand, state.get(tx.key)).map(|cell| state.set(tx.key, cell))
-            }
+        let done = if let Some(full) = &self.full {
+            full.apply(&self.layout, tx, now, state)
+        } else {
+            let action = Action::ALL[usize::from(tx.action)];
+            step(action, tx.operand, state.get(tx.key)).map(|cell| state.set(tx.key, cell))
         };
         match done {
             Ok(()) => Verdict::Valid,

@@ -230,6 +230,11 @@ impl Workload {
         Some(std::iter::once(used).chain(skipped).collect())
     }
 
+    /// What every reader of its figures must know.
+    pub fn warning(&self) -> Option<&'static str> {
+        self.spec.warning()
+    }
+
     /// Its table with every default.
     pub fn resolved(&self) -> toml::Table {
         let mut table = toml::Table::try_from(&self.spec).expect("settings are a table");

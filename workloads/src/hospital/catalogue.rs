@@ -297,9 +297,10 @@ impl Hospital {
         let draws = &mut self.draws[Action::ConsentGrant.index()];
         let research = draws.chance(more.settings.research_share);
         let people = &self.people;
-        let key = match research {
-            true => more.research.find(false, || people.consent_from(0, draws)),
-            false => key,
+        let key = if research {
+            more.research.find(false, || people.consent_from(0, draws))
+        } else {
+            key
         };
         let nonce = &mut more.nonces[key as usize];
         *nonce = nonce.wrapping_add(1);
@@ -312,9 +313,10 @@ impl Hospital {
             let end = end.saturating_sub(self.settle).max(at);
             more.expiring.push_back((end, key, nonce));
         }
-        let purpose = match research {
-            true => Purpose::Research,
-            false => Purpose::Treatment,
+        let purpose = if research {
+            Purpose::Research
+        } else {
+            Purpose::Treatment
         };
         if research {
             more.research.grant(key, at + self.settle);

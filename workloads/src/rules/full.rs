@@ -217,7 +217,7 @@ impl Full {
                 exists(layout, operand, state)?;
                 PATIENT.set(create(cell, DOCUMENT, VERSION, 1)?, operand)
             }
-            Action::RecordAmend if operand >> 24 == 0 => return Err(Reason::NoReason),
+            Action::RecordAmend if operand >> 24 == 0 => return Err(Reason::Unexplained),
             Action::RecordAmend => step(Action::RecordAmend, operand & 0xff_ffff, cell)?,
             Action::ReportOrder => create(cell, ORDER, STAGE, OPEN)?,
             Action::ReportIssue | Action::ReportCorrect if tx.site >= self.labs => {
@@ -258,7 +258,7 @@ impl Full {
             self.denial_share,
             self.overturn_share,
         );
-        let decision = appeal | u32::from(approves) * DECIDED_APPROVE;
+        let decision = appeal | (u32::from(approves) * DECIDED_APPROVE);
         step(Action::ClaimAdjudicate, decision, cell)
     }
 }
@@ -277,14 +277,12 @@ const fn has(cell: Cell, purpose: u32) -> bool {
 }
 
 const fn with(cell: Cell, purpose: u32, held: bool) -> Cell {
-    match purpose {
-        0 => ACTIVE.set(cell, held as u32),
-        _ => {
-            let bit = 1 << (purpose - 1);
-            let others = PURPOSES.get(cell) & !bit;
-            PURPOSES.set(cell, others | if held { bit } else { 0 })
-        }
+    if purpose == 0 {
+        return ACTIVE.set(cell, held as u32);
     }
+    let bit = 1 << (purpose - 1);
+    let others = PURPOSES.get(cell) & !bit;
+    PURPOSES.set(cell, others | if held { bit } else { 0 })
 }
 
 fn is_over(cell: Cell, now: Time) -> bool {
@@ -352,8 +350,8 @@ fn break_glass(cell: Cell, operand: u32, now: Time) -> Result<Cell, Reason> {
     if operand >> 8 & 0xff != CLINICIAN {
         return Err(Reason::NotClinician);
     }
-    if operand & 0xff == 0 {
-        return Err(Reason::NoReason);
+    if operand.to_le_bytes()[0] == 0 {
+        return Err(Reason::Unexplained);
     }
     // Who hands over may still write down what happened.
     let rostered = operand >> 16;
@@ -410,9 +408,10 @@ fn correct(cell: Cell) -> Result<Cell, Reason> {
 
 /// A patient of this number is registered.
 fn exists(layout: &Layout, patient: u32, state: &dyn State) -> Result<Cell, Reason> {
-    let cell = match patient < layout.patients {
-        true => state.get(EntityId::new(layout.people().start + patient)),
-        false => 0,
+    let cell = if patient < layout.patients {
+        state.get(EntityId::new(layout.people().start + patient))
+    } else {
+        0
     };
     if TAG.get(cell) == IDENTITY {
         Ok(cell)
@@ -566,7 +565,7 @@ mod tests {
             let before = self.1.clone();
             let rules = self.0.clone();
             let done = FULL.apply(&LAYOUT, &tx, now, self);
-            let verdict = rules.apply(&tx, now, &mut Book(rules.clone(), before.clone()));
+            let verdict = rules.apply(&tx, now, &mut Self(rules.clone(), before.clone()));
             assert_eq!(verdict == Verdict::Valid, done.is_ok());
             if done.is_err() {
                 assert_eq!(self.1, before, "a refusal wrote");
@@ -703,7 +702,7 @@ mod tests {
         let at = |minute: u64| Time::from_ns(minute * 60_000_000_000);
         let glass = |reason, role, minute| (A::BreakGlass, c, emergency(reason, role, at(minute)));
         assert_eq!(book.now(glass(1, 2, 1)), Err(R::NotClinician));
-        assert_eq!(book.now(glass(0, 1, 1)), Err(R::NoReason));
+        assert_eq!(book.now(glass(0, 1, 1)), Err(R::Unexplained));
         let review = (A::AccessReview, c, 9);
         assert_eq!(book.now(review), Err(R::NothingToReview));
         // The second shift begins at minute 720, the third at 1,440.
@@ -769,7 +768,7 @@ mod tests {
             Err(R::UnknownPatient)
         );
         assert_eq!(book.now((A::RecordAnchor, NEW + 1, 0)), Ok(()));
-        assert_eq!(book.now((A::RecordAmend, NEW + 1, 1)), Err(R::NoReason));
+        assert_eq!(book.now((A::RecordAmend, NEW + 1, 1)), Err(R::Unexplained));
         assert_eq!(
             book.now((A::RecordAmend, NEW + 1, 2 | 1 << 24)),
             Err(R::ChangedMeanwhile)
