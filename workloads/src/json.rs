@@ -132,7 +132,8 @@ pub(crate) fn lines(input: impl Read, file: &str, each: Each<'_>) -> Result<(), 
         if text.trim_ascii().is_empty() {
             continue;
         }
-        let value = serde_json::from_slice(&text).map_err(|e| wrong(without_line(&e)))?;
+        let value =
+            serde_json::from_slice(text.trim_ascii()).map_err(|e| wrong(without_line(&e)))?;
         each(&Node {
             file,
             place: ("line", line),

@@ -356,9 +356,8 @@ pub(crate) fn files(open: Open<'_>, path: &str, endings: &[&str]) -> Result<Vec<
 }
 
 impl Config {
-    /// Reads the files; draws come from `seed`. Memory is bounded by what is kept, the numbers of
-    /// identifiers and arrivals: about 100 bytes an arrival and 50 an identifier, whatever the size of the
-    /// rows; `tests/import_memory.rs` holds it.
+    /// Reads the files; draws come from `seed`. Numbers are kept, not rows: at the worst instant at most
+    /// 250 bytes for a row, a resource or an item of an event, with its identifier.
     ///
     /// # Errors
     /// When a setting is out of its range, a file is missing or malformed, or holds nothing of use.

@@ -147,7 +147,7 @@ pub(crate) fn run(wanted: &Wanted) -> Result<String, Error> {
     }
     let trace = WorkloadKind::Trace.parse(settings).map_err(|e| {
         let why = e.message().lines().collect::<Vec<_>>().join(" ");
-        let hint = "`quorate list workloads` names the settings of a trace";
+        let hint = "they are the keys of a plan's [workload] with that format";
         Error::config(format!("a setting of the trace is wrong: {why}"), hint)
     })?;
     let Workload::Trace(config) = trace else {
