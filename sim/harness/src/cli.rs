@@ -375,7 +375,7 @@ fn warn(study: &Study) {
         .parts
         .iter()
         .filter_map(|part| part.workload.warning());
-    let warnings: std::collections::BTreeSet<_> = warnings.collect();
+    let warnings: std::collections::BTreeSet<String> = warnings.map(str::to_owned).collect();
     for warning in regulator::warnings(study).into_iter().chain(warnings) {
         let _ = writeln!(std::io::stderr(), "warning: {warning}");
     }
