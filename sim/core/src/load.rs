@@ -109,4 +109,10 @@ pub trait Load {
     fn react(&mut self, outcome: &Outcome, arrivals: &mut Vec<Arrival>) {
         let _ = (outcome, arrivals);
     }
+
+    /// A transaction that was final at the node of its site is not any more, at `now`. It may become so
+    /// again, of which nothing is told. Asked only where [`Load::reacts`].
+    fn reversed(&mut self, tx: &Arrival, now: Time) {
+        let _ = (tx, now);
+    }
 }

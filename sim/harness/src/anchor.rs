@@ -633,6 +633,16 @@ impl AnyEngine for Anchor {
         unit.leader_at(&mut exchange, at)
     }
 
+    fn open<'a>(
+        &self,
+        _: &toml::Table,
+        _: Setup,
+        _: Box<dyn Load + 'a>,
+        _: &'a dyn Ledger,
+    ) -> Box<dyn Run + 'a> {
+        unreachable!("the plan was checked: an anchor is two ledgers already")
+    }
+
     fn lower<'a>(&self, _: &toml::Table, _: Lower<'a>) -> Box<dyn Run + 'a> {
         unreachable!("the plan was checked: a tier is no anchor")
     }
@@ -753,5 +763,9 @@ impl Load for Until<'_> {
 
     fn react(&mut self, outcome: &Outcome, arrivals: &mut Vec<Arrival>) {
         self.load.react(outcome, arrivals);
+    }
+
+    fn reversed(&mut self, tx: &Arrival, now: Time) {
+        self.load.reversed(tx, now);
     }
 }

@@ -4,6 +4,7 @@ use crate::attack::{self, Attack};
 use crate::engines::AnyEngine;
 use crate::error::{Error, exit};
 use crate::output::Ran;
+use crate::pair::{self, Pair};
 use crate::plan::{BUILT_IN, BuiltIn, Kind, Plan, Source};
 use crate::resilience::BadDay;
 use crate::run::{self, Outcome, STOP};
@@ -332,6 +333,9 @@ fn dispatch(command: Command) -> Result<u8, Error> {
             if Attack::is_one(&source) {
                 return attack_with(&source, &options);
             }
+            if Pair::is_one(&source) {
+                return pair_with(&source, &options);
+            }
             let plan = read(&source, &options)?;
             execute(&source, plan, &options)
         }
@@ -453,6 +457,22 @@ fn attack_with(source: &Source, options: &Options) -> Result<u8, Error> {
     let folder = result.write(&options.out)?;
     print(&result.report(&folder));
     Ok(kept(result.broken.as_deref()))
+}
+
+fn pair_with(source: &Source, options: &Options) -> Result<u8, Error> {
+    if options.engines.is_some() {
+        let hint = "leave out --engines: -s token.engine=praos sets that of a ledger";
+        return Err(source.at_key("kind", "is of two ledgers, each with an engine", hint));
+    }
+    let pair = Pair::open(source, &options.set, options.quick)?;
+    output::probe(&options.out)?;
+    use_threads(options.threads)?;
+    stop_on_signal();
+    let command: Vec<String> = std::env::args().collect();
+    let result = pair.run(&command.join(" "))?;
+    let folder = result.write(&options.out)?;
+    print(&result.report(&folder));
+    Ok(kept(result.broken()))
 }
 
 fn use_threads(threads: Option<usize>) -> Result<(), Error> {
@@ -612,6 +632,8 @@ fn list(what: Option<What>) -> String {
     }
     if wanted(What::Plans) {
         let lines = BUILT_IN.iter().map(|p| (p.name.to_owned(), scenario(p)));
+        let pairs = pair::BUILT_IN.iter();
+        let lines = lines.chain(pairs.map(|p| (p.name.to_owned(), p.about.to_owned())));
         section("plans", lines.collect());
     }
     if wanted(What::Attacks) {

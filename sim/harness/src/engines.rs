@@ -80,6 +80,14 @@ pub trait AnyEngine: Sync {
         ledger: &dyn Ledger,
         at: Time,
     ) -> Option<NodeId>;
+    /// A run as one of several ledgers.
+    fn open<'a>(
+        &self,
+        config: &toml::Table,
+        setup: Setup,
+        load: Box<dyn Load + 'a>,
+        ledger: &'a dyn Ledger,
+    ) -> Box<dyn Run + 'a>;
     /// A run as the local ledger of an anchor.
     fn lower<'a>(&self, config: &toml::Table, tier: Lower<'a>) -> Box<dyn Run + 'a>;
     /// A run as the public chain of an anchor, on a ledger that accepts everything: it tells when
@@ -213,6 +221,17 @@ impl<E: Engine + 'static> AnyEngine for Registered<E> {
         let mut sim = Simulation::<E>::new(&Self::config(config), setup, load, ledger);
         sim.run_until(at);
         sim.leader()
+    }
+
+    fn open<'a>(
+        &self,
+        config: &toml::Table,
+        setup: Setup,
+        load: Box<dyn Load + 'a>,
+        ledger: &'a dyn Ledger,
+    ) -> Box<dyn Run + 'a> {
+        let config = Self::config(config);
+        Box::new(Simulation::<E>::new(&config, setup, load, ledger))
     }
 
     fn lower<'a>(&self, config: &toml::Table, tier: Lower<'a>) -> Box<dyn Run + 'a> {

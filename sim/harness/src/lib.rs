@@ -25,6 +25,7 @@ pub mod mempool;
 pub mod network;
 pub mod outages;
 pub mod output;
+pub mod pair;
 pub mod places;
 pub mod plan;
 pub mod plots;

@@ -702,6 +702,11 @@ pub const BUILT_IN: &[BuiltIn] = &[
         "ten years of a hospital: what does every copy hold, by what a transaction stands for?"
     ),
     BuiltIn {
+        name: "ksi-anchor",
+        about: "hashes by the ten and by the hundred thousand a second: how soon is a proof there?",
+        text: include_str!("../scenarios/ksi-anchor.toml"),
+    },
+    BuiltIn {
         name: "cdisc-pilot",
         about: "replay of the CDISC pilot study from a folder of its SDTM tables",
         text: include_str!("../scenarios/cdisc-pilot.toml"),
@@ -735,10 +740,11 @@ impl Source {
     /// # Errors
     /// When neither exists, or the file cannot be read.
     pub fn open(name: &str) -> Result<Self, Error> {
-        if let Some(plan) = BUILT_IN.iter().find(|p| p.name == name) {
+        let all = || BUILT_IN.iter().chain(crate::pair::BUILT_IN);
+        if let Some(plan) = all().find(|p| p.name == name) {
             return Ok(Self::new(format!("built-in plan {name}"), plan.text));
         }
-        let names: Vec<&str> = BUILT_IN.iter().map(|p| p.name).collect();
+        let names: Vec<&str> = all().map(|p| p.name).collect();
         Self::file(
             name,
             &format!("give a file, or a built-in plan: {}", names.join(", ")),

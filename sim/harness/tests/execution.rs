@@ -5,7 +5,7 @@ use quorate_consensus::qbft::{self, Qbft};
 use quorate_consensus::raft::{self, Raft};
 use quorate_core::{
     Arrival, Cell, Class, ClassId, Costs, Draws, Engine, EntityId, Kind, Ledger, Level, Load, Seed,
-    Span, State, Time, Verdict, dist,
+    Span, State, Time, Verdict, dist, math,
 };
 use quorate_kernel::{Endorse, NetworkConfig, Report, Simulation};
 
@@ -165,7 +165,7 @@ fn a_hot_key_carries_one_write_in_each_commit() {
     let got = valid as f64 / n;
     // Valid writes come at the beginning of an interval: their dead time is longer than the mean of all.
     let longest = 1.0 / (1.0 + RATE);
-    let sd = (want * (1.0 - want) / n).sqrt();
+    let sd = math::sqrt(want * (1.0 - want) / n);
     assert!(
         got < want + 4.0 * sd && got > longest - 4.0 * sd,
         "{longest} < {got} < {want}"
@@ -174,8 +174,8 @@ fn a_hot_key_carries_one_write_in_each_commit() {
     // period of T = 1 s.
     let periods = 2_000.0;
     let per_period = valid as f64 / periods;
-    let law = 1.0 - (-RATE).exp();
-    let sd = (law * (1.0 - law) / periods).sqrt();
+    let law = 1.0 - math::exp(-RATE);
+    let sd = math::sqrt(law * (1.0 - law) / periods);
     assert!(
         (per_period - law).abs() < 4.0 * sd,
         "{per_period} is not {law} ± {sd}"

@@ -748,3 +748,35 @@ fn an_import_is_replayed() {
     );
     assert!(text.contains("record.anchor      1          1"), "{text}");
 }
+
+#[test]
+fn two_ledgers_that_make_no_sense() {
+    let scratch = Scratch::new();
+    let about = |set: &str| {
+        let args = [
+            "run",
+            "medicalchain-teleconsult",
+            "-s",
+            "cases=[]",
+            "-s",
+            set,
+        ];
+        format!("{set}\n{}", scratch.complaint(&args))
+    };
+    let all = [
+        "token.engine=anchor",
+        "token.confirmations=3",
+        "health.config.period_ms=0",
+        "token.network.nodes=0",
+        "token.occupancy=-0.5",
+        "token.faults=[{partition=[99],from_s=1.0}]",
+        "health.adversary_share=0.9",
+        "clinics=0",
+        "drain_s=-1.0",
+        "teleconsult.accesses=0",
+        "teleconsult.double_bookings=1.5",
+        "licence={patients=1,accept=1.0,answer_h=1.0,consent_days=1.0,batch=1,base_bytes=1,payee_bytes=1,base_weight=1.0,payee_weight=1.0,price=1.0,coin=1.0}",
+        "token.engin=praos",
+    ];
+    insta::assert_snapshot!(all.map(about).join("\n"));
+}

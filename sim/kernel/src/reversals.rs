@@ -77,18 +77,25 @@ impl<E: Engine> Simulation<'_, E> {
         self.nodes[node.index()].fin = fork;
         let blocks = self.chain.reversed_blocks - was.0;
         let txs = self.chain.reversed_txs - was.1;
-        let lost = self.note_lost(old, head);
+        let lost = self.note_lost(node, (old, head));
         let now = self.now();
         self.probe.incidents.reversed((blocks, txs, lost), now);
     }
 
     /// Transactions on the branch to `old` and not on that to `head`; how many are new.
-    fn note_lost(&mut self, old: BlockId, head: BlockId) -> u64 {
+    fn note_lost(&mut self, node: NodeId, (old, head): (BlockId, BlockId)) -> u64 {
         let before = self.reversals.txs.len();
         for site in 0..self.pool.sites() {
+            let told = self.load.reacts() && self.pool.serving(site) == node;
             let kept = self.store.mark(head, site).max(self.pool.first(site));
             for seq in kept..self.store.mark(old, site) {
-                if self.is_evicted(old, site, seq) || !self.reversals.txs.insert((site, seq)) {
+                if self.is_evicted(old, site, seq) {
+                    continue;
+                }
+                if told {
+                    self.load.reversed(self.pool.get(site, seq), self.now);
+                }
+                if !self.reversals.txs.insert((site, seq)) {
                     continue;
                 }
                 let tx = self.pool.get(site, seq);

@@ -58,6 +58,18 @@ pub trait Coupling {
     /// The ledger at a place has told something, at its own time. It may be carried to any of them,
     /// no earlier in the unit's time.
     fn carry(&mut self, from: usize, news: News, ledgers: &mut [Box<dyn Run + '_>]);
+
+    /// Something has happened in a ledger. Loads that react to it may have something for other ledgers,
+    /// no earlier in the unit's time; whether there was any.
+    fn settle(&mut self, ledgers: &mut [Box<dyn Run + '_>]) -> bool {
+        let _ = ledgers;
+        false
+    }
+
+    /// Whether nothing is awaited any more.
+    fn is_over(&self) -> bool {
+        false
+    }
 }
 
 /// Several ledgers interleaved in simulated time; of simultaneous events, the earlier ledger's
@@ -92,7 +104,7 @@ impl<'a> Unit<'a> {
     /// The same, with what they tell carried between them, until the first ledger is over.
     pub fn run_coupled(mut self, coupling: &mut dyn Coupling) -> Vec<Report> {
         while let Some((_, due)) = self.next() {
-            if due != 0 && self.due(0).is_none() {
+            if due != 0 && self.due(0).is_none() || coupling.is_over() {
                 break;
             }
             // Nobody else acts before its time, unless it is told something.
@@ -109,6 +121,7 @@ impl<'a> Unit<'a> {
                     coupling.carry(due, news, &mut self.ledgers);
                     told = true;
                 }
+                told |= coupling.settle(&mut self.ledgers);
             }
         }
         self.finish()
