@@ -603,7 +603,10 @@ fn classes(config: &Config, rate: Rate) -> (Vec<Class>, [ClassId; CLASSES]) {
         let document =
             config.granularity == Granularity::Document && action <= Action::IdentityRegister;
         let follows = config.catalogue.is_some() && action > Action::AnchorBatch;
-        if document || follows || per_s[action.index()] > 0.0 {
+        // Who was revoked looks once more, even where nobody else does.
+        let rechecks = action == Action::AccessCheck
+            && per_s[Action::ConsentRevoke.index()] * config.rechecks_per_revoke > 0.0;
+        if document || follows || rechecks || per_s[action.index()] > 0.0 {
             ids[action.index()] = ClassId(classes.len() as u8);
             classes.push(class(action, config));
         }

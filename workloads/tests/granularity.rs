@@ -494,3 +494,19 @@ fn settings_belong_to_granularities() {
         assert_ne!(of(&base), of(&changed), "{granularity:?}");
     }
 }
+
+/// Reads after a revocation have a class even where there are no other reads.
+#[test]
+fn every_arrival_has_a_class_without_reads() {
+    for granularity in Granularity::ALL {
+        let config = Config {
+            reads_per_write: 0.0,
+            ..config(granularity)
+        };
+        let mut hospital = hospital(&config, FLAT);
+        let classes = hospital.classes().len();
+        for arrival in take(&mut hospital, 20_000) {
+            assert!(arrival.class.index() < classes, "{granularity:?}");
+        }
+    }
+}
