@@ -140,10 +140,10 @@ fn answers(ran: &[Ran<'_>]) -> String {
 
 /// What the workload itself measured, if it does.
 fn trade(text: &mut String, study: &Study, ran: &Ran<'_>) {
-    let lines = told::lines(ran, true);
-    if lines.is_empty() {
+    if ran.part.workload.measures().is_empty() {
         return;
     }
+    let lines = told::lines(ran, true);
     title(text, study, ran.part);
     let _ = writeln!(text, "{}", told::title(ran));
     let mut head = cells(&["measure"]);
@@ -155,6 +155,15 @@ fn trade(text: &mut String, study: &Study, ran: &Ran<'_>) {
     });
     let rows: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
     table(text, &rows);
+    let shown = |name: &str| {
+        rows.iter()
+            .any(|row| row[0].split(' ').next() == Some(name))
+    };
+    let measures = ran.part.workload.measures().iter().map(|m| m.name);
+    let silent: Vec<&str> = measures.filter(|name| !shown(name)).collect();
+    if !silent.is_empty() {
+        let _ = writeln!(text, "  no case, or too few: {}\n", silent.join(", "));
+    }
 }
 
 /// What each outage did, if any was planned.

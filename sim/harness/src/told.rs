@@ -100,7 +100,12 @@ pub(crate) fn title(ran: &Ran<'_>) -> String {
     format!("what the workload measures itself{at} (mean over replications)")
 }
 
-/// Every measure of the part's workload, where the engines are judged; in brief without intervals.
+/// What stands where nothing was measured, and where too little was.
+const NO_CASE: &str = "no case";
+const TOO_FEW: &str = "too few";
+
+/// Every measure of the part's workload, where the engines are judged; in brief without intervals, and
+/// without the lines that say nothing of any engine.
 pub(crate) fn lines(ran: &Ran<'_>, brief: bool) -> Vec<Line> {
     let mut lines = Vec::new();
     for (m, &measure) in ran.part.workload.measures().iter().enumerate() {
@@ -110,11 +115,17 @@ pub(crate) fn lines(ran: &Ran<'_>, brief: bool) -> Vec<Line> {
                 cell.map_or_else(|| "never final".to_owned(), of)
             };
             let values: Vec<String> = (0..ran.part.plan.engines.len()).map(of).collect();
-            lines.push(Line {
-                measure,
-                stat,
-                values,
-            });
+            if !brief
+                || !values
+                    .iter()
+                    .all(|v| v == NO_CASE || v.starts_with(TOO_FEW))
+            {
+                lines.push(Line {
+                    measure,
+                    stat,
+                    values,
+                });
+            }
         };
         match measure.unit {
             Unit::Share => line("", &|cell| share(ran, cell, m, brief)),
@@ -133,7 +144,7 @@ fn share(ran: &Ran<'_>, cell: &Cell, measure: usize, brief: bool) -> String {
     let told = || cell.units.iter().map(|u| &u.report.probe.domain[measure]);
     let of: u64 = told().map(|t| t.cases).sum();
     if of == 0 {
-        return "no case".to_owned();
+        return NO_CASE.to_owned();
     }
     let hits: u64 = told().map(|t| t.hits).sum();
     let samples = summary::samples(cell, |u| {
@@ -157,10 +168,10 @@ fn time(
     let told = || cell.units.iter().map(|u| &u.report.probe.domain[measure]);
     let count: u64 = told().map(|t| t.times.len()).sum();
     if count == 0 {
-        return "no case".to_owned();
+        return NO_CASE.to_owned();
     }
     if percentile.is_some_and(|p| !summary::is_enough(count, p)) {
-        return format!("too few ({count})");
+        return format!("{TOO_FEW} ({count})");
     }
     let samples = summary::samples(cell, |u| {
         let times = &u.report.probe.domain[measure].times;
@@ -378,8 +389,8 @@ const KERNEL: [Kernel; 14] = [
         moved_by: "rounds of votes, or confirmations that the adversary's share asks for",
     },
     Kernel {
-        name: "quorum_final, all_final",
-        what: "The same until all but the tolerated, or all, sites' nodes hold it as final.",
+        name: "quorum_final",
+        what: "The same until all but the tolerated sites' nodes hold it as final; all_final: until all do.",
         unit: "ms",
         source: MODEL,
         moved_by: "propagation to the slowest site; catching up after faults",
@@ -393,8 +404,9 @@ const KERNEL: [Kernel; 14] = [
         moved_by: "latency to the level that readers are served from, at the slowest site",
     },
     Kernel {
-        name: "stale_block_wait, stale_propagation, stale_reorg, stale_partition",
-        what: "Reads that a view allowed though a revocation had been submitted, by what it waited for.",
+        name: "stale reads",
+        what: "Reads that a view allowed though a revocation had been submitted, by what it waited for: \
+               stale_block_wait, stale_propagation, stale_reorg, stale_partition.",
         unit: "reads",
         source: MODEL,
         moved_by: "block interval; delay and finality; reorganisations; partitions",
@@ -428,7 +440,7 @@ const KERNEL: [Kernel; 14] = [
         moved_by: "latency to final",
     },
     Kernel {
-        name: "reversed_after_final_txs, _records, _patients",
+        name: "reversed_after_final",
         what: "What had been called final and was then lost.",
         unit: "transactions, records, patients",
         source: MODEL,
@@ -443,14 +455,14 @@ const KERNEL: [Kernel; 14] = [
         moved_by: "time between roots, the public chain's finality",
     },
     Kernel {
-        name: "first_final_after_ms, …",
+        name: "recovery",
         what: "What an outage did and how long recovery took; every column of incidents.csv.",
         unit: "see the table",
         source: MODEL,
         moved_by: "who is needed for a quorum; leader election; spare throughput",
     },
     Kernel {
-        name: "bytes, uplink_busy_max, cpu_busy_max",
+        name: "cost",
         what: "What the protocol costs: every column of replications.csv.",
         unit: "see the table",
         source: MODEL,

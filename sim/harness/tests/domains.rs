@@ -81,8 +81,9 @@ impl Ledger for Once {
     }
 }
 
-/// What was shown: when submitted, when ordered, the view's verdict and the final one.
-type Log = Rc<RefCell<Vec<(Time, Time, Option<Verdict>, Verdict)>>>;
+/// One that was shown: when submitted, when ordered, the view's verdict and the final one.
+type Entry = (Time, Time, Option<Verdict>, Verdict);
+type Log = Rc<RefCell<Vec<Entry>>>;
 
 struct Logged {
     log: Log,
@@ -138,7 +139,7 @@ fn run<E: Engine>(
     config: &E::Config,
     txs: Vec<(u64, u16, u32)>,
     shown: [Shown; 2],
-) -> (Report, Vec<(Time, Time, Option<Verdict>, Verdict)>) {
+) -> (Report, Vec<Entry>) {
     let load = Box::new(Dispenses(txs.into_iter()));
     let mut sim = Simulation::<E>::new(config, world.setup, load, &Once);
     let log = Log::default();

@@ -6,7 +6,9 @@ use quorate_consensus::nakamoto::{self, Nakamoto, Refresh, RelayRule};
 use quorate_consensus::qbft::{self, Qbft};
 use quorate_consensus::raft::{self, Raft};
 use quorate_consensus::tendermint::{self, Tendermint};
-use quorate_core::{Costs, Draws, Engine, Level, NodeId, Seed, Span};
+use quorate_core::{
+    ClassId, Costs, Domain, Draws, Engine, Level, Measure, NodeId, Ordered, Seed, Shown, Span, Tell,
+};
 use quorate_kernel::{Fees, GossipForm, Offered, OverlayConfig, Report, Status, TxRelay};
 
 fn pick<T: Copy>(d: &mut Draws, of: &[T]) -> T {
@@ -434,11 +436,27 @@ fn who_pays_more_does_not_wait() {
     assert!(plain.0 > 20.0, "{plain:?}");
 }
 
+/// Wants to be shown everything, with what views said.
+struct All;
+
+impl Domain for All {
+    fn measures(&self) -> &'static [Measure] {
+        &[]
+    }
+
+    fn shown(&self, _: ClassId) -> Shown {
+        Shown::Acted
+    }
+
+    fn ordered(&mut self, _: &Ordered<'_>, _: &mut dyn Tell) {}
+}
+
 fn lengths<E: Engine>(world: &World, config: &E::Config) -> quorate_kernel::Kept {
     use quorate_kernel::Simulation;
     let load = quorate::validate::world::Poisson::new(world.offered, world.setup.seed);
     let ledger = quorate::validate::world::Register;
     let mut sim = Simulation::<E>::new(config, world.setup.clone(), Box::new(load), &ledger);
+    sim.show(Box::new(All));
     sim.run();
     sim.kept()
 }

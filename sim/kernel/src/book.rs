@@ -93,6 +93,11 @@ impl<'a> Book<'a> {
         self.versions.len()
     }
 
+    /// How many transactions of unfinal blocks are kept to be shown.
+    pub(crate) fn shown_later(&self) -> usize {
+        self.executed.iter().map(|e| e.shown.len()).sum()
+    }
+
     /// Whether a block was executed on its branch.
     pub(crate) fn is_executed(&self, block: BlockId) -> bool {
         let place = block.get().checked_sub(self.first);

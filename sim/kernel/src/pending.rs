@@ -267,6 +267,7 @@ impl<E: Engine> Simulation<'_, E> {
             sightings,
             blocks: (self.blocks.last().get() - self.blocks.first().get()) as usize + 1,
             versions: self.book.versions(),
+            shown: self.book.shown_later() + self.views_kept(),
             certificates: self.out.certs.len(),
             jobs: self.jobs.len(),
         }

@@ -134,6 +134,8 @@ pub struct Kept {
     pub blocks: usize,
     /// Records that unfinal blocks wrote.
     pub versions: usize,
+    /// Transactions that a domain will be shown, and what their sites' views said.
+    pub shown: usize,
     /// Certificates.
     pub certificates: usize,
     /// Payloads of events, and room for more.
@@ -142,13 +144,14 @@ pub struct Kept {
 
 impl Kept {
     /// All of it by name.
-    pub const fn lengths(&self) -> [(&'static str, usize); 7] {
+    pub const fn lengths(&self) -> [(&'static str, usize); 8] {
         [
             ("transactions", self.transactions),
             ("evictions", self.evictions),
             ("sightings", self.sightings),
             ("blocks", self.blocks),
             ("versions", self.versions),
+            ("shown", self.shown),
             ("certificates", self.certificates),
             ("jobs", self.jobs),
         ]

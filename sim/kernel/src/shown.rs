@@ -104,6 +104,11 @@ impl<E: Engine> Simulation<'_, E> {
         }
     }
 
+    /// How many verdicts of views are kept.
+    pub(crate) fn views_kept(&self) -> usize {
+        self.showing.as_ref().map_or(0, |s| s.views.len())
+    }
+
     /// The run is over: shows what is final and was not shown yet.
     pub(crate) fn show_the_rest(&mut self) {
         let Some(mut showing) = self.showing.take() else {
@@ -134,6 +139,8 @@ impl<E: Engine> Simulation<'_, E> {
         if finals.clone().all(|fin| self.blocks.extends(top, fin)) {
             return Some(top);
         }
-        finals.fold(Some(top), |all, fin| self.blocks.fork_point(all?, fin))
+        finals
+            .clone()
+            .try_fold(top, |all, fin| self.blocks.fork_point(all, fin))
     }
 }
