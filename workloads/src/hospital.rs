@@ -8,27 +8,36 @@
 
 mod batches;
 mod cases;
+mod catalogue;
 mod classes;
 mod config;
 mod domain;
 mod granularity;
 mod people;
+mod shapes;
 
+pub use catalogue::Catalogue;
 pub use config::{Config, Mix, Preset};
 pub use granularity::Granularity;
+pub use shapes::{Backlog, ClosedLoop, Storm};
 
 use crate::arrivals::{Clock, named};
 use crate::registry::{Built, Setup, Spec};
-use crate::rules::{Action, DECIDED_APPEAL, DECIDED_APPROVE, Layout, Records, fills, lot};
+use crate::rules::full::approves;
+use crate::rules::{
+    Action, DECIDED_APPEAL, DECIDED_APPROVE, Layout, Records, fills, lot, starts_active,
+};
 use crate::{Error, Rate};
 use batches::Batches;
 use cases::{Case, Cases, Standing, Visits};
+use catalogue::More;
 use classes::{facts, full_bytes, vocabulary};
 use domain::Care;
 use people::People;
 use quorate_core::{
-    Arrival, Class, ClassId, Domain, Draws, EntityId, Kind, Load, Seed, Span, Time,
+    Arrival, Class, ClassId, Domain, Draws, EntityId, Kind, Load, Outcome, Seed, Span, Time,
 };
+use shapes::{Look, Replay, Surge, Users};
 
 const CLASSES: usize = Action::ALL.len();
 
@@ -69,6 +78,15 @@ pub struct Hospital {
     approved_claims: Cases,
     visits: Visits,
     batches: Option<Batches>,
+    /// What the whole catalogue needs, if it is on.
+    more: Option<More>,
+    /// The classes with deadlines.
+    due: Vec<ClassId>,
+    surge: Option<Surge>,
+    replay: Option<Replay>,
+    users: Option<Users>,
+    /// Whether anything comes that no class's clock tells.
+    extras: bool,
     /// Follow-ups within seconds, latest first.
     racers: Vec<Arrival>,
     unsettled: u64,
@@ -107,7 +125,7 @@ impl Hospital {
             settle: Span::from_s_f64(config.settle_s),
             mean_fills: config.mean_fills(),
             people: People::new(config, layout.patients),
-            standing: Standing::new(layout.consents().end),
+            standing: Standing::new(layout.consents().end, starts_active),
             next_entity: layout.end(),
             prescriptions: Cases::preloaded(layout.prescriptions(), 0),
             cancellable: Cases::preloaded(layout.cancellable(), 0),
@@ -116,6 +134,24 @@ impl Hospital {
             approved_claims: Cases::preloaded(layout.approved_claims(), 0),
             visits: Visits::preloaded(layout.visits(), config.leaving(rate)),
             batches: batches(config, rate, seed),
+            more: config
+                .catalogue
+                .map(|settings| More::new(settings, config, &layout, seed)),
+            due: config
+                .catalogue
+                .iter()
+                .map(|_| ids[Action::AccessReview.index()])
+                .collect(),
+            surge: config
+                .storm
+                .map(|storm| Surge::new(storm, config.people(), seed)),
+            replay: config
+                .backlog
+                .map(|backlog| Replay::new(backlog, &layout, seed)),
+            users: config.closed_loop.map(|users| Users::new(users, seed)),
+            extras: config.catalogue.is_some()
+                || config.storm.is_some()
+                || config.closed_loop.is_some(),
             racers: Vec::with_capacity(1024),
             unsettled: 0,
             layout,
@@ -127,12 +163,17 @@ impl Hospital {
 
     /// The rules of the ledger that these arrivals belong to.
     pub fn rules(&self) -> Records {
-        Records::new(self.layout, self.mean_fills)
+        let rules = Records::new(self.layout, self.mean_fills);
+        match &self.config.catalogue {
+            Some(catalogue) => rules.with_full(catalogue.rules(&self.config)),
+            None => rules,
+        }
     }
 
     /// What care wants to know of the final order of these arrivals.
     pub fn domain(&self) -> impl Domain + use<> {
-        Care::new(&self.classes)
+        let within = self.config.catalogue.map(|c| c.review_within_s);
+        Care::new(&self.classes, within.map(Span::from_s_f64))
     }
 
     /// Dependents so far that came sooner after their parent than [`Config::settle_s`], because no
@@ -184,11 +225,14 @@ impl Hospital {
             | Action::ConsentGrant
             | Action::ConsentRevoke
             | Action::ExchangeRequest => self.consented(action, at),
+            Action::ReportIssue if self.more.is_some() => self.dependent(action, at),
             Action::RecordAnchor
             | Action::ReportIssue
+            | Action::ReportOrder
             | Action::ErxIssue
             | Action::ClaimSubmit
             | Action::IdentityRegister => self.created(action, at),
+            Action::ConsentDelegate => self.delegate(at),
             Action::RecordAmend
             | Action::ErxCancel
             | Action::ErxDispense
@@ -204,7 +248,12 @@ impl Hospital {
             | Action::ImmunizationRecord
             | Action::ChargePost
             | Action::NoteFile => self.visited(action, at),
-            Action::AnchorBatch => unreachable!("roots have no clock"),
+            Action::AnchorBatch
+            | Action::AccessReview
+            | Action::ExchangeRespond
+            | Action::ReportCorrect
+            | Action::IdentityLink
+            | Action::IdentityUnlink => unreachable!("{action:?} has no clock"),
         }
     }
 
@@ -262,30 +311,42 @@ impl Hospital {
         } = self;
         let draws = &mut draws[action.index()];
         standing.settle(at);
-        let key = match action {
+        if let Some(more) = &mut self.more {
+            more.expire(at, standing);
+        }
+        let mut key = match action {
             Action::AccessRecord => standing.find(true, || people.consent(draws)),
             Action::ExchangeRequest => standing.find(true, || people.consent_from(1, draws)),
             Action::ConsentRevoke => standing.find(true, || people.consent_from(0, draws)),
             _ => standing.find(false, || people.consent_from(0, draws)),
         };
-        let site = match action {
-            // The patient's own act.
-            Action::ConsentGrant | Action::ConsentRevoke => people.home(key / Layout::GRANTEES),
-            _ => people.grantee(key),
-        };
+        let mut operand = 0;
         match action {
-            Action::ConsentGrant => standing.grant(key, at + self.settle),
+            Action::ConsentGrant => {
+                let chosen = key;
+                (key, operand) = self.grant_terms(key, at);
+                // Another consent, for research, lets nobody treat.
+                if key == chosen {
+                    self.standing.grant(key, at + self.settle);
+                }
+            }
             Action::ConsentRevoke => {
                 standing.revoke(key);
+                operand = self.revoke_terms(key);
                 self.after_revoke(key, at);
             }
             _ => {}
         }
-        Content {
-            key,
-            operand: 0,
-            site,
-        }
+        let site = match action {
+            // The patient's own act.
+            Action::ConsentGrant | Action::ConsentRevoke => {
+                self.people.home(key / Layout::GRANTEES)
+            }
+            _ => self.people.grantee(key),
+        };
+        let mut content = Content { key, operand, site };
+        self.consented_in_full(action, &mut content, at);
+        content
     }
 
     /// The grantee who does not know yet.
@@ -319,8 +380,9 @@ impl Hospital {
             operand: 0,
             site: self.people.place(patient, draws),
         };
+        let ready = at + self.settle;
         let case = |step| Case {
-            ready: at + self.settle,
+            ready,
             entity,
             step,
         };
@@ -342,12 +404,16 @@ impl Hospital {
             }
             Action::ClaimSubmit => {
                 self.open_claims.add(case(0));
-                if draws.chance(self.config.racing_claim_share) {
+                let racing = draws.chance(self.config.racing_claim_share);
+                self.created_in_full(action, &mut content, patient, at);
+                if racing {
                     self.race_elsewhere(action, action, content, at);
                 }
+                return content;
             }
             _ => {}
         }
+        self.created_in_full(action, &mut content, patient, at);
         content
     }
 
@@ -358,6 +424,10 @@ impl Hospital {
             Action::ErxCancel => &mut self.cancellable,
             Action::ErxDispense => &mut self.prescriptions,
             Action::ClaimAdjudicate => &mut self.open_claims,
+            Action::ReportIssue => match &mut self.more {
+                Some(more) => &mut more.orders,
+                None => unreachable!("reports without orders are created"),
+            },
             _ => &mut self.approved_claims,
         };
         // Without an open case there is nothing to refer to: the ledger refuses the first consent
@@ -405,16 +475,88 @@ impl Hospital {
             }
             _ => {}
         }
+        self.dependent_in_full(action, &mut content, at);
         content
     }
 
     /// The payer's decision: a function of the claim, as a contract's would be.
     fn decision(&self, claim: u32, round: u32) -> u32 {
-        if round == 0 {
-            return u32::from(lot(claim, 1) >= self.config.denial_share) * DECIDED_APPROVE;
+        let appeal = round > 0;
+        let (denial, overturn) = (self.config.denial_share, self.config.overturn_share);
+        let approved = approves(claim, appeal, denial, overturn);
+        (u32::from(appeal) * DECIDED_APPEAL) | (u32::from(approved) * DECIDED_APPROVE)
+    }
+
+    /// The next arrival, whatever its site does with it.
+    fn generate(&mut self) -> Option<Arrival> {
+        let read = self.times[Action::AccessCheck.index()];
+        let write = self.times[self.write.index()];
+        let at = read.min(write);
+        if self.extras
+            && let Some(extra) = self.extra(at)
+        {
+            return Some(extra);
         }
-        let overturned = lot(claim, 2) < self.config.overturn_share;
-        DECIDED_APPEAL | (u32::from(overturned) * DECIDED_APPROVE)
+        if self.racers.last().is_some_and(|racer| racer.at <= at) {
+            return self.racers.pop();
+        }
+        if at == Time::NEVER {
+            return self.root();
+        }
+        if read <= write {
+            self.advance(Action::AccessCheck);
+            let content = self.check();
+            return Some(self.arrival(Action::AccessCheck, read, content));
+        }
+        let action = self.write;
+        self.advance(action);
+        self.find_write();
+        let content = self.write(action, write);
+        Some(self.arrival(action, write, content))
+    }
+
+    /// What comes before `at` and before any racer, and no class's clock tells.
+    fn extra(&mut self, at: Time) -> Option<Arrival> {
+        let before = at.min(self.racers.last().map_or(Time::NEVER, |racer| racer.at));
+        let later = self.more.as_ref().map_or(Time::NEVER, More::at);
+        let storm = self.surge.as_ref().map_or(Time::NEVER, |surge| surge.at);
+        let user = self.users.as_ref().map_or(Time::NEVER, Users::at);
+        let first = later.min(storm).min(user);
+        if first > before || first == Time::NEVER {
+            return None;
+        }
+        if first == later {
+            return self.more.as_mut()?.take();
+        }
+        if first == storm {
+            return self.stormy();
+        }
+        let look = self.users.as_mut()?.begin()?;
+        Some(self.look(look))
+    }
+
+    /// A revocation of the storm, with draws of its own.
+    fn stormy(&mut self) -> Option<Arrival> {
+        const REVOKE: Action = Action::ConsentRevoke;
+        let mut surge = self.surge.take()?;
+        let at = surge.at;
+        surge.advance();
+        core::mem::swap(&mut self.draws[REVOKE.index()], &mut surge.draws);
+        let content = self.consented(REVOKE, at);
+        core::mem::swap(&mut self.draws[REVOKE.index()], &mut surge.draws);
+        self.surge = Some(surge);
+        Some(self.arrival(REVOKE, at, content))
+    }
+
+    /// An access by a user of the closed loop, whose number, from 1, is the operand.
+    fn look(&self, mut look: Look) -> Arrival {
+        let key = self.people.consent(&mut look.draws);
+        let content = Content {
+            key,
+            operand: look.user + 1,
+            site: self.people.grantee(key),
+        };
+        self.arrival(Action::AccessRecord, look.at, content)
     }
 
     /// Schedules a racer at another site, if there is one.
@@ -460,7 +602,8 @@ fn classes(config: &Config, rate: Rate) -> (Vec<Class>, [ClassId; CLASSES]) {
     for action in Action::ALL {
         let document =
             config.granularity == Granularity::Document && action <= Action::IdentityRegister;
-        if document || per_s[action.index()] > 0.0 {
+        let follows = config.catalogue.is_some() && action > Action::AnchorBatch;
+        if document || follows || per_s[action.index()] > 0.0 {
             ids[action.index()] = ClassId(classes.len() as u8);
             classes.push(class(action, config));
         }
@@ -493,27 +636,33 @@ impl Load for Hospital {
         u32::from(self.people.sites())
     }
 
+    fn deadlines(&self) -> &[ClassId] {
+        &self.due
+    }
+
+    /// A review's is part of it.
+    fn deadline(&self, tx: &Arrival) -> Option<Time> {
+        Self::review_due(tx)
+    }
+
+    fn reacts(&self) -> bool {
+        self.more.is_some() || self.users.is_some()
+    }
+
+    fn react(&mut self, outcome: &Outcome, arrivals: &mut Vec<Arrival>) {
+        self.follow_up(outcome, arrivals);
+        let look = self.users.as_ref().and_then(|users| users.again(outcome));
+        arrivals.extend(look.map(|look| self.look(look)));
+    }
+
     /// Never ends; the plan says for how long it is asked.
     fn next(&mut self) -> Option<Arrival> {
-        let read = self.times[Action::AccessCheck.index()];
-        let write = self.times[self.write.index()];
-        let at = read.min(write);
-        if self.racers.last().is_some_and(|racer| racer.at <= at) {
-            return self.racers.pop();
-        }
-        if at == Time::NEVER {
-            return self.root();
-        }
-        if read <= write {
-            self.advance(Action::AccessCheck);
-            let content = self.check();
-            return Some(self.arrival(Action::AccessCheck, read, content));
-        }
-        let action = self.write;
-        self.advance(action);
-        self.find_write();
-        let content = self.write(action, write);
-        Some(self.arrival(action, write, content))
+        let Some(mut replay) = self.replay.take() else {
+            return self.generate();
+        };
+        let next = replay.next(|| self.generate());
+        self.replay = Some(replay);
+        next
     }
 }
 
@@ -523,6 +672,10 @@ impl Spec for Config {
     fn settle(&mut self) {
         self.people = Some(self.people());
         self.sites = Some(self.sites());
+    }
+
+    fn warning(&self) -> Option<&'static str> {
+        self.closed_loop.map(|_| ClosedLoop::WARNING)
     }
 
     fn vocabulary(&self) -> Vec<(&'static str, &'static str)> {

@@ -24,5 +24,5 @@ mod table;
 
 pub use arrivals::{Profile, Rate, Shape, Weekday};
 pub use error::Error;
-pub use payload::Payload;
+pub use payload::{Growth, Payload};
 pub use registry::{Built, Import, Setup, Spec, Workload, WorkloadKind};

@@ -26,3 +26,33 @@ impl Payload {
         }
     }
 }
+
+/// What every full replica of a ledger takes in: writes only, without what blocks add of their own.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Growth {
+    /// Writes a second.
+    pub writes_per_s: f64,
+    /// Mean bytes of a write.
+    pub write_bytes: f64,
+}
+
+impl Growth {
+    /// Of so many writes a second of so many bytes.
+    pub const fn of(writes_per_s: f64, write_bytes: f64) -> Self {
+        Self {
+            writes_per_s,
+            write_bytes,
+        }
+    }
+
+    /// Bandwidth that a replica needs to follow, in bytes a second.
+    pub fn bytes_per_s(self) -> f64 {
+        self.writes_per_s * self.write_bytes
+    }
+
+    /// Storage of a replica, in bytes a year.
+    pub fn bytes_per_year(self) -> f64 {
+        // source: Julian year.
+        self.bytes_per_s() * 365.25 * 86_400.0
+    }
+}

@@ -53,6 +53,11 @@ pub trait Spec {
         Vec::new()
     }
 
+    /// What every reader of the figures must know of these settings.
+    fn warning(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Builds the arrivals and the rules of one replication.
     ///
     /// # Errors
@@ -128,6 +133,13 @@ macro_rules! workloads {
             pub fn vocabulary(&self) -> Vec<(&'static str, &'static str)> {
                 match self {
                     $(Self::$kind(config) => config.vocabulary(),)+
+                }
+            }
+
+            /// What every reader of the figures must know of these settings.
+            pub fn warning(&self) -> Option<&'static str> {
+                match self {
+                    $(Self::$kind(config) => config.warning(),)+
                 }
             }
 

@@ -5,7 +5,7 @@
 //!
 //! | record | fields |
 //! |---|---|
-//! | consent of a patient to one grantee | active 1, changes 16, accesses 32, violations 32, break-glass 32 |
+//! | consent of a patient to one grantee | active 1, changes 16, accesses 31, violations 32, break-glass 8; and what [`full`] adds |
 //! | prescription | fills allowed 8, fills dispensed as a set 32, cancelled 1 |
 //! | document | head version 32 |
 //! | report | none |
@@ -17,7 +17,10 @@
 //! The identifiers that exist before the first block lie in disjoint ranges, see [`Layout`]; new
 //! records follow in the order in which they are submitted, whatever their kind.
 
+pub mod full;
+
 use core::ops::Range;
+use full::Full;
 use quorate_core::{Arrival, Cell, EntityId, Ledger, State, Time, Verdict, open01_at};
 
 /// What a transaction does; [`Arrival::action`] and the class index of the hospital workload.
@@ -78,6 +81,20 @@ pub enum Action {
     NoteFile,
     /// Anchors the root over a submitter's records; the operand is the round, from 1.
     AnchorBatch,
+    /// Lets a proxy sign for a patient, or ends that.
+    ConsentDelegate,
+    /// Reviews an emergency access.
+    AccessReview,
+    /// Answers a request of another organisation.
+    ExchangeRespond,
+    /// Orders a report.
+    ReportOrder,
+    /// Corrects a final report.
+    ReportCorrect,
+    /// Says that an identity is another one's as well.
+    IdentityLink,
+    /// Takes that back.
+    IdentityUnlink,
 }
 
 /// Bit of a decision's operand: approved.
@@ -87,7 +104,7 @@ pub const DECIDED_APPEAL: u32 = 2;
 
 impl Action {
     /// All actions, in the order of their numbers.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 34] = [
         Self::AccessCheck,
         Self::AccessRecord,
         Self::BreakGlass,
@@ -115,6 +132,13 @@ impl Action {
         Self::ChargePost,
         Self::NoteFile,
         Self::AnchorBatch,
+        Self::ConsentDelegate,
+        Self::AccessReview,
+        Self::ExchangeRespond,
+        Self::ReportOrder,
+        Self::ReportCorrect,
+        Self::IdentityLink,
+        Self::IdentityUnlink,
     ];
 
     /// The action as an index and as [`Arrival::action`].
@@ -144,10 +168,38 @@ pub(crate) enum Reason {
     VisitEnded,
     UnknownSubmitter,
     RoundOutOfOrder,
+    UnknownOrganisation,
+    UnknownPurpose,
+    NoDelegation,
+    AlreadyDelegated,
+    ExpiryPassed,
+    NonceUsed,
+    NotClinician,
+    NotOnDuty,
+    Unexplained,
+    NothingToReview,
+    UnknownRequest,
+    AlreadyAnswered,
+    UnknownOrder,
+    AlreadyFinal,
+    NotFinal,
+    NotAccredited,
+    NothingPrescribed,
+    UnknownPatient,
+    UnknownIdentity,
+    AlreadyLinked,
+    LinkedInCircle,
+    NotLinked,
+    NotSteward,
+    NotCovered,
+    OldRules,
+    WrongPayer,
+    BalanceTooLow,
+    NotInForce,
 }
 
 /// In the order of [`Reason`].
-const REASONS: [&str; 17] = [
+const REASONS: [&str; 45] = [
     "consent already active",
     "no active consent",
     "record already exists",
@@ -165,6 +217,34 @@ const REASONS: [&str; 17] = [
     "visit ended",
     "unknown submitter",
     "round out of order",
+    "organisation not authorised",
+    "unknown purpose",
+    "no delegation",
+    "already delegated",
+    "expiry has passed",
+    "nonce already used",
+    "not a clinician",
+    "not on duty",
+    "no reason given",
+    "nothing to review",
+    "unknown request",
+    "request already answered",
+    "unknown order",
+    "report already final",
+    "report not final",
+    "laboratory not accredited",
+    "nothing prescribed",
+    "unknown patient",
+    "unknown identity",
+    "identity already linked",
+    "link closes a circle",
+    "identities not linked",
+    "not the steward of identities",
+    "patient not covered",
+    "old rules of the payer",
+    "not the claim's payer",
+    "payer's balance too low",
+    "rule not in force",
 ];
 
 /// Some bits of a record.
@@ -214,9 +294,9 @@ const SUBMITTER: u32 = 8;
 
 const ACTIVE: Field = Field::at(4, 1);
 const CHANGES: Field = Field::at(5, 16);
-const ACCESSES: Field = Field::at(32, 32);
+const ACCESSES: Field = Field::at(32, 31);
 const VIOLATIONS: Field = Field::at(64, 32);
-const EMERGENCIES: Field = Field::at(96, 32);
+const EMERGENCIES: Field = Field::at(96, 8);
 
 const FILLS: Field = Field::at(4, 8);
 const DISPENSED: Field = Field::at(16, 32);
@@ -279,6 +359,12 @@ pub struct Layout {
     pub visits: u32,
     /// Sites that submit roots.
     pub submitters: u32,
+    /// Patients with a record of their own.
+    pub people: u32,
+    /// Orders without a report.
+    pub orders: u32,
+    /// Accounts of payers.
+    pub payers: u32,
 }
 
 impl Layout {
@@ -326,9 +412,24 @@ impl Layout {
         after(self.visits(), self.submitters)
     }
 
+    /// Patients, by number.
+    pub const fn people(&self) -> Range<u32> {
+        after(self.submitters(), self.people)
+    }
+
+    /// Orders without a report.
+    pub const fn orders(&self) -> Range<u32> {
+        after(self.people(), self.orders)
+    }
+
+    /// Accounts of payers.
+    pub const fn payers(&self) -> Range<u32> {
+        after(self.orders(), self.payers)
+    }
+
     /// The first identifier of a new record.
     pub const fn end(&self) -> u32 {
-        self.submitters().end
+        self.payers().end
     }
 }
 
@@ -364,26 +465,26 @@ pub(crate) fn fills(prescription: u32, mean: f64) -> u32 {
 pub struct Records {
     layout: Layout,
     mean_fills: f64,
+    /// The rules of the whole catalogue, if they are on.
+    full: Option<Full>,
 }
 
 impl Records {
     pub(crate) const fn new(layout: Layout, mean_fills: f64) -> Self {
-        Self { layout, mean_fills }
+        Self {
+            layout,
+            mean_fills,
+            full: None,
+        }
     }
 
-    /// The identifiers that exist before the first block.
-    pub const fn layout(&self) -> &Layout {
-        &self.layout
-    }
-}
-
-impl Ledger for Records {
-    fn reasons(&self) -> &[&'static str] {
-        &REASONS
+    pub(crate) const fn with_full(mut self, full: Full) -> Self {
+        self.full = Some(full);
+        self
     }
 
-    fn preload(&self, entity: EntityId) -> Cell {
-        let (id, layout) = (entity.get(), &self.layout);
+    fn cell(&self, id: u32) -> Cell {
+        let layout = &self.layout;
         if id < layout.consents().end {
             ACTIVE.set(fresh(CONSENT), u32::from(starts_active(id)))
         } else if id < layout.cancellable().end {
@@ -403,6 +504,24 @@ impl Ledger for Records {
         }
     }
 
+    /// The identifiers that exist before the first block.
+    pub const fn layout(&self) -> &Layout {
+        &self.layout
+    }
+}
+
+impl Ledger for Records {
+    fn reasons(&self) -> &[&'static str] {
+        &REASONS
+    }
+
+    fn preload(&self, entity: EntityId) -> Cell {
+        let id = entity.get();
+        let cell = self.cell(id);
+        self.full
+            .map_or(cell, |full| full.preload(id, &self.layout, cell))
+    }
+
     fn preloaded(&self) -> u32 {
         self.layout.end()
     }
@@ -414,19 +533,21 @@ impl Ledger for Records {
         consents.contains(&id).then_some(id / Layout::GRANTEES)
     }
 
-    fn apply(&self, tx: &Arrival, _now: Time, state: &mut dyn State) -> Verdict {
-        let action = Action::ALL[usize::from(tx.action)];
-        match step(action, tx.operand, state.get(tx.key)) {
-            Ok(cell) => {
-                state.set(tx.key, cell);
-                Verdict::Valid
-            }
+    fn apply(&self, tx: &Arrival, now: Time, state: &mut dyn State) -> Verdict {
+        let done = if let Some(full) = &self.full {
+            full.apply(&self.layout, tx, now, state)
+        } else {
+            let action = Action::ALL[usize::from(tx.action)];
+            step(action, tx.operand, state.get(tx.key)).map(|cell| state.set(tx.key, cell))
+        };
+        match done {
+            Ok(()) => Verdict::Valid,
             Err(reason) => Verdict::Rejected(reason as u8),
         }
     }
 
-    fn allows(&self, cell: Cell, _now: Time) -> bool {
-        is_active(cell)
+    fn allows(&self, cell: Cell, now: Time) -> bool {
+        full::holds(cell, full::Purpose::Treatment as u32, now)
     }
 
     /// Who is told that there is no consent does not look.
@@ -472,6 +593,14 @@ fn step(action: Action, operand: u32, cell: Cell) -> Result<Cell, Reason> {
         | Action::ImmunizationRecord => open_visit(cell),
         Action::ResultPost | Action::ChargePost | Action::NoteFile => visit(cell),
         Action::AnchorBatch => root(cell, operand),
+        // Only the whole catalogue has them, with rules of its own.
+        Action::ConsentDelegate
+        | Action::AccessReview
+        | Action::ExchangeRespond
+        | Action::ReportOrder
+        | Action::ReportCorrect
+        | Action::IdentityLink
+        | Action::IdentityUnlink => Err(Reason::NotInForce),
     }
 }
 
@@ -797,6 +926,7 @@ mod tests {
             approved_claims: 2,
             visits: 6,
             submitters: 4,
+            ..Layout::default()
         };
         let ledger = Records::new(layout, 3.5);
         let cell = |id| ledger.preload(EntityId::new(id));

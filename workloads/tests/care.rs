@@ -5,7 +5,8 @@ use quorate_core::{
     Time, Unit, Verdict,
 };
 use quorate_workloads::Rate;
-use quorate_workloads::hospital::{Config, Hospital};
+use quorate_workloads::hospital::{Catalogue, Config, Hospital};
+use quorate_workloads::rules::full::emergency;
 use quorate_workloads::rules::{Action, Layout};
 use std::collections::BTreeMap;
 
@@ -252,6 +253,68 @@ fn an_emergency_is_on_record_with_its_block() {
     world.submit(Action::BreakGlass, 0, 0, 20);
     let told = world.tell(7);
     assert_eq!(told.times["break_glass_audit_lag_ms"], [7_000, 7_000]);
+}
+
+fn full() -> Config {
+    Config {
+        catalogue: Some(Catalogue {
+            review_within_s: 100.0,
+            ..Catalogue::default()
+        }),
+        ..Config::default()
+    }
+}
+
+/// Three emergencies with a review due 100 s later: one in time, one late, one that never comes; and one
+/// that is not due yet when the run ends.
+#[test]
+fn an_emergency_without_a_review_by_its_deadline_is_told() {
+    let mut world = world(&full());
+    let glass = |at_s: u64| emergency(1, 1, Time::from_ns(at_s * 1_000_000_000));
+    for (consent, at_s) in [(0, 10), (4, 20), (8, 30)] {
+        world.submit(Action::BreakGlass, consent, glass(at_s), at_s);
+    }
+    world.submit(Action::AccessReview, 0, 110, 109);
+    world.submit(Action::AccessReview, 4, 120, 120);
+    world.submit(Action::BreakGlass, 12, glass(130), 130);
+    // A second review has nothing to review and settles nothing.
+    world.submit(Action::AccessReview, 0, 110, 131);
+    let told = world.tell(1);
+    assert_eq!(told.cases["break_glass_unreviewed"], [false, true, true]);
+    assert_eq!(told.times["break_glass_audit_lag_ms"].len(), 4);
+}
+
+#[test]
+fn an_exchange_takes_until_its_answer_is_on_record() {
+    let mut world = world(&full());
+    let (consent, new) = (consented(&world), world.load.rules().layout().end());
+    world.submit(Action::ExchangeRequest, new, consent, 10);
+    world.submit(Action::ExchangeRespond, new, 0, 18);
+    world.submit(Action::ExchangeRespond, new, 0, 19);
+    // Without consent there is no exchange.
+    world.submit(Action::ConsentRevoke, consent, 0, 20);
+    world.submit(Action::ExchangeRequest, new + 1, consent, 21);
+    world.submit(Action::ExchangeRespond, new + 1, 0, 30);
+    let told = world.tell(4);
+    assert_eq!(told.times["exchange_time_ms"], [12_000]);
+}
+
+#[test]
+fn a_claim_is_paid_twice_only_by_a_payer_who_does_not_know() {
+    let mut world = world(&full());
+    let layout = *world.load.rules().layout();
+    let claim = layout.approved_claims().start;
+    let pay =
+        |world: &mut World, account, at_s| world.submit(Action::ClaimPay, account, claim, at_s);
+    let mut accounts = layout.payers();
+    let payer = accounts
+        .find(|&account| pay(&mut world, account, 1) == Verdict::Valid)
+        .unwrap();
+    pay(&mut world, payer, 2);
+    world.catch_up();
+    pay(&mut world, payer, 3);
+    let told = world.tell(1);
+    assert_eq!(told.cases["double_paid"], [true, false]);
 }
 
 #[test]

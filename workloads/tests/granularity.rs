@@ -447,21 +447,21 @@ fn settings_belong_to_granularities() {
     type Change = fn(&mut Config);
     let refused: &[(&str, Granularity, Change)] = &[
         ("accesses_times", Granularity::Document, |c| {
-            c.accesses_times = 10
+            c.accesses_times = 10;
         }),
         ("accesses_times", Granularity::Audit, |c| {
-            c.accesses_times = 2
+            c.accesses_times = 2;
         }),
         ("batch_s", Granularity::Document, |c| c.batch_s = 60.0),
         ("batch_s", Granularity::AnchorBatch, |c| c.batch_s = 0.0),
         ("amend_share", Granularity::Resource, |c| {
-            c.amend_share = 0.1
+            c.amend_share = 0.1;
         }),
         ("break_glass_share", Granularity::Message, |c| {
-            c.break_glass_share = 0.1
+            c.break_glass_share = 0.1;
         }),
         ("per_person_year", Granularity::Audit, |c| {
-            c.per_person_year.erx_issue = 6.0
+            c.per_person_year.erx_issue = 6.0;
         }),
         ("per_person_year", Granularity::AnchorBatch, |c| {
             c.per_person_year.consent_grant = 6.0;
@@ -478,10 +478,10 @@ fn settings_belong_to_granularities() {
         (Granularity::Audit, |c| c.accesses_times = 10),
         (Granularity::Audit, |c| c.break_glass_share = 0.1),
         (Granularity::Audit, |c| {
-            c.per_person_year.access_record = 9.0
+            c.per_person_year.access_record = 9.0;
         }),
         (Granularity::Resource, |c| {
-            c.per_person_year.consent_revoke = 9.0
+            c.per_person_year.consent_revoke = 9.0;
         }),
         (Granularity::Message, |c| c.patient_sigma = 0.0),
         (Granularity::AnchorBatch, |c| c.sites = Some(9)),

@@ -358,10 +358,22 @@ fn read(source: &Source, options: &Options) -> Result<Plan, Error> {
     source.plan_with(&set, options.engines.as_deref())
 }
 
+/// What every reader of the figures must know, once.
+fn warn(study: &Study) {
+    let warnings = study
+        .parts
+        .iter()
+        .filter_map(|part| part.workload.warning());
+    for warning in warnings.collect::<std::collections::BTreeSet<_>>() {
+        let _ = writeln!(std::io::stderr(), "warning: {warning}");
+    }
+}
+
 fn execute(source: &Source, plan: Plan, options: &Options) -> Result<u8, Error> {
     #[cfg(feature = "mutants")]
     options.broken.apply()?;
     let study = Study::open(source, plan)?;
+    warn(&study);
     use_threads(options.threads)?;
     stop_on_signal();
     if study.plan.kind == Kind::Check {

@@ -194,6 +194,11 @@ impl Workload {
         self.imported.as_deref()
     }
 
+    /// What every reader of its figures must know.
+    pub fn warning(&self) -> Option<&'static str> {
+        self.spec.warning()
+    }
+
     /// Its table with every default.
     pub fn resolved(&self) -> toml::Table {
         let mut table = toml::Table::try_from(&self.spec).expect("settings are a table");

@@ -1,6 +1,5 @@
 //! What the generator remembers of what it sent: standing consents and open cases.
 
-use crate::rules::starts_active;
 use core::ops::Range;
 use quorate_core::{Draws, Time};
 use std::collections::VecDeque;
@@ -13,9 +12,9 @@ pub(super) struct Standing {
 }
 
 impl Standing {
-    pub(super) fn new(consents: u32) -> Self {
+    pub(super) fn new(consents: u32, starts: impl Fn(u32) -> bool) -> Self {
         let mut active = vec![0; consents.div_ceil(64) as usize];
-        for consent in (0..consents).filter(|&c| starts_active(c)) {
+        for consent in (0..consents).filter(|&c| starts(c)) {
             active[consent as usize / 64] |= 1 << (consent % 64);
         }
         Self {
@@ -24,7 +23,7 @@ impl Standing {
         }
     }
 
-    fn is_active(&self, consent: u32) -> bool {
+    pub(super) fn is_active(&self, consent: u32) -> bool {
         self.active[consent as usize / 64] >> (consent % 64) & 1 == 1
     }
 

@@ -76,6 +76,13 @@ pub(super) const fn facts(action: Action) -> Facts {
         Action::ChargePost => ("charge.post", 1_364, CARE),
         Action::NoteFile => ("note.file", 3_403, CARE),
         Action::AnchorBatch => ("anchor.batch", Payload::HASH_BYTES, CARE),
+        Action::ConsentDelegate => ("consent.delegate", 968, OFFICE),
+        Action::AccessReview => ("access.review", 1_666, OFFICE),
+        Action::ExchangeRespond => ("exchange.respond", 1_666, VISITS),
+        Action::ReportOrder => ("report.order", 748, REPORTS),
+        Action::ReportCorrect => ("report.correct", 1_354, OFFICE),
+        Action::IdentityLink => ("identity.link", 681, OFFICE),
+        Action::IdentityUnlink => ("identity.unlink", 681, OFFICE),
     };
     let kind = match action {
         Action::AccessCheck => Kind::Read,
@@ -154,6 +161,13 @@ pub(super) const fn vocabulary(action: Action, granularity: Granularity) -> &'st
         Action::ChargePost => "ChargeItem create, billable",
         Action::NoteFile => "Composition create, final",
         Action::AnchorBatch => "Merkle root of hashes; no FHIR resource",
+        Action::ConsentDelegate => "RelatedPerson create or update, active",
+        Action::AccessReview => "AuditEvent create, purpose HOPERAT",
+        Action::ExchangeRespond => "DocumentReference read, 2 AuditEvent create",
+        Action::ReportOrder => "ServiceRequest create, active",
+        Action::ReportCorrect => "DiagnosticReport update, corrected",
+        Action::IdentityLink => "Patient update, link added",
+        Action::IdentityUnlink => "Patient update, link removed",
     }
 }
 

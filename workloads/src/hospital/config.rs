@@ -1,10 +1,12 @@
 //! Settings of the hospital workload, every default with its source.
 
-use super::classes::shape;
+use super::catalogue::Catalogue;
+use super::classes::{full_bytes, shape};
 use super::granularity::{Density, Granularity};
+use super::shapes::{Backlog, ClosedLoop, Storm};
 use crate::arrivals::Rate;
 use crate::rules::{Action, Layout, MOST_FILLS};
-use crate::{Error, Payload};
+use crate::{Error, Growth, Payload};
 use serde::{Deserialize, Serialize};
 
 const CLASSES: usize = Action::ALL.len();
@@ -151,6 +153,15 @@ pub struct Config {
     pub batch_s: f64,
     /// What goes on the ledger.
     pub payload: Payload,
+    /// The table of the whole catalogue of documents, with contracts between records; left out, sixteen
+    /// classes with rules of one record each.
+    pub catalogue: Option<Catalogue>,
+    /// Many revocations within a month, on top of all else; left out, none.
+    pub storm: Option<Storm>,
+    /// Sites that are offline and replay what they noted; left out, none.
+    pub backlog: Option<Backlog>,
+    /// Users who wait for the ledger, on top of the open load; left out, none.
+    pub closed_loop: Option<ClosedLoop>,
     /// Events per person and year.
     pub per_person_year: Mix,
     /// Reads (`access.check`) per write.
@@ -209,6 +220,10 @@ impl Default for Config {
             // assumption: an hour's work is provable within minutes.
             batch_s: 600.0,
             payload: Payload::default(),
+            catalogue: None,
+            storm: None,
+            backlog: None,
+            closed_loop: None,
             per_person_year: Mix::default(),
             // assumption: ten look-ups for each change.
             reads_per_write: 10.0,
@@ -334,8 +349,29 @@ impl Config {
             Action::ClaimAdjudicate => mix.claim_submit * (1.0 + self.denial_share),
             Action::ClaimPay => mix.claim_submit * (1.0 - self.denial_share + overturned),
             Action::IdentityRegister => mix.identity_register,
+            Action::ReportOrder if self.catalogue.is_some() => mix.report_issue,
+            Action::ConsentDelegate => self
+                .catalogue
+                .map_or(0.0, |more| mix.consent_grant * more.delegate_share),
             _ => 0.0,
         })
+    }
+
+    /// What the ledger of the people takes in at its mean rate: without what blocks add of their own,
+    /// votes and headers, and without storms.
+    pub fn growth(&self) -> Growth {
+        let rates = self.rates();
+        let per_year: f64 = self.people() as f64 * self.writes_per_person_year();
+        let size = |action: Action| match action {
+            Action::AccessCheck => 0.0,
+            _ => f64::from(self.payload.bytes(full_bytes(action, self.granularity))),
+        };
+        // What races and what follows is small, and as large in the mean as the rest.
+        let bytes: f64 = Action::ALL
+            .iter()
+            .map(|&action| rates[action.index()] * size(action))
+            .sum();
+        Growth::of(per_year / YEAR_S, bytes / rates.iter().sum::<f64>())
     }
 
     fn writes_per_person_year(&self) -> f64 {
@@ -352,7 +388,10 @@ impl Config {
             + rates[Action::ErxCancel.index()] * self.racing_cancel_share
             + rates[Action::ClaimSubmit.index()] * self.racing_claim_share
             + rates[Action::ConsentRevoke.index()] * racing_access;
-        rates.iter().sum::<f64>() + racers
+        let follow = self
+            .catalogue
+            .map_or(0.0, |more| more.follow(|action| rates[action.index()]));
+        rates.iter().sum::<f64>() + racers + follow
     }
 
     /// Reads per person and year: people look as often, whatever goes on the ledger, as long as consents
@@ -424,7 +463,30 @@ impl Config {
             )?;
         }
         self.check_granularity()?;
+        if let Some(catalogue) = &self.catalogue {
+            catalogue.check(self.granularity)?;
+        }
+        self.check_shapes()?;
         self.check_mix()
+    }
+
+    fn check_shapes(&self) -> Result<(), Error> {
+        if let Some(storm) = &self.storm {
+            storm.check()?;
+            let fits = self.granularity != Granularity::AnchorBatch;
+            let hint = "roots hold no consents that could be revoked";
+            Error::unless(fits, "storm", &self.granularity.name(), hint)?;
+        }
+        if let Some(backlog) = &self.backlog {
+            backlog.check(self.sites())?;
+        }
+        if let Some(users) = &self.closed_loop {
+            users.check()?;
+            let fits = self.granularity.has_accesses();
+            let hint = "only granularities `document` and `audit` have accesses";
+            Error::unless(fits, "closed_loop", &self.granularity.name(), hint)?;
+        }
+        Ok(())
     }
 
     /// What a granularity would ignore is refused.
@@ -543,10 +605,11 @@ impl Config {
             };
             2.0 * per_s[action.index()] * peak * self.settle_s + RESERVE
         };
-        let visits = match per_s[Action::VisitOpen.index()] > 0.0 {
+        let visits = if per_s[Action::VisitOpen.index()] > 0.0 {
             // As many again may not end while an entry is on its way, and a reserve for days.
-            true => 2.0 * cases(Action::VisitOpen) + 4.0 * RESERVE,
-            false => 0.0,
+            2.0 * cases(Action::VisitOpen) + 4.0 * RESERVE
+        } else {
+            0.0
         };
         let submitters = match self.granularity {
             Granularity::AnchorBatch => self.sites().into(),
@@ -559,6 +622,7 @@ impl Config {
             cases(Action::ClaimAdjudicate),
             cases(Action::ClaimPay),
             visits,
+            self.catalogue.map_or(0.0, |_| cases(Action::ReportIssue)),
         ];
         // Each takes 16 bytes in the ledger and 16 in the generator.
         let fits = sizes.iter().sum::<f64>() < 2e8;
@@ -570,9 +634,14 @@ impl Config {
             open_claims,
             approved_claims,
             visits,
+            orders,
         ] = sizes.map(|size| size as u32);
+        let patients = self.people().min(self.most_patients.into()) as u32;
         Ok(Layout {
-            patients: self.people().min(self.most_patients.into()) as u32,
+            patients,
+            people: self.catalogue.map_or(0, |_| patients),
+            orders,
+            payers: self.catalogue.map_or(0, |more| more.payers),
             prescriptions,
             cancellable,
             documents,

@@ -2,8 +2,10 @@
 //! emergency is on record.
 
 use crate::rules::{Action, Reason};
-use quorate_core::{Class, ClassId, Domain, Measure, Ordered, Shown, Tell, Time, Unit, Verdict};
-use std::collections::BTreeMap;
+use quorate_core::{
+    Class, ClassId, Domain, Measure, Ordered, Shown, Span, Tell, Time, Unit, Verdict,
+};
+use std::collections::{BTreeMap, VecDeque};
 
 const ACCESS: usize = 0;
 const DISPENSE: usize = 1;
@@ -13,7 +15,11 @@ const AMEND: usize = 4;
 const IDENTITY: usize = 5;
 const AUDIT_LAG: usize = 6;
 
-const MEASURES: [Measure; 7] = [
+const UNREVIEWED: usize = 7;
+const EXCHANGE: usize = 8;
+const PAID: usize = 9;
+
+const MEASURES: [Measure; 10] = [
     Measure {
         name: "accesses_after_revocation",
         what: "of accesses asked for after their consent was revoked, those that an old view allowed",
@@ -63,6 +69,27 @@ const MEASURES: [Measure; 7] = [
         source: "Røstad and Edsberg, ACSAC 2006: exceptions are only as good as their audit",
         moved_by: "block interval and queue; partition",
     },
+    Measure {
+        name: "break_glass_unreviewed",
+        what: "of emergency accesses whose review was due, those without one on record by then",
+        unit: Unit::Share,
+        source: "Røstad and Edsberg, ACSAC 2006; rule of access.review",
+        moved_by: "audit lag and the review's own; partition",
+    },
+    Measure {
+        name: "exchange_time_ms",
+        what: "from a request for documents until the block that puts the answer on record",
+        unit: Unit::Time,
+        source: "rule of exchange.respond: an answer follows a request on record",
+        moved_by: "time to final, twice",
+    },
+    Measure {
+        name: "double_paid",
+        what: "of payments sent again, those that the payer's view took for due",
+        unit: Unit::Share,
+        source: "rule of claim.pay: approved and unpaid",
+        moved_by: "time to the served view: settlement finality",
+    },
 ];
 
 /// The hospital's view of the final order.
@@ -70,13 +97,50 @@ pub(super) struct Care {
     shown: Vec<Shown>,
     /// When the last revocation of a consent was submitted, if no grant followed.
     revoked: BTreeMap<u32, Time>,
+    /// Within which a review is due; `None` where nobody reviews.
+    review: Option<Span>,
+    /// Emergency accesses without a review, oldest first, by consent.
+    unreviewed: BTreeMap<u32, VecDeque<Time>>,
+    /// When a request was submitted that is not answered.
+    requests: BTreeMap<u32, Time>,
+    /// The latest block.
+    now: Time,
 }
 
 impl Care {
-    pub(super) fn new(classes: &[Class]) -> Self {
+    /// `review`: within which an emergency access must be reviewed, in the whole catalogue.
+    pub(super) fn new(classes: &[Class], review: Option<Span>) -> Self {
+        let shown = |class: &Class| shown(class.name, review.is_some());
         Self {
-            shown: classes.iter().map(|class| shown(class.name)).collect(),
+            shown: classes.iter().map(shown).collect(),
             revoked: BTreeMap::new(),
+            review,
+            unreviewed: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            now: Time::ZERO,
+        }
+    }
+
+    fn broke_glass(&mut self, next: &Ordered<'_>, tell: &mut dyn Tell) {
+        let lag = next.block_at.saturating_since(next.tx.at);
+        tell.time(AUDIT_LAG, next.tx.at, lag);
+        if self.review.is_some() {
+            let open = self.unreviewed.entry(next.tx.key.get()).or_default();
+            open.push_back(next.tx.at);
+        }
+    }
+
+    /// A review settles the oldest emergency access of its consent.
+    fn reviewed(&mut self, next: &Ordered<'_>, tell: &mut dyn Tell) {
+        let key = next.tx.key.get();
+        let (Some(open), Some(within)) = (self.unreviewed.get_mut(&key), self.review) else {
+            return;
+        };
+        if let Some(at) = open.pop_front() {
+            tell.case(UNREVIEWED, at, next.block_at > at + within);
+        }
+        if open.is_empty() {
+            self.unreviewed.remove(&key);
         }
     }
 
@@ -95,8 +159,11 @@ fn acted(next: &Ordered<'_>) -> bool {
     next.view == Some(Verdict::Valid)
 }
 
-fn shown(class: &str) -> Shown {
+fn shown(class: &str, full: bool) -> Shown {
     match class {
+        "claim.pay" if full => Shown::Acted,
+        "exchange.request" if full => Shown::Ordered,
+        "exchange.respond" | "access.review" => Shown::Ordered,
         "access.record" | "erx.dispense" | "claim.submit" | "record.amend"
         | "identity.register" => Shown::Acted,
         "consent.grant" | "consent.revoke" | "access.breakglass" => Shown::Ordered,
@@ -119,6 +186,7 @@ impl Domain for Care {
 
     fn ordered(&mut self, next: &Ordered<'_>, tell: &mut dyn Tell) {
         let (tx, verdict) = (next.tx, next.verdict);
+        self.now = self.now.max(next.block_at);
         let valid = verdict == Verdict::Valid;
         match Action::ALL[usize::from(tx.action)] {
             Action::ConsentRevoke if valid => {
@@ -128,9 +196,18 @@ impl Domain for Care {
                 self.revoked.remove(&tx.key.get());
             }
             Action::AccessRecord if valid => self.accessed(next, tell),
-            Action::BreakGlass if valid => {
-                let lag = next.block_at.saturating_since(tx.at);
-                tell.time(AUDIT_LAG, tx.at, lag);
+            Action::BreakGlass if valid => self.broke_glass(next, tell),
+            Action::AccessReview if valid => self.reviewed(next, tell),
+            Action::ExchangeRequest if valid => {
+                self.requests.insert(tx.key.get(), tx.at);
+            }
+            Action::ExchangeRespond if valid => {
+                if let Some(at) = self.requests.remove(&tx.key.get()) {
+                    tell.time(EXCHANGE, at, next.block_at.saturating_since(at));
+                }
+            }
+            Action::ClaimPay if is(verdict, Reason::AlreadyPaid) => {
+                tell.case(PAID, tx.at, acted(next));
             }
             Action::ErxDispense if is(verdict, Reason::AlreadyDispensed) => {
                 tell.case(DISPENSE, tx.at, acted(next));
@@ -149,6 +226,16 @@ impl Domain for Care {
                 tell.case(AMEND, tx.at, lost);
             }
             _ => {}
+        }
+    }
+
+    /// What was due and did not come; what is not due yet says nothing.
+    fn end(&mut self, tell: &mut dyn Tell) {
+        let Some(within) = self.review else { return };
+        for open in self.unreviewed.values() {
+            for &at in open.iter().filter(|&&at| at + within <= self.now) {
+                tell.case(UNREVIEWED, at, true);
+            }
         }
     }
 }
