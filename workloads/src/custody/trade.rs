@@ -9,6 +9,7 @@ use super::{Action, Chain, Reason};
 use crate::lookback::{Deed, Lookback};
 use quorate_core::{ClassId, Domain, Measure, Ordered, Shown, Tell, Time, Unit, Verdict};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 const DOUBLE_DISPENSED: usize = 0;
@@ -172,10 +173,10 @@ impl Trade {
     }
 
     fn scan(&mut self, pack: u32, scan: Scan) {
-        if self.first.contains_key(&pack) {
-            self.further.entry(pack).or_default().push(scan);
+        if let Entry::Vacant(place) = self.first.entry(pack) {
+            place.insert(scan);
         } else {
-            self.first.insert(pack, scan);
+            self.further.entry(pack).or_default().push(scan);
         }
     }
 
