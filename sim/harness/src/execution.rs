@@ -218,8 +218,8 @@ fn values(unit: &Done, class: Option<usize>) -> Vec<Value> {
         total(&|c| mvcc_invalid(unit, c)),
         Value::from(latency(50.0)),
         Value::from(latency(99.0)),
-        Value::from(endorsed.map(|e| e.refused as f64)),
-        Value::from(endorsed.map(|e| e.disagreed as f64)),
+        Value::from(endorsed.map(|e| e.refused)),
+        Value::from(endorsed.map(|e| e.disagreed)),
     ]
 }
 

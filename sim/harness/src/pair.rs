@@ -303,7 +303,7 @@ impl LedgerPlan {
             };
             if !(least..below).contains(&value) {
                 let why = format!("is {value}");
-                return refuse(key, &why, &format!("give a number below {below}"));
+                return refuse(key, &why, &format!("give a number from 0 on and below {below}"));
             }
         }
         if self.occupancy > 0.0 && !(self.others_per_s().is_finite() && self.tx_bytes > 0) {
@@ -800,6 +800,18 @@ impl Ran<'_> {
             .map_or_else(|| "-".to_owned(), |_| words::interval(&interval, show))
     }
 
+    /// The same for a share, which no interval takes beyond nothing and all.
+    fn share(&self, case: usize, name: &str) -> String {
+        let samples = self.samples(case, name);
+        let mut interval = stats::student_interval(&samples, self.pair.plan.confidence);
+        interval.low = interval.low.map(|low| low.max(0.0));
+        interval.high = interval.high.map(|high| high.min(1.0));
+        match interval.mean {
+            Some(_) => words::interval(&interval, words::percent),
+            None => "-".to_owned(),
+        }
+    }
+
     fn sum(&self, case: usize, name: &str) -> f64 {
         self.samples(case, name).iter().sum()
     }
@@ -807,19 +819,24 @@ impl Ran<'_> {
     fn consults(&self, case: usize, plan: &PairPlan) -> String {
         let s = |s: f64| words::duration(1e3 * s);
         let minutes = plan.teleconsult.as_ref().map_or(0.0, |t| t.consent_min);
+        // Of few consults no percentile is known.
+        let tail = match self.samples(case, "start_p90_s").len() {
+            0 => String::new(),
+            _ => format!(", {} at the 90th percentile", self.mean(case, "start_p90_s", s)),
+        };
         format!(
-            "a consult starts {} after its request in the median, {} at the 90th percentile; \
+            "a consult starts {} after its request in the median{}; \
              {} of the grants of {minutes} min expire before the escrow is final; of {} escrows of \
              consults begun {} were reversed, {} paid back for it, {} lost; {} of the accesses are on \
              record when the consult ends, {} after the grant had expired",
             self.mean(case, "start_p50_s", s),
-            self.mean(case, "start_p90_s", s),
-            self.mean(case, "expired_share", words::percent),
+            tail,
+            self.share(case, "expired_share"),
             self.sum(case, "started"),
             self.sum(case, "escrows_reversed"),
             self.sum(case, "refunds_after_reversal"),
             self.sum(case, "nothing_held"),
-            self.mean(case, "audited_share", words::percent),
+            self.share(case, "audited_share"),
             self.sum(case, "violations"),
         )
     }

@@ -317,3 +317,67 @@ fn order_before_execution_is_the_default_and_untouched() {
         Counter.reasons().len()
     );
 }
+
+const PLAN: &str = r#"name = "small"
+kind = "curve"
+replications = 2
+
+[network]
+nodes = 4
+regions = ["us-east-1", "us-west-1"]
+
+[execution]
+model = "execute-order-validate"
+
+[workload]
+name = "hospital"
+sites = 4
+most_patients = 200
+
+[load]
+offered_tps = [50.0]
+duration_s = 30.0
+drain_s = 60.0
+knee_within = 10.0
+
+[[engines]]
+name = "raft"
+"#;
+
+/// What is ordered in vain is told by class, on screen and in a table of its own, and nowhere else.
+#[test]
+fn a_plan_that_executes_first_says_what_it_orders_in_vain() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let plan = folder.path().join("plan.toml");
+    let run = |text: &str| {
+        std::fs::write(&plan, text).expect("it can be written");
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_quorate"))
+            .args(["run", "plan.toml", "--out", "results"])
+            .current_dir(folder.path())
+            .output()
+            .expect("the binary runs");
+        assert!(output.status.success(), "{output:?}");
+        let printed = String::from_utf8(output.stdout).expect("UTF-8");
+        let last = printed.lines().last().expect("it names the folder");
+        let results = last.trim_start_matches("results: ").to_owned();
+        (printed.clone(), folder.path().join(results))
+    };
+    let (printed, results) = run(PLAN);
+    assert!(printed.contains("executed, then ordered"), "{printed}");
+    let mut table = csv::Reader::from_path(results.join("endorsement.csv")).expect("a table");
+    let headers = table.headers().expect("a header").clone();
+    let place = |name: &str| headers.iter().position(|h| h == name).expect("a column");
+    let (class, invalid) = (place("class"), place("mvcc_invalid"));
+    let (mut all, mut each) = (0, 0);
+    for row in table.records() {
+        let row = row.expect("a row");
+        let count: u64 = row[invalid].parse().expect("a number");
+        *(if &row[class] == "all" { &mut all } else { &mut each }) += count;
+    }
+    assert!(all > 0 && all == each, "{all} and {each}");
+    let (printed, results) = run(&PLAN.replace("execute-order-validate", "order-execute"));
+    assert!(!printed.contains("mvcc_invalid") && !results.join("endorsement.csv").exists());
+    let resolved = results.join("config.resolved.toml");
+    let resolved = std::fs::read_to_string(resolved).expect("it is there");
+    assert!(!resolved.contains("[execution]"), "plans as before are written as before");
+}
