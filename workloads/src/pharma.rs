@@ -135,7 +135,9 @@ impl Pharma {
 
     /// What these arrivals are counted for.
     pub fn domain(&self) -> Trade {
-        Trade::new(Arc::clone(&self.chain), self.config.verify_returns)
+        let within_s = self.config.race_s.max(self.config.clone_s);
+        let within = Span::from_s_f64(within_s);
+        Trade::new(Arc::clone(&self.chain), self.config.verify_returns, within)
     }
 
     /// Ticks so far that found no settled goods.

@@ -122,6 +122,24 @@ mod trade {
         assert_eq!(story.share("copies_sold"), (2, 4));
     }
 
+    /// Copies turn up within a minute here, so that after an hour and a minute nobody waits for more.
+    #[test]
+    fn a_scan_is_forgotten_in_time() {
+        let mut case = Case::new();
+        let pack = case.pack();
+        case.next(Action::Dispense, pack, [1_000, 2_000], "", "");
+        case.next(Action::Dispense, pack, [1_500, 2_000], "", SOLD);
+        let hour = 3_660_000;
+        case.next(Action::Dispense, pack + 1, [hour, hour + 2_000], "", "");
+        assert_eq!(case.story.share("copies_sold"), (0, 0));
+        // Another minute for the second pack; the first is settled, and scanned for the first time.
+        case.next(Action::Dispense, pack, [hour, hour + 2_001], SOLD, SOLD);
+        assert_eq!(case.story.share("copies_sold"), (1, 1));
+        assert_eq!(case.story.times("copy_detection_ms"), [500]);
+        case.story.end();
+        assert_eq!(case.story.share("copies_sold"), (1, 1));
+    }
+
     #[test]
     fn a_copy_that_is_elsewhere_is_found_at_the_till() {
         let mut case = Case::new();

@@ -910,11 +910,8 @@ fn classes_have_streams_of_their_own() {
     }
 }
 
-/// No setting is accepted and ignored.
-#[test]
-fn every_setting_shows() {
-    type Change = fn(&mut Config);
-    let changes: &[(&str, Change)] = &[
+type Change = fn(&mut Config);
+const CHANGES: &[(&str, Change)] = &[
         ("preset", |c| c.preset = Preset::Lmic),
         ("sites", |c| c.sites = Some(3)),
         ("wholesalers", |c| c.wholesalers = 1),
@@ -964,6 +961,10 @@ fn every_setting_shows() {
         ("serial_us", |c| c.serial_us = 6),
         ("read_us", |c| c.read_us = 6),
     ];
+
+/// No setting is accepted and ignored.
+#[test]
+fn every_setting_shows() {
     let shows = |config: &Config, rate: Rate| {
         let mut load = pharma(config, rate);
         let classes = load.classes().to_vec();
@@ -974,7 +975,7 @@ fn every_setting_shows() {
         ..Config::default()
     };
     let (flat, days) = (shows(&base, FLAT), shows(&base, Rate::profile()));
-    for (key, change) in changes {
+    for (key, change) in CHANGES {
         let mut config = base.clone();
         // These say how something is done that another setting asks for.
         config.verify_returns = *key == "verify_return_s";
@@ -1085,7 +1086,6 @@ fn settings_are_read_and_written_whole() {
 
 #[test]
 fn settings_out_of_range_are_named() {
-    type Change = fn(&mut Config);
     let changes: &[(&str, Change)] = &[
         ("sites", |c| c.sites = Some(0)),
         ("people", |c| c.people = Some(0)),

@@ -7,9 +7,9 @@
 
 use super::{Action, Chain, Reason};
 use crate::lookback::{Deed, Lookback};
-use quorate_core::{ClassId, Domain, Measure, Ordered, Shown, Tell, Time, Unit, Verdict};
-use std::collections::BTreeMap;
+use quorate_core::{ClassId, Domain, Measure, Ordered, Shown, Span, Tell, Time, Unit, Verdict};
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 const DOUBLE_DISPENSED: usize = 0;
@@ -116,6 +116,10 @@ pub struct Trade {
     /// The first scan of each pack since it was last in stock, and those after it.
     first: BTreeMap<u32, Scan>,
     further: BTreeMap<u32, Vec<Scan>>,
+    /// For how long a further scan is waited for.
+    patience: Span,
+    /// First scans with the time of their block, oldest first.
+    waiting: VecDeque<(Time, u32, Time)>,
     /// When the block of an open shipment says; when an open return, or suspicion, was submitted.
     shipped: BTreeMap<u32, Time>,
     returned: BTreeMap<u32, Time>,
@@ -123,10 +127,14 @@ pub struct Trade {
 }
 
 impl Trade {
-    pub(crate) fn new(chain: Arc<Chain>, verified: bool) -> Self {
+    /// Copies of a serial turn up `within` this time.
+    pub(crate) fn new(chain: Arc<Chain>, verified: bool, within: Span) -> Self {
         Self {
             chain,
             verified,
+            // assumption: another hour for what is ordered late.
+            patience: within + Span::from_s(3_600),
+            waiting: VecDeque::new(),
             made: BTreeMap::new(),
             recalls: Lookback::default(),
             first: BTreeMap::new(),
@@ -159,7 +167,8 @@ impl Trade {
         if raced {
             tell.case(RACES_LOST, at, handed);
         }
-        self.scan(pack, scan(next));
+        self.forget(next.block_at, tell);
+        self.scan(pack, scan(next), next.block_at);
         let deed = Deed {
             at,
             acted: handed,
@@ -172,9 +181,23 @@ impl Trade {
         }
     }
 
-    fn scan(&mut self, pack: u32, scan: Scan) {
+    /// No further scan of the oldest is waited for.
+    fn forget(&mut self, now: Time, tell: &mut dyn Tell) {
+        while let Some(&(since, pack, at)) = self.waiting.front()
+            && since + self.patience < now
+        {
+            self.waiting.pop_front();
+            // Another dispense, if it was back in stock meanwhile.
+            if self.first.get(&pack).is_some_and(|scan| scan.at == at) {
+                self.settle(pack, tell);
+            }
+        }
+    }
+
+    fn scan(&mut self, pack: u32, scan: Scan, block_at: Time) {
         if let Entry::Vacant(place) = self.first.entry(pack) {
             place.insert(scan);
+            self.waiting.push_back((block_at, pack, scan.at));
         } else {
             self.further.entry(pack).or_default().push(scan);
         }
