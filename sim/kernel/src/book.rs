@@ -156,7 +156,7 @@ impl<'a> Book<'a> {
             head,
             writes: Vec::new(),
         };
-        self.ledger.apply(tx, tx.at, &mut trial)
+        self.ledger.advise(tx, tx.at, &mut trial)
     }
 
     /// The transactions of an executed block that will be shown, in order; `None` of one that was
