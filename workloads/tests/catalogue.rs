@@ -298,19 +298,21 @@ fn settings_out_of_range_are_named() {
     type Change = fn(&mut Config);
     let changes: &[(&str, Change)] = &[
         ("catalogue", |c| c.granularity = Granularity::Audit),
-        ("answer_share", |c| {
+        ("catalogue.answer_share", |c| {
             c.catalogue.as_mut().unwrap().answer_share = 2.0;
         }),
-        ("uninsured_share", |c| {
+        ("catalogue.uninsured_share", |c| {
             c.catalogue.as_mut().unwrap().uninsured_share = 1.0;
         }),
-        ("review_mean_s", |c| {
+        ("catalogue.review_mean_s", |c| {
             c.catalogue.as_mut().unwrap().review_mean_s = -1.0;
         }),
-        ("expiry_min", |c| {
+        ("catalogue.expiry_min", |c| {
             c.catalogue.as_mut().unwrap().expiry_min = 0;
         }),
-        ("payers", |c| c.catalogue.as_mut().unwrap().payers = 0),
+        ("catalogue.payers", |c| {
+            c.catalogue.as_mut().unwrap().payers = 0
+        }),
     ];
     for (key, change) in changes {
         let mut config = full(|_| {});

@@ -308,11 +308,11 @@ fn a_closed_loop_warns() {
 fn settings_out_of_range_are_named() {
     type Change = fn(&mut Config);
     let changes: &[(&str, Change)] = &[
-        ("until_s", |c| c.storm.as_mut().unwrap().until_s = 1.0),
-        ("last_day_factor", |c| {
+        ("storm.until_s", |c| c.storm.as_mut().unwrap().until_s = 1.0),
+        ("storm.last_day_factor", |c| {
             c.storm.as_mut().unwrap().last_day_factor = 0.0;
         }),
-        ("revocations_per_person", |c| {
+        ("storm.revocations_per_person", |c| {
             c.storm.as_mut().unwrap().revocations_per_person = f64::NAN;
         }),
         ("storm", |c| c.granularity = Granularity::AnchorBatch),
@@ -321,8 +321,12 @@ fn settings_out_of_range_are_named() {
             c.backlog.as_mut().unwrap().least_s = 1e7;
         }),
         ("backlog.per_s", |c| c.backlog.as_mut().unwrap().per_s = 0.0),
-        ("users", |c| c.closed_loop.as_mut().unwrap().users = 0),
-        ("think_s", |c| c.closed_loop.as_mut().unwrap().think_s = 0.0),
+        ("closed_loop.users", |c| {
+            c.closed_loop.as_mut().unwrap().users = 0
+        }),
+        ("closed_loop.think_s", |c| {
+            c.closed_loop.as_mut().unwrap().think_s = 0.0
+        }),
         ("closed_loop", |c| {
             c.storm = None;
             c.granularity = Granularity::Message;

@@ -121,6 +121,15 @@ complains! {
     unknown_kind: "kind = \"guess\"";
     unknown_workload_key: "most_patients = 1000\nmost_patience = 1";
     workload_out_of_range: "most_patients = 0";
+    accesses_without_audit: "most_patients = 1000\naccesses_times = 10";
+    batches_of_documents: "most_patients = 1000\nbatch_s = 60.0";
+    messages_are_not_amended: "most_patients = 1000\ngranularity = \"message\"\namend_share = 0.1";
+    accesses_are_no_prescriptions: "most_patients = 1000\ngranularity = \"audit\"\nper_person_year = { erx_issue = 6.0 }";
+    a_catalogue_of_accesses: "most_patients = 1000\ngranularity = \"audit\"\ncatalogue = {}";
+    more_answers_than_requests: "most_patients = 1000\ncatalogue = { answer_share = 2.0 }";
+    a_storm_that_ends_before_it_begins: "most_patients = 1000\nstorm = { from_s = 10.0, until_s = 5.0 }";
+    more_offline_than_there_are: "most_patients = 1000\nbacklog = { sites = 9, from_s = 10.0, per_s = 1.0 }";
+    a_loop_of_nobody: "most_patients = 1000\nclosed_loop = { users = 0, think_s = 1.0 }";
     unknown_engine_key: "config = { period_s = 1 }";
     unknown_preset: "config = { preset = \"solana\" }";
     more_validators_than_nodes: "config = { validators = 9 }";
@@ -509,6 +518,15 @@ fn a_share_beyond_all() {
 fn results_folder_is_a_file() {
     let scratch = Scratch::new();
     scratch.write("plan.toml", &plan(""));
+    scratch.write("results", "not a folder");
+    insta::assert_snapshot!(scratch.complaint(&["run", "plan.toml"]));
+}
+
+#[test]
+fn a_closed_loop_warns_before_all_else() {
+    let scratch = Scratch::new();
+    let users = "most_patients = 1000\nclosed_loop = { users = 5, think_s = 1.0 }";
+    scratch.write("plan.toml", &plan(users));
     scratch.write("results", "not a folder");
     insta::assert_snapshot!(scratch.complaint(&["run", "plan.toml"]));
 }

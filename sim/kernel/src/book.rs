@@ -177,7 +177,7 @@ impl<'a> Book<'a> {
         self.settled.get(place / 64).unwrap_or(&0) >> (place % 64) & 1 == 1
     }
 
-    /// Executes a transaction on top of a block, as endorsers do, and whoever acts on a view at once.
+    /// Executes a transaction on top of a block, as endorsers do.
     pub(crate) fn simulate<H: Copy>(
         &self,
         blocks: &Blocks<H>,
@@ -193,13 +193,7 @@ impl<'a> Book<'a> {
         head: BlockId,
         tx: &Arrival,
     ) -> (Simulated, Vec<(EntityId, Cell)>) {
-        let mut record = Recorder {
-            book: self,
-            blocks,
-            head,
-            seal: core::cell::Cell::new(0),
-            writes: Vec::new(),
-        };
+        let mut record = self.recorder(blocks, head);
         // source: Fabric, `ChaincodeStub.GetTxTimestamp`: the time that the proposal states, so that all
         // endorsers see the same.
         let verdict = self.ledger.apply(tx, tx.at, &mut record);
@@ -234,6 +228,31 @@ impl<'a> Book<'a> {
         match refused.binary_search_by_key(&(site, seq), |&(site, seq, _)| (site, seq)) {
             Ok(at) => refused[at].2,
             Err(_) => Verdict::Valid,
+        }
+    }
+
+    /// What the rules would tell a submitter on top of the branch that ends in `head`.
+    pub(crate) fn try_on<H: Copy>(
+        &self,
+        blocks: &Blocks<H>,
+        head: BlockId,
+        tx: &Arrival,
+    ) -> Verdict {
+        let mut trial = self.recorder(blocks, head);
+        self.ledger.advise(tx, tx.at, &mut trial)
+    }
+
+    const fn recorder<'b, H: Copy>(
+        &'b self,
+        blocks: &'b Blocks<H>,
+        head: BlockId,
+    ) -> Recorder<'b, 'a, H> {
+        Recorder {
+            book: self,
+            blocks,
+            head,
+            seal: core::cell::Cell::new(0),
+            writes: Vec::new(),
         }
     }
 

@@ -78,7 +78,7 @@ impl<E: Engine> Simulation<'_, E> {
         let node = self.pool.serving(place.0);
         if self.nodes[node.index()].up && self.showing.as_ref().is_some_and(acts) {
             let view = self.served_view(node);
-            let verdict = self.book.simulate(&self.blocks, view, tx).verdict;
+            let verdict = self.book.try_on(&self.blocks, view, tx);
             let showing = self.showing.as_mut().expect("somebody acts");
             showing.views.insert(place, verdict);
         }

@@ -114,40 +114,53 @@ impl Catalogue {
         let hint = "the whole catalogue is one of documents: leave `granularity` out";
         Error::unless(fits, "catalogue", &granularity.name(), hint)?;
         for (key, share) in [
-            ("proxy_share", self.proxy_share),
-            ("delegate_share", self.delegate_share),
-            ("research_share", self.research_share),
-            ("expiry_share", self.expiry_share),
-            ("review_share", self.review_share),
-            ("answer_share", self.answer_share),
-            ("racing_answer_share", self.racing_answer_share),
-            ("correct_share", self.correct_share),
-            ("lab_share", self.lab_share),
-            ("racing_amend_share", self.racing_amend_share),
-            ("duplicate_share", self.duplicate_share),
-            ("wrong_link_share", self.wrong_link_share),
-            ("racing_register_share", self.racing_register_share),
-            ("racing_pay_share", self.racing_pay_share),
+            ("catalogue.proxy_share", self.proxy_share),
+            ("catalogue.delegate_share", self.delegate_share),
+            ("catalogue.research_share", self.research_share),
+            ("catalogue.expiry_share", self.expiry_share),
+            ("catalogue.review_share", self.review_share),
+            ("catalogue.answer_share", self.answer_share),
+            ("catalogue.racing_answer_share", self.racing_answer_share),
+            ("catalogue.correct_share", self.correct_share),
+            ("catalogue.lab_share", self.lab_share),
+            ("catalogue.racing_amend_share", self.racing_amend_share),
+            ("catalogue.duplicate_share", self.duplicate_share),
+            ("catalogue.wrong_link_share", self.wrong_link_share),
+            (
+                "catalogue.racing_register_share",
+                self.racing_register_share,
+            ),
+            ("catalogue.racing_pay_share", self.racing_pay_share),
         ] {
             let fits = (0.0..=1.0).contains(&share);
             Error::unless(fits, key, &share, "a share lies between 0 and 1")?;
         }
         let fits = (0.0..=0.9).contains(&self.uninsured_share);
         let hint = "between 0 and 0.9: somebody must pay";
-        Error::unless(fits, "uninsured_share", &self.uninsured_share, hint)?;
+        Error::unless(
+            fits,
+            "catalogue.uninsured_share",
+            &self.uninsured_share,
+            hint,
+        )?;
         for (key, s) in [
-            ("review_mean_s", self.review_mean_s),
-            ("review_within_s", self.review_within_s),
-            ("answer_mean_s", self.answer_mean_s),
+            ("catalogue.review_mean_s", self.review_mean_s),
+            ("catalogue.review_within_s", self.review_within_s),
+            ("catalogue.answer_mean_s", self.answer_mean_s),
         ] {
             let fits = (0.0..=1e7).contains(&s);
             Error::unless(fits, key, &s, "seconds between 0 and 10 million")?;
         }
         let fits = (1..=500_000).contains(&self.expiry_min);
         let hint = "minutes between 1 and 500,000";
-        Error::unless(fits, "expiry_min", &self.expiry_min, hint)?;
+        Error::unless(fits, "catalogue.expiry_min", &self.expiry_min, hint)?;
         let fits = (1..=1024).contains(&self.payers);
-        Error::unless(fits, "payers", &self.payers, "between 1 and 1,024")
+        Error::unless(
+            fits,
+            "catalogue.payers",
+            &self.payers,
+            "between 1 and 1,024",
+        )
     }
 
     /// Events of a class per event of another: those that follow within a replication.

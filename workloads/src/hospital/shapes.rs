@@ -40,10 +40,14 @@ impl Storm {
     pub(super) fn check(&self) -> Result<(), Error> {
         let fits = self.from_s >= 0.0 && self.until_s > self.from_s && self.until_s <= 1e9;
         let hint = "after `from_s`, which is at least 0";
-        Error::unless(fits, "until_s", &self.until_s, hint)?;
+        Error::unless(fits, "storm.until_s", &self.until_s, hint)?;
         for (key, value, most) in [
-            ("revocations_per_person", self.revocations_per_person, 4.0),
-            ("last_day_factor", self.last_day_factor, 1e3),
+            (
+                "storm.revocations_per_person",
+                self.revocations_per_person,
+                4.0,
+            ),
+            ("storm.last_day_factor", self.last_day_factor, 1e3),
         ] {
             let fits = value > 0.0 && value <= most;
             Error::unless(fits, key, &value, "above 0, and at most 4 or 1,000")?;
@@ -294,9 +298,19 @@ impl ClosedLoop {
 
     pub(super) fn check(&self) -> Result<(), Error> {
         let fits = (1..=1_000_000).contains(&self.users);
-        Error::unless(fits, "users", &self.users, "between 1 and a million")?;
+        Error::unless(
+            fits,
+            "closed_loop.users",
+            &self.users,
+            "between 1 and a million",
+        )?;
         let fits = self.think_s > 0.0 && self.think_s <= 86_400.0;
-        Error::unless(fits, "think_s", &self.think_s, "above 0 and at most a day")
+        Error::unless(
+            fits,
+            "closed_loop.think_s",
+            &self.think_s,
+            "above 0 and at most a day",
+        )
     }
 }
 
