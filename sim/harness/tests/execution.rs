@@ -360,7 +360,7 @@ fn a_plan_that_executes_first_says_what_it_orders_in_vain() {
         let printed = String::from_utf8(output.stdout).expect("UTF-8");
         let last = printed.lines().last().expect("it names the folder");
         let results = last.trim_start_matches("results: ").to_owned();
-        (printed.clone(), folder.path().join(results))
+        (printed, folder.path().join(results))
     };
     let (printed, results) = run(PLAN);
     assert!(printed.contains("executed, then ordered"), "{printed}");

@@ -346,13 +346,11 @@ impl<E: Engine> Simulation<'_, E> {
     }
 
     fn weighed(&mut self, id: Id) {
-        match self.proposal(id).stage {
-            Stage::Agreed(answer) => self.endorsed(id, answer),
-            _ => {
-                self.proposal(id).stage = Stage::Waiting;
-                self.ask_endorsers(id);
-            }
+        if let Stage::Agreed(answer) = self.proposal(id).stage {
+            return self.endorsed(id, answer);
         }
+        self.proposal(id).stage = Stage::Waiting;
+        self.ask_endorsers(id);
     }
 
     /// Enough have endorsed a transaction, or refused it.
