@@ -7,16 +7,16 @@
 //! | event | step (`bizStep`) or `disposition` | transaction on each item |
 //! |---|---|---|
 //! | any, observed | disposition `recalled` | `drug.recall`; also on lots (LGTIN) |
-//! | ObjectEvent, output of a TransformationEvent | `commissioning` | `drug.commission`, of the lot in `ilmd` |
-//! | AggregationEvent ADD | any | `drug.aggregate` of each child into the parent |
-//! | AggregationEvent DELETE | any | `drug.disaggregate` |
+//! | `ObjectEvent`, output of a `TransformationEvent` | `commissioning` | `drug.commission`, of the lot in `ilmd` |
+//! | `AggregationEvent` ADD | any | `drug.aggregate` of each child into the parent |
+//! | `AggregationEvent` DELETE | any | `drug.disaggregate` |
 //! | observed | `shipping`, `departing` | `drug.ship` to the first destination |
 //! | observed | `receiving`, `arriving`, `accepting` | `drug.receive`, or `drug.return` with disposition `returned` |
 //! | observed | `inspecting` | `drug.verify` |
 //! | observed | `dispensing`, `retail_selling`, `decommissioning`, `destroying` | `drug.dispense` |
 //! | observed | `holding` with disposition `non_sellable_other`, `stolen`, `unknown`, `mismatch_instance` | `drug.suspect` |
 //!
-//! An AggregationEvent that only observes is one about its parent. Who submits is the party that runs the
+//! An `AggregationEvent` that only observes is one about its parent. Who submits is the party that runs the
 //! place: the company of a GLN as URN, the whole GLN of a Digital Link. Times are `eventTime`; what
 //! is dated before its item was commissioned moves there. Events that an error declaration withdraws
 //! are left out.
@@ -99,7 +99,7 @@ fn party(place: &str) -> &str {
         }
     }
     // `…/414/0614141073467`, and an extension behind `/254/`.
-    let after = |key: &str| Some(place.split_once(key)?.1.split('/').next()?);
+    let after = |key: &str| place.split_once(key)?.1.split('/').next();
     after("/414/").or_else(|| after("/417/")).unwrap_or(place)
 }
 

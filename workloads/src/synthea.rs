@@ -49,6 +49,7 @@ const OTHERS: [(&str, &[&str]); 2] = [
 ];
 
 type Input = Table<Box<dyn Read>>;
+type ReadTable = fn(&mut Reading, Input) -> Result<(), Error>;
 
 /// Reads the tables of the folder.
 ///
@@ -77,7 +78,7 @@ pub fn read(settings: &Settings, seed: Seed, open: Open<'_>) -> Result<Imported,
     if let Some(table) = optional("payers")? {
         reading.payers(table)?;
     }
-    let tables: [(&str, fn(&mut Reading, Input) -> Result<(), Error>); 5] = [
+    let tables: [(&str, ReadTable); 5] = [
         ("medications", Reading::medications),
         ("observations", Reading::observations),
         ("claims", Reading::claims),

@@ -277,7 +277,7 @@ fn shorten(arrivals: &mut [Arrival], idle_s: Option<f64>) -> Result<(), Error> {
     let most = Span::from_s_f64(idle_s);
     let (mut before, mut now) = (Time::ZERO, Time::ZERO);
     for arrival in arrivals {
-        now = now + arrival.at.since(before).min(most);
+        now += arrival.at.since(before).min(most);
         before = arrival.at;
         arrival.at = now;
     }
