@@ -669,6 +669,11 @@ impl Load for Hospital {
     }
 }
 
+/// What care wants to know of the final order of arrivals of these classes.
+pub(crate) fn domain_of(classes: &[Class]) -> impl Domain + use<> {
+    Care::new(classes, None)
+}
+
 impl Spec for Config {
     const PRESETS: &'static [&'static str] = &["clinic", "hospital", "region", "nation"];
 

@@ -7,7 +7,9 @@ use crate::rules::{self, Records};
 use crate::sdtm::{self, Study};
 use crate::trial::{self, Trial};
 use crate::{Error, Import, Payload, care, epcis, fhir, hospital, synthea};
-use quorate_core::{Arrival, Class, ClassId, EntityId, Kind, Ledger, Load, Seed, Span, Time};
+use quorate_core::{
+    Arrival, Class, ClassId, Domain, EntityId, Kind, Ledger, Load, Seed, Span, Time,
+};
 use serde::{Deserialize, Serialize};
 use std::io::Read;
 
@@ -145,6 +147,12 @@ impl Rules {
             Self::Goods if items::names_a_record(action) => Operand::Record,
             Self::Goods => Operand::Number,
         }
+    }
+
+    /// What the trade counts; goods and the subjects of a study have only what the kernel measures.
+    fn domain(self) -> Option<Box<dyn Domain>> {
+        let care = || Box::new(hospital::domain_of(&self.classes())) as Box<dyn Domain>;
+        (self == Self::Hospital).then(care)
     }
 
     fn ledger(self, trace: &[Arrival]) -> Box<dyn Ledger> {
@@ -416,7 +424,7 @@ impl Spec for Config {
         }
         let imported = self.import(setup.seed, setup.open)?;
         Ok(Built {
-            domain: None,
+            domain: imported.rules.domain(),
             import: Some(imported.account.clone()),
             ledger: imported.rules.ledger(&imported.arrivals),
             load: Box::new(Trace::new(imported)),

@@ -311,7 +311,7 @@ fn settings_out_of_range_are_named() {
             c.catalogue.as_mut().unwrap().expiry_min = 0;
         }),
         ("catalogue.payers", |c| {
-            c.catalogue.as_mut().unwrap().payers = 0
+            c.catalogue.as_mut().unwrap().payers = 0;
         }),
     ];
     for (key, change) in changes {

@@ -10,6 +10,7 @@ use quorate_core::{Arrival, Ledger, Load, Seed};
 use quorate_workloads::trace::{Config, Imported, Rules, Trace};
 use quorate_workloads::{Error, Setup, WorkloadKind, register};
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::{self, Read};
 
 /// Files by name; folders read as the names in them.
@@ -119,10 +120,10 @@ const FILL: &str = r#"{"resourceType":"MedicationDispense","id":"d1","status":"c
 const CLAIM: &str = r#"{"resourceType":"Claim","id":"c1","status":"active","use":"claim",
     "patient":{"reference":"Patient/p1"},"created":"2019-05-06T10:10:00Z",
     "item":[{"encounter":[{"reference":"Encounter/e1"}]}]}"#;
-const ANSWER: &str = r##"{"resourceType":"ExplanationOfBenefit","id":"x1","outcome":"complete",
+const ANSWER: &str = r#"{"resourceType":"ExplanationOfBenefit","id":"x1","outcome":"complete",
     "contained":[{"resourceType":"Coverage","id":"coverage"}],
     "patient":{"reference":"Patient/p1"},"claim":{"reference":"Claim/c1"},
-    "created":"2019-05-06T09:00:00Z","payment":{"amount":{"value":125.5},"date":"2019-05-20"}}"##;
+    "created":"2019-05-06T09:00:00Z","payment":{"amount":{"value":125.5},"date":"2019-05-20"}}"#;
 const OBSERVATION: &str = r#"{"resourceType":"Observation","id":"n1","status":"final"}"#;
 
 const CARE: [&str; 8] = [
@@ -744,9 +745,9 @@ fn scaled_rates_are_the_published_ones() {
         } else {
             "ambulatory"
         };
-        encounters += &format!("e{i},p1,2019-05-06T10:00:00Z,,o1,{class}\n");
-        medications += &format!("2019-05-06T10:00:00Z,p1,e{i}\n");
-        claims += &format!("c{i},p1,2019-05-06T10:00:00Z,e{i}\n");
+        writeln!(encounters, "e{i},p1,2019-05-06T10:00:00Z,,o1,{class}").expect("a string grows");
+        writeln!(medications, "2019-05-06T10:00:00Z,p1,e{i}").expect("a string grows");
+        writeln!(claims, "c{i},p1,2019-05-06T10:00:00Z,e{i}").expect("a string grows");
     }
     let files = Files(vec![
         ("s/patients.csv", "Id\np1\n".to_owned()),

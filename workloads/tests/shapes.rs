@@ -322,10 +322,10 @@ fn settings_out_of_range_are_named() {
         }),
         ("backlog.per_s", |c| c.backlog.as_mut().unwrap().per_s = 0.0),
         ("closed_loop.users", |c| {
-            c.closed_loop.as_mut().unwrap().users = 0
+            c.closed_loop.as_mut().unwrap().users = 0;
         }),
         ("closed_loop.think_s", |c| {
-            c.closed_loop.as_mut().unwrap().think_s = 0.0
+            c.closed_loop.as_mut().unwrap().think_s = 0.0;
         }),
         ("closed_loop", |c| {
             c.storm = None;

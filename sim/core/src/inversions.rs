@@ -72,7 +72,9 @@ mod tests {
 
     fn of(times: &[u64]) -> Inversions {
         let mut order = Inversions::default();
-        times.iter().for_each(|&t| order.ordered(Time::from_ns(t)));
+        for &t in times {
+            order.ordered(Time::from_ns(t));
+        }
         order
     }
 

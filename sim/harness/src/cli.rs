@@ -12,8 +12,8 @@ use crate::study::Study;
 use crate::validate::Tier;
 use crate::validate::run as validation;
 use crate::{
-    analysis, calibrate, engines, fuzz, import, output, places, question, regulator, screen, self_check,
-    told, verdict,
+    analysis, calibrate, engines, fuzz, import, output, places, question, regulator, screen,
+    self_check, told, verdict,
 };
 use clap::{Parser, Subcommand};
 #[cfg(feature = "mutants")]

@@ -225,7 +225,6 @@ fn account_of(account: &Import) -> String {
     for note in &account.notes {
         row(["", "note", note, ""]);
     }
-    drop(row);
     String::from_utf8(out.into_inner().expect("memory takes it")).expect("it was text")
 }
 

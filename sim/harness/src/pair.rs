@@ -303,7 +303,11 @@ impl LedgerPlan {
             };
             if !(least..below).contains(&value) {
                 let why = format!("is {value}");
-                return refuse(key, &why, &format!("give a number from 0 on and below {below}"));
+                return refuse(
+                    key,
+                    &why,
+                    &format!("give a number from 0 on and below {below}"),
+                );
             }
         }
         if self.occupancy > 0.0 && !(self.others_per_s().is_finite() && self.tx_bytes > 0) {
@@ -672,8 +676,8 @@ pub struct Ran<'a> {
 impl Ran<'_> {
     /// Evidence that a protocol broke its promise.
     pub fn broken(&self) -> Option<&str> {
-        let reports = self.done.iter().flat_map(|d| &d.reports);
-        reports.filter_map(|r| r.violation.as_deref()).next()
+        let mut reports = self.done.iter().flat_map(|d| &d.reports);
+        reports.find_map(|r| r.violation.as_deref())
     }
 
     /// The value of a figure in each replication of a case.
@@ -822,7 +826,10 @@ impl Ran<'_> {
         // Of few consults no percentile is known.
         let tail = match self.samples(case, "start_p90_s").len() {
             0 => String::new(),
-            _ => format!(", {} at the 90th percentile", self.mean(case, "start_p90_s", s)),
+            _ => format!(
+                ", {} at the 90th percentile",
+                self.mean(case, "start_p90_s", s)
+            ),
         };
         format!(
             "a consult starts {} after its request in the median{}; \

@@ -24,7 +24,7 @@ use crate::run::Cell;
 use crate::stats::Interval;
 use crate::unit::{Done, UnitStatus, settled};
 use crate::words::{duration, short};
-use crate::workload::Workload;
+use crate::workload::{Fits, Workload};
 use crate::{incidents, regulator, summary, told, verdict};
 use std::fmt::Write as _;
 
@@ -340,7 +340,7 @@ fn shown(value: f64, unit: &str) -> String {
         "share" if value == 0.0 => "0 %".to_owned(),
         "bytes" => regulator::volume(value),
         "share" => format!("{} %", short(100.0 * value)),
-        _ if value == value.trunc() && value.abs() < 1e15 => format!("{value:.0}"),
+        _ if value.fract() == 0.0 && value.abs() < 1e15 => format!("{value:.0}"),
         _ => short(value),
     }
 }
@@ -466,7 +466,7 @@ pub(crate) fn check_figures(
     source: &Source,
     plan: &Plan,
     workload: &Workload,
-    fits: &dyn Fn(&ServiceLevel) -> Result<(), (String, String)>,
+    fits: Fits<'_>,
 ) -> Result<(), Error> {
     let Some(text) = &plan.answer else {
         return Ok(());

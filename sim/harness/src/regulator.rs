@@ -115,22 +115,22 @@ struct Whose {
     prefix: &'static str,
     /// A person, as far as the ledger knows.
     person: bool,
-    whose: &'static str,
+    subject: &'static str,
 }
 
-const fn person(prefix: &'static str, whose: &'static str) -> Whose {
+const fn person(prefix: &'static str, subject: &'static str) -> Whose {
     Whose {
         prefix,
         person: true,
-        whose,
+        subject,
     }
 }
 
-const fn nobody(prefix: &'static str, whose: &'static str) -> Whose {
+const fn nobody(prefix: &'static str, subject: &'static str) -> Whose {
     Whose {
         prefix,
         person: false,
-        whose,
+        subject,
     }
 }
 
@@ -242,7 +242,7 @@ fn look(plan: &Plan, workload: &crate::workload::Workload) -> Vec<Held> {
         let whose = whose(class.name);
         Held {
             class: class.name,
-            whose: whose.whose,
+            whose: whose.subject,
             person: whose.person,
             writes_per_year: keys.len() as f64 * times,
             bytes_per_year: vec![("", bytes as f64 * times)],

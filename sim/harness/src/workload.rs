@@ -288,7 +288,7 @@ fn span_s(plan: &Plan, key: Key) -> f64 {
 }
 
 /// Whether a level fits a workload; else why not, and what would.
-type Fits<'a> = &'a dyn Fn(&ServiceLevel) -> Result<(), (String, String)>;
+pub(crate) type Fits<'a> = &'a dyn Fn(&ServiceLevel) -> Result<(), (String, String)>;
 
 /// Service levels name what the workload has.
 fn check_levels(source: &Source, plan: &Plan, fits: Fits<'_>) -> Result<(), Error> {

@@ -372,12 +372,19 @@ fn a_plan_that_executes_first_says_what_it_orders_in_vain() {
     for row in table.records() {
         let row = row.expect("a row");
         let count: u64 = row[invalid].parse().expect("a number");
-        *(if &row[class] == "all" { &mut all } else { &mut each }) += count;
+        *(if &row[class] == "all" {
+            &mut all
+        } else {
+            &mut each
+        }) += count;
     }
     assert!(all > 0 && all == each, "{all} and {each}");
     let (printed, results) = run(&PLAN.replace("execute-order-validate", "order-execute"));
     assert!(!printed.contains("mvcc_invalid") && !results.join("endorsement.csv").exists());
     let resolved = results.join("config.resolved.toml");
     let resolved = std::fs::read_to_string(resolved).expect("it is there");
-    assert!(!resolved.contains("[execution]"), "plans as before are written as before");
+    assert!(
+        !resolved.contains("[execution]"),
+        "plans as before are written as before"
+    );
 }
