@@ -1,5 +1,7 @@
 //! Two ledgers in one run: closed forms of waiting, and what is conserved.
 
+#![expect(clippy::float_cmp, reason = "whole numbers in columns of numbers")]
+
 use quorate::pair::{Pair, Ran};
 use quorate::plan::Source;
 use quorate::validate::world::within;
@@ -33,7 +35,7 @@ consult_min = 1.0
 accesses = 3
 "#;
 
-const LICENCE: &str = r#"
+const LICENCE: &str = r"
 [licence]
 patients = 1000
 accept = 0.6
@@ -46,7 +48,7 @@ base_weight = 21000.0
 payee_weight = 26000.0
 price = 10.0
 coin = 1e9
-"#;
+";
 
 fn with<T>(text: &str, overrides: &[&str], look: impl FnOnce(&Ran<'_>) -> T) -> T {
     let overrides: Vec<String> = overrides.iter().map(|&o| o.to_owned()).collect();
@@ -190,7 +192,7 @@ fn a_partition_reverses_escrows_and_loses_those_that_were_spent_twice() {
     let mut whole = overrides.to_vec();
     whole[3] = "token.faults=[]";
     with(CONSULTS, &whole, |ran| {
-        assert!(sum(ran, "escrows_reversed") < 10.0)
+        assert!(sum(ran, "escrows_reversed") < 10.0);
     });
 }
 
@@ -238,6 +240,10 @@ fn batches_save_what_is_paid_for_each_payment_and_cost_waiting() {
 }
 
 #[test]
+#[expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "the method is of one lifetime, and the closure of any"
+)]
 fn the_same_run_is_the_same_and_another_seed_is_another() {
     let digests = |seed: &str| with(CONSULTS, &["duration_s=100.0", seed], |ran| ran.digests());
     assert_eq!(digests("seed=1"), digests("seed=1"));

@@ -62,7 +62,10 @@ fn run(scratch: &Path, text: &str) -> (String, PathBuf) {
 }
 
 /// The rows of a table, each as (column, value).
-fn rows(folder: &Path, name: &str) -> Vec<Vec<(String, String)>> {
+/// Columns and values.
+type Row = Vec<(String, String)>;
+
+fn rows(folder: &Path, name: &str) -> Vec<Row> {
     let mut reader = csv::Reader::from_path(folder.join(name)).expect("the table is there");
     let head = reader.headers().expect("a head").clone();
     let pair = |row: csv::StringRecord| {
@@ -105,7 +108,7 @@ fn answers_are_what_the_tables_hold() {
         .iter()
         .filter(|r| cell(r, "engine") == "qbft")
         .collect();
-    let mean = |of: &dyn Fn(&[(String, String)]) -> f64| {
+    let mean = |of: &dyn Fn(&Row) -> f64| {
         of_qbft.iter().map(|r| of(r)).sum::<f64>() / of_qbft.len() as f64
     };
     let answers = rows(&folder, "answers.csv");
