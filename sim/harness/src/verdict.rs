@@ -77,7 +77,8 @@ pub fn overall(rows: &[Row], engine: usize) -> Option<Overall<'_>> {
         .into_iter()
         .find(|&answer| of().any(|r| r.answer == answer))?;
     let margin = |r: &Row| match r.margin {
-        Some(_) if r.share && answer == Answer::Holds => f64::MAX,
+        _ if r.share && answer == Answer::Holds => f64::MAX,
+        None if answer == Answer::Holds => f64::MAX,
         other => other.unwrap_or(0.0),
     };
     let by = of()
@@ -181,6 +182,8 @@ impl Judge<'_> {
                 v / level.bound
             }
         });
+        // Nothing at all is below any bound, by no factor.
+        let margin = margin.filter(|m| m.is_finite());
         // A local read waits for no consensus: it is answered whatever piles up.
         let status = match level.metric {
             Metric::Served => UnitStatus::Ok,
