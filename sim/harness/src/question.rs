@@ -255,8 +255,9 @@ pub(crate) fn figures(ran: &Ran<'_>, text: &str) -> Option<(String, Vec<String>)
         Err(_) => "never final".to_owned(),
         Ok(_) if figure.is_beside(ran, e) => "n/a".to_owned(),
         Ok(_) => {
-            let cell = summary::decisive(ran, e).expect("every engine has that cell");
-            let value = figure.value(ran, cell).0.mean;
+            // A plan may not offer the load that it is judged at.
+            let cell = summary::decisive(ran, e);
+            let value = cell.and_then(|cell| figure.value(ran, cell).0.mean);
             value.map_or_else(|| "none measured".to_owned(), |v| shown(v, figure.unit()))
         }
     });
