@@ -40,7 +40,7 @@ pub struct Endorse {
     pub bytes: u16,
 }
 
-/// What endorsing did, besides [`crate::probe::Probe::endorsed`] and the rejections.
+/// What endorsing did, besides its latencies and the rejections.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Endorsed {
     /// The place of `mvcc_invalid` among a class's rejections.
