@@ -983,7 +983,8 @@ impl<L: Ledger> Domain for Replay<L> {
 /// Without faults and reversals all that is final at its site is shown, and nothing else that is measured
 /// once all of that is final.
 fn shows_all(world: &World, report: &Report) -> bool {
-    if !world.setup.faults.is_empty() || report.reversed.txs + report.chain.apart > 0 {
+    let disturbed = !world.setup.faults.is_empty() || report.reversed.txs + report.chain.apart > 0;
+    if disturbed || world.domain.is_none() {
         return true;
     }
     let classes = &report.probe.classes;
