@@ -110,7 +110,9 @@ pub fn judge(plan: &Plan, sheet: &EngineSheet, report: &Report) -> Option<Broken
         Promise::Still => stillness(report),
         Promise::Safe => agreement(plan, sheet, report),
         // Who is alone with another chain waits in vain for what the others call final.
-        Promise::Live if report.chain.apart > 0 => agreement(plan, sheet, report),
+        Promise::Live if report.chain.apart > 0 && may_stay_apart(plan, sheet) => {
+            agreement(plan, sheet, report)
+        }
         Promise::Live => agreement(plan, sheet, report).or_else(|| liveness(report)),
     }
 }
