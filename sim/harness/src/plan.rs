@@ -8,7 +8,7 @@ use crate::error::Error;
 pub use crate::execution::ExecutionPlan;
 pub use crate::faults::FaultPlan;
 use crate::fuzz::Promise;
-use crate::level::{Level, LevelConfig};
+use crate::level::{Level, LevelConfig, Metric};
 use crate::mempool::MempoolPlan;
 pub use crate::network::NetworkPlan;
 use crate::outages::{self, OutagePlan};
@@ -136,6 +136,16 @@ impl Plan {
             Kind::Scenario => !self.load.offered_tps.is_empty(),
             _ => true,
         }
+    }
+
+    /// Whether the workload measures what the trade asks of the final order: in one pass over it, and wherever
+    /// a service level names a measure. Trying the rules at every submission costs half of the time of a run
+    /// with a large state, which the many cells of a sweep would all pay.
+    pub fn is_measured(&self) -> bool {
+        let told = |l: &LevelConfig| {
+            Level::parse(&l.expect).is_ok_and(|level| level.metric == Metric::Told)
+        };
+        matches!(self.kind, Kind::Replay | Kind::Scenario) || self.levels.iter().any(told)
     }
 
     /// The load that stands for the plan: the one that is judged, else the first; `None` where the

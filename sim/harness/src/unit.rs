@@ -395,7 +395,8 @@ pub fn run(plan: &Plan, workload: &Workload, sheet: &EngineSheet, key: Key) -> D
     outages::strike_leaders(plan, workload, (engine, &table), unit, &mut setup);
     resilience::strike_leader(plan, workload, (sheet, key), &table, &mut setup);
     let built = workload.open(key.offered_tps, seed);
-    let rules = (built.ledger.as_ref(), built.domain);
+    let domain = built.domain.filter(|_| plan.is_measured());
+    let rules = (built.ledger.as_ref(), domain);
     let mut report = engine.run(&table, &sheet.adversary, setup, built.load, rules);
     let (mut status, cut_slices) = settle(&mut report, is_steady(plan, key), plan.confidence);
     if plan.kind == Kind::Scenario && status == UnitStatus::Ok && is_cut_short(&report) {

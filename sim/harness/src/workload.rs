@@ -88,7 +88,8 @@ impl Workload {
         let classes = built.load.classes();
         workload.classes = classes.iter().map(|c| c.name).collect();
         workload.reasons = built.ledger.reasons().to_vec();
-        let own = built.domain.as_ref().map_or(&[][..], |d| d.measures());
+        let own = built.domain.as_ref().filter(|_| plan.is_measured());
+        let own = own.map_or(&[][..], |d| d.measures());
         workload.measures = told::all(own, plan);
         let of = (classes, built.load.deadlines());
         let fits = |level: &ServiceLevel| match level.metric {
