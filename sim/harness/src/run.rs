@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::plan::{Kind, Plan};
 use crate::study::{Part, Study};
 use crate::unit::{self, Done, EngineSheet, Key, Tweak};
-use crate::{knee, resilience};
+use crate::{capacity, knee, resilience, sweep, tune};
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -75,6 +75,7 @@ fn cells(plan: &Plan, first: usize) -> Vec<Cell> {
     let loads: Vec<Option<f64>> = match plan.kind {
         Kind::Replay => vec![None],
         Kind::Scenario if !plan.is_swept() => vec![None],
+        Kind::Sensitivity => vec![plan.load.decide_at_tps],
         _ => plan.load.offered_tps.iter().copied().map(Some).collect(),
     };
     let mut list: Vec<(usize, Option<f64>, Tweak)> = Vec::new();
@@ -138,14 +139,11 @@ pub fn run(study: &Study, command: &str) -> Result<Vec<Outcome>, Error> {
     }
     run_units(study, tasks, &mut outcomes, command)?;
     copy_twins(study, &mut outcomes);
-    if study.plan.kind != Kind::Curve {
-        return Ok(outcomes);
-    }
     loop {
         let mut tasks = Vec::new();
         for (p, part) in study.parts.iter().enumerate() {
-            for (engine, tps) in knee::to_try(part, &outcomes[p]) {
-                let cell = Cell::new(next, engine, Some(tps), Tweak::None);
+            for (engine, offered_tps, tweak) in to_try(part, &outcomes[p]) {
+                let cell = Cell::new(next, engine, offered_tps, tweak);
                 next += 1;
                 let place = outcomes[p].cells.len();
                 tasks.extend(units(part, &cell).map(|key| (p, place, key)));
@@ -160,19 +158,32 @@ pub fn run(study: &Study, command: &str) -> Result<Vec<Outcome>, Error> {
     Ok(outcomes)
 }
 
+/// A cell to add: engine, offered load, and what is changed.
+pub(crate) type Try = (usize, Option<f64>, Tweak);
+
+/// What a part asks for next, from what is known of it alone; nothing when it knows all.
+fn to_try(part: &Part, outcome: &Outcome) -> Vec<Try> {
+    match part.plan.kind {
+        Kind::Curve => knee::to_try(part, outcome),
+        Kind::Capacity => capacity::to_try(part, outcome),
+        Kind::Compare if part.plan.tune => tune::to_try(part, outcome),
+        _ => Vec::new(),
+    }
+}
+
 /// An earlier part in which an engine has the same settings under the same workload and size: it is
-/// simulated once. Parts differ in nothing else.
+/// simulated once.
 fn twin(study: &Study, p: usize, engine: usize) -> Option<usize> {
-    if study.plan.kind == Kind::Curve {
-        // Each part tries loads of its own.
+    if matches!(study.plan.kind, Kind::Curve | Kind::Capacity) || study.plan.tune {
+        // Each part tries cells of its own.
         return None;
     }
     let part = &study.parts[p];
     let mine = &part.plan.engines[engine];
     study.parts[..p].iter().position(|other| {
         let theirs = &other.plan.engines[engine];
-        other.label == part.label
-            && other.plan.network.nodes == part.plan.network.nodes
+        other.world == part.world
+            && theirs.name == mine.name
             && theirs.config == mine.config
             && theirs.duration_s == mine.duration_s
     })
@@ -252,8 +263,12 @@ fn run_units(
 
 /// What a unit is called in messages.
 pub(crate) fn name(part: &Part, key: Key) -> String {
+    let factors = match sweep::label(part) {
+        none if none.is_empty() => none,
+        some => format!(" with {some}"),
+    };
     format!(
-        "replication {} of {} ({}, {}) at {:?} writes/s ({})",
+        "replication {} of {} ({}, {}) at {:?} writes/s ({}){factors}",
         key.replication,
         part.plan.engines[key.engine].label(),
         part.label,
