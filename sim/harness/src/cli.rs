@@ -13,7 +13,7 @@ use crate::validate::Tier;
 use crate::validate::run as validation;
 use crate::{
     analysis, calibrate, durable, engines, fuzz, import, merge, output, places, question,
-    regulator, screen, self_check, told, verdict,
+    regulator, scan, screen, self_check, sensitivity, told, verdict,
 };
 use clap::{Parser, Subcommand};
 #[cfg(feature = "mutants")]
@@ -49,6 +49,9 @@ enum Command {
         /// with commas between them
         #[arg(long, value_name = "LIST", value_enum, value_delimiter = ',')]
         faults: Vec<BadDay>,
+        /// Also find the smallest interval between blocks at which each engine meets the levels
+        #[arg(long)]
+        tune: bool,
         #[command(flatten)]
         options: Options,
         #[command(flatten)]
@@ -58,6 +61,40 @@ enum Command {
     Run {
         /// A TOML file, or a name from `quorate list plans`
         plan: String,
+        #[command(flatten)]
+        options: Options,
+        #[command(flatten)]
+        durable: durable::Wanted,
+    },
+    /// Run a plan for every combination of some of its keys
+    Sweep {
+        /// A TOML file, or a name from `quorate list plans`; stands before -P and -L
+        #[arg(default_value = "sweep")]
+        plan: String,
+        #[command(flatten)]
+        scan: scan::Wanted,
+        #[command(flatten)]
+        options: Options,
+        #[command(flatten)]
+        durable: durable::Wanted,
+    },
+    /// Find the largest load at which each engine meets the service levels
+    Capacity {
+        /// A TOML file with service levels, or a name from `quorate list plans`
+        #[arg(default_value = "capacity")]
+        plan: String,
+        #[command(flatten)]
+        options: Options,
+        #[command(flatten)]
+        durable: durable::Wanted,
+    },
+    /// Find out which inputs move the margins of the service levels
+    Sensitivity {
+        /// A TOML file with service levels, or a name from `quorate list plans`
+        #[arg(default_value = "compare")]
+        plan: String,
+        #[command(flatten)]
+        wanted: sensitivity::Wanted,
         #[command(flatten)]
         options: Options,
         #[command(flatten)]
@@ -328,6 +365,7 @@ fn dispatch(command: Command) -> Result<u8, Error> {
         Command::Compare {
             plan,
             faults,
+            tune,
             mut options,
             durable,
         } => {
@@ -335,6 +373,9 @@ fn dispatch(command: Command) -> Result<u8, Error> {
             if !faults.is_empty() {
                 let names: Vec<&str> = faults.iter().map(|f| f.name()).collect();
                 options.set.push(format!("resilience.bad_days={names:?}"));
+            }
+            if tune {
+                options.set.push("tune=true".to_owned());
             }
             let plan = read(&source, &options)?;
             if plan.kind != Kind::Compare {
@@ -371,6 +412,28 @@ fn dispatch(command: Command) -> Result<u8, Error> {
             print(&text);
             Ok(code)
         }
+        Command::Sweep {
+            plan,
+            scan,
+            options,
+            durable,
+        } => run_as(
+            &plan,
+            scan.sweep()?.into_iter().collect(),
+            options,
+            &durable,
+        ),
+        Command::Capacity {
+            plan,
+            options,
+            durable,
+        } => run_as(&plan, vec!["kind=capacity".to_owned()], options, &durable),
+        Command::Sensitivity {
+            plan,
+            wanted,
+            options,
+            durable,
+        } => run_as(&plan, wanted.overrides(), options, &durable),
         Command::Attack { name, options } => attack_with(&Attack::source(&name)?, &options),
         Command::List { what } => {
             print(&list(what));
@@ -389,6 +452,19 @@ fn dispatch(command: Command) -> Result<u8, Error> {
             Ok(exit::OK)
         }
     }
+}
+
+/// Runs a plan with overrides that a command stands for; those of the command line go after them.
+fn run_as(
+    plan: &str,
+    overrides: Vec<String>,
+    mut options: Options,
+    durable: &durable::Wanted,
+) -> Result<u8, Error> {
+    let source = Source::open(plan)?;
+    options.set.splice(0..0, overrides);
+    let plan = read(&source, &options)?;
+    execute(&source, plan, &options, durable)
 }
 
 /// The plan with its overrides; those of `--quick` go before those of the command line.

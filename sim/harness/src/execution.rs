@@ -127,7 +127,7 @@ pub(crate) fn write(folder: &mut Folder, writer: &Writer<'_>) -> Result<(), Erro
     if !writer.cells().any(|(ran, _)| is_on(&ran)) {
         return Ok(());
     }
-    let mut columns = Writer::cell_columns();
+    let mut columns = writer.cell_columns();
     columns.insert(
         1,
         key("replication", Kind::Integer, "number of the replication"),

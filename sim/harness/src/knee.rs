@@ -4,8 +4,7 @@
 //! of what the ledger's rules would accept. The plan's loads bracket the knee; further cells at the
 //! geometric mean halve the bracket until it is as narrow as the plan asks.
 
-use crate::plan::Kind;
-use crate::run::{Cell, More, Outcome};
+use crate::run::{Cell, Outcome, Try};
 use crate::study::Part;
 use crate::summary;
 use crate::unit::{Tweak, UnitStatus};
@@ -55,28 +54,25 @@ pub fn knee(outcome: &Outcome, engine: usize) -> Knee {
 }
 
 /// Loads to try next, to narrow each engine's bracket.
-pub(crate) fn to_try(part: &Part, outcome: &Outcome) -> Vec<More> {
-    if part.plan.kind != Kind::Curve {
-        return Vec::new();
-    }
+pub(crate) fn to_try(part: &Part, outcome: &Outcome) -> Vec<Try> {
     let within = 1.0 + part.plan.load.knee_within;
     let next = |engine: usize| {
         let knee = knee(outcome, engine);
         let (low, high) = (knee.carried_tps?, knee.lost_tps?);
-        let middle = rounded((low * high).sqrt());
-        let inside = low < middle && middle < high;
-        (high > low * within && inside).then_some(More {
-            engine,
-            offered_tps: Some(middle),
-            tweak: Tweak::None,
-            replications: 0..part.plan.replications,
-        })
+        Some((engine, Some(middle(low, high, within)?), Tweak::None))
     };
     (0..part.plan.engines.len()).filter_map(next).collect()
 }
 
+/// The geometric middle of two loads that are further apart than `within`, as a ratio; `None` where
+/// they are close enough.
+pub(crate) fn middle(low: f64, high: f64, within: f64) -> Option<f64> {
+    let middle = rounded((low * high).sqrt());
+    (high > low * within && low < middle && middle < high).then_some(middle)
+}
+
 /// Four significant digits, so that a load can be written down.
-fn rounded(tps: f64) -> f64 {
+pub(crate) fn rounded(tps: f64) -> f64 {
     format!("{tps:.3e}").parse().expect("it was just written")
 }
 

@@ -25,6 +25,12 @@ pub struct NetworkPlan {
     /// One-way latency between all nodes in ms, instead of a table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub one_way_ms: Option<f64>,
+    /// All latencies, in thousandths of what the table or `one_way_ms` says.
+    #[serde(
+        default = "default_latency",
+        skip_serializing_if = "is_default_latency"
+    )]
+    pub latency_permille: u32,
     /// The law of the jitter.
     // assumption: exponential, as nothing is known of the paths.
     #[serde(default, skip_serializing_if = "JitterLaw::is_default")]
@@ -117,6 +123,15 @@ pub struct NetworkPlan {
 
 const fn default_jitter() -> u32 {
     50
+}
+
+const fn default_latency() -> u32 {
+    1_000
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+const fn is_default_latency(permille: &u32) -> bool {
+    *permille == default_latency()
 }
 
 const fn default_mbps() -> f64 {
@@ -311,6 +326,18 @@ impl NetworkPlan {
 
     /// Latencies between the plan's regions.
     fn one_way(&self) -> Vec<Vec<Span>> {
+        let mut spans = self.listed();
+        if self.latency_permille != default_latency() {
+            let permille = u64::from(self.latency_permille);
+            for span in spans.iter_mut().flatten() {
+                *span = span.scale(permille, 1_000);
+            }
+        }
+        spans
+    }
+
+    /// One-way latencies between regions as the plan or its table lists them.
+    fn listed(&self) -> Vec<Vec<Span>> {
         let regions = self.regions.len();
         if let Some(ms) = self.one_way_ms {
             return vec![vec![Span::from_ms_f64(ms); regions]; regions];

@@ -10,13 +10,15 @@ use crate::study::{Part, Study};
 use crate::unit::{Done, Tweak};
 use crate::verdict::Row;
 use crate::{
-    execution, figures, incidents, knee, question, report, resilience, risk, summary, told,
+    analysis, capacity, execution, figures, incidents, knee, question, report, resilience, risk,
+    sensitivity, summary, sweep, told, tune,
 };
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 use quorate_core::{Level, Span};
 use quorate_kernel::Lies;
 use quorate_kernel::probe::{ClassCounts, LatencyHistogram, Traffic};
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -89,13 +91,16 @@ pub(crate) fn suffix(study: &Study, part: &Part) -> String {
         name.push('-');
         name.push_str(&part.label);
     }
+    if study.has_factors() {
+        let _ = write!(name, "-{:03}", part.combination);
+    }
     name
 }
 
 /// The plan as it was run, every default spelled out.
 pub fn config(study: &Study) -> String {
     match study.parts.as_slice() {
-        [only] if study.plan.scale.is_none() => resolved(only),
+        [only] if study.is_one_plan() => resolved(only),
         _ => with_version(&study.plan),
     }
 }
@@ -129,6 +134,9 @@ pub fn write(parent: &Path, study: &Study, ran: &[Ran<'_>]) -> Result<PathBuf, E
     if study.plan.kind == PlanKind::Curve {
         writer.knees(&mut folder)?;
     }
+    capacity::write(&mut folder, &writer)?;
+    tune::write(&mut folder, &writer)?;
+    sensitivity::write(&mut folder, ran)?;
     writer.liars(&mut folder)?;
     writer.skipped(&mut folder)?;
     incidents::write(&mut folder, &writer)?;
@@ -179,8 +187,8 @@ impl Writer<'_> {
     }
 
     /// Columns that say which cell a row belongs to, and their values.
-    pub(crate) fn cell_columns() -> Vec<Column> {
-        vec![
+    pub(crate) fn cell_columns(&self) -> Vec<Column> {
+        let mut columns = vec![
             key("cell", Kind::Integer, "place of the cell in the plan"),
             column(
                 "ledger",
@@ -209,12 +217,20 @@ impl Writer<'_> {
                 "",
                 "what is better or worse than planned, or `as planned`",
             ),
-        ]
+        ];
+        columns.extend(self.factor_columns(false));
+        columns
+    }
+
+    /// Columns of the plan's factors, see [`sweep::columns`].
+    pub(crate) fn factor_columns(&self, is_key: bool) -> Vec<Column> {
+        let first = self.ran.first();
+        first.map_or_else(Vec::new, |ran| sweep::columns(ran.part, is_key))
     }
 
     pub(crate) fn cell_values(ran: Ran<'_>, cell: &Cell) -> Vec<Value> {
         let plan = &ran.part.plan;
-        vec![
+        let mut row = vec![
             Value::from(cell.index as u64),
             Value::from(0_u64),
             Value::from(plan.engines[cell.engine].label()),
@@ -223,11 +239,13 @@ impl Writer<'_> {
             Value::from(u64::from(plan.network.nodes)),
             Value::from(cell.offered_tps),
             Value::from(cell.tweak.name()),
-        ]
+        ];
+        row.extend(sweep::values(ran.part));
+        row
     }
 
     fn plan_table(&self, folder: &mut Folder) -> Result<(), Error> {
-        let mut columns = Self::cell_columns();
+        let mut columns = self.cell_columns();
         columns.extend([
             column("duration_s", Kind::Number, "s", "measured span"),
             column(
@@ -258,7 +276,7 @@ impl Writer<'_> {
     }
 
     fn replications(&self, folder: &mut Folder) -> Result<(), Error> {
-        let mut columns = Self::cell_columns();
+        let mut columns = self.cell_columns();
         columns.insert(
             1,
             key("replication", Kind::Integer, "number of the replication"),
@@ -284,7 +302,7 @@ impl Writer<'_> {
         {
             return Ok(());
         }
-        let mut columns = Self::cell_columns();
+        let mut columns = self.cell_columns();
         columns.insert(
             1,
             key("replication", Kind::Integer, "number of the replication"),
@@ -302,7 +320,7 @@ impl Writer<'_> {
     }
 
     fn summary(&self, folder: &mut Folder) -> Result<(), Error> {
-        let mut columns = Self::cell_columns();
+        let mut columns = self.cell_columns();
         columns.extend([
             key("class", Kind::String, "class of transactions, or `all`"),
             key("metric", Kind::String, "what is measured"),
@@ -351,7 +369,7 @@ impl Writer<'_> {
     }
 
     fn verdict(&self, folder: &mut Folder) -> Result<(), Error> {
-        let columns = [
+        let mut columns = vec![
             key(
                 "profile",
                 Kind::String,
@@ -363,7 +381,7 @@ impl Writer<'_> {
             key(
                 "situation",
                 Kind::String,
-                "all sites up, or one down from the start",
+                "all sites up, one down from the start, or all up and the interval tuned",
             ),
             column("standing", Kind::String, "", "what the level rests on"),
             column("source", Kind::String, "", "where the level comes from"),
@@ -399,23 +417,21 @@ impl Writer<'_> {
                 "what limits it, or why it cannot be said",
             ),
         ];
-        let rows = self
-            .ran
-            .iter()
-            .flat_map(|ran| ran.rows.iter().map(move |row| (ran, row)));
-        let rows = rows.map(|(ran, row)| {
+        columns.extend(self.factor_columns(true));
+        let tuned: Vec<Vec<Row>> = self.ran.iter().map(tune::rows).collect();
+        let rows = self.ran.iter().zip(&tuned).flat_map(|(ran, tuned)| {
+            let rows = ran.rows.iter().map(move |row| (ran, row, row.situation()));
+            rows.chain(tuned.iter().map(move |row| (ran, row, tune::SITUATION)))
+        });
+        let rows = rows.map(|(ran, row, situation)| {
             let plan = &ran.part.plan;
             let level = &plan.levels[row.level];
-            vec![
+            let mut cells = vec![
                 Value::from(ran.part.profile.name()),
                 Value::from(ran.part.label.as_str()),
                 Value::from(plan.engines[row.engine].label()),
                 Value::from(level.expect.as_str()),
-                Value::from(if row.site_down {
-                    "one site down"
-                } else {
-                    "all sites up"
-                }),
+                Value::from(situation),
                 Value::from(level.standing.to_string()),
                 Value::from(level.source.as_str()),
                 Value::from(row.answer.name()),
@@ -424,14 +440,16 @@ impl Writer<'_> {
                 Value::from(row.value.high),
                 Value::from(row.margin),
                 Value::from(row.reason.as_str()),
-            ]
+            ];
+            cells.extend(sweep::values(ran.part));
+            cells
         });
         Ok(folder.csv("verdict.csv", &columns, rows)?)
     }
 
     /// Where each engine's curve bends.
     fn knees(&self, folder: &mut Folder) -> Result<(), Error> {
-        let columns = [
+        let mut columns = vec![
             key(
                 "profile",
                 Kind::String,
@@ -451,7 +469,20 @@ impl Writer<'_> {
                 "transactions/s",
                 "smallest load tried that is not; empty if all are",
             ),
+            column(
+                "bound_tps",
+                Kind::Number,
+                "transactions/s",
+                "the most that arithmetic allows; empty where nothing bounds it",
+            ),
+            column(
+                "bound",
+                Kind::String,
+                "",
+                "what sets that: block space, execution or the builder's uplink",
+            ),
         ];
+        columns.extend(self.factor_columns(true));
         let rows = self.ran.iter().flat_map(|ran| {
             ran.part
                 .plan
@@ -460,13 +491,18 @@ impl Writer<'_> {
                 .enumerate()
                 .map(move |(e, engine)| {
                     let knee = knee::knee(ran.outcome, e);
-                    vec![
+                    let bound = analysis::ceiling(ran.part, e);
+                    let mut row = vec![
                         Value::from(ran.part.profile.name()),
                         Value::from(ran.part.label.as_str()),
                         Value::from(engine.label()),
                         Value::from(knee.carried_tps),
                         Value::from(knee.lost_tps),
-                    ]
+                        Value::from(bound.map(|b| b.1)),
+                        Value::from(bound.map(|b| b.0)),
+                    ];
+                    row.extend(sweep::values(ran.part));
+                    row
                 })
         });
         Ok(folder.csv("knees.csv", &columns, rows)?)

@@ -87,7 +87,7 @@ pub fn offline(part: &Part, engine: usize) -> u32 {
 
 /// Whether a study has the figure: one size, so that there is one number of organisations.
 pub(crate) fn is_drawn(study: &Study) -> bool {
-    study.plan.kind != PlanKind::Scale
+    study.plan.kind != PlanKind::Scale && !study.has_factors()
 }
 
 /// The first part of each profile: workloads share engines and network.

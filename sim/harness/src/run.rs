@@ -8,7 +8,7 @@ use crate::store::Store;
 use crate::study::{Part, Study};
 use crate::unit::{self, Done, EngineSheet, Key, Tweak};
 use crate::workers::{self, Budget, Sink};
-use crate::{knee, predict, resilience};
+use crate::{capacity, knee, predict, resilience, sweep, tune};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -79,6 +79,7 @@ fn cells(plan: &Plan, first: usize) -> Vec<Cell> {
     let loads: Vec<Option<f64>> = match plan.kind {
         Kind::Replay => vec![None],
         Kind::Scenario if !plan.is_swept() => vec![None],
+        Kind::Sensitivity => vec![plan.load.decide_at_tps],
         _ => plan.load.offered_tps.iter().copied().map(Some).collect(),
     };
     let mut list: Vec<(usize, Option<f64>, Tweak)> = Vec::new();
@@ -120,9 +121,26 @@ pub(crate) struct More {
     pub(crate) replications: std::ops::Range<u32>,
 }
 
-/// What decides, round after round, which further units a part has, from what its engines' units were;
-/// each engine for itself. See [`shard::is_adaptive`].
-const DECIDERS: [fn(&Part, &Outcome) -> Vec<More>; 1] = [knee::to_try];
+/// A cell to add: engine, offered load, and what is changed.
+pub(crate) type Try = (usize, Option<f64>, Tweak);
+
+/// What a part asks for next, from what its engines' units were, each engine for itself; nothing when it
+/// knows all. See [`shard::is_adaptive`].
+fn to_try(part: &Part, outcome: &Outcome) -> Vec<More> {
+    let cells = match part.plan.kind {
+        Kind::Curve => knee::to_try(part, outcome),
+        Kind::Capacity => capacity::to_try(part, outcome),
+        Kind::Compare if part.plan.tune => tune::to_try(part, outcome),
+        _ => Vec::new(),
+    };
+    let more = |(engine, offered_tps, tweak)| More {
+        engine,
+        offered_tps,
+        tweak,
+        replications: 0..replications(part, engine, tweak),
+    };
+    cells.into_iter().map(more).collect()
+}
 
 /// Runs a study without keeping its units anywhere.
 ///
@@ -210,8 +228,7 @@ fn further(study: &Study, outcomes: &mut [Outcome], next: &mut usize) -> Vec<Tas
     }
     for (p, part) in study.parts.iter().enumerate() {
         let outcome = &mut outcomes[p];
-        let wanted: Vec<More> = DECIDERS.iter().flat_map(|d| d(part, outcome)).collect();
-        for more in wanted {
+        for more in to_try(part, outcome) {
             let (engine, offered_tps, tweak) = (more.engine, more.offered_tps, more.tweak);
             let same =
                 |c: &Cell| (c.engine, c.offered_tps, c.tweak) == (engine, offered_tps, tweak);
@@ -237,18 +254,18 @@ fn further(study: &Study, outcomes: &mut [Outcome], next: &mut usize) -> Vec<Tas
 }
 
 /// An earlier part in which an engine has the same settings under the same workload and size: it is
-/// simulated once. Parts differ in nothing else.
+/// simulated once.
 fn twin(study: &Study, p: usize, engine: usize) -> Option<usize> {
-    if study.plan.kind == Kind::Curve {
-        // Each part tries loads of its own.
+    if matches!(study.plan.kind, Kind::Curve | Kind::Capacity) || study.plan.tune {
+        // Each part tries cells of its own.
         return None;
     }
     let part = &study.parts[p];
     let mine = &part.plan.engines[engine];
     study.parts[..p].iter().position(|other| {
         let theirs = &other.plan.engines[engine];
-        other.label == part.label
-            && other.plan.network.nodes == part.plan.network.nodes
+        other.world == part.world
+            && theirs.name == mine.name
             && theirs.config == mine.config
             && theirs.duration_s == mine.duration_s
     })
@@ -272,22 +289,26 @@ fn copy_twins(study: &Study, outcomes: &mut [Outcome]) {
 // them.
 const PAIRS: u32 = 5;
 
-/// The units of a cell; none where nothing is ever final.
-fn units(part: &Part, cell: &Cell) -> impl Iterator<Item = Key> {
+/// How many replications a cell has; none where nothing is ever final.
+fn replications(part: &Part, engine: usize, tweak: Tweak) -> u32 {
+    let plan = &part.plan;
+    match (&part.sheets[engine].finality, tweak) {
+        (Err(_), _) => 0,
+        (_, Tweak::Bad(day)) => resilience::replications(plan, day),
+        _ if Tweak::LIMITS.contains(&tweak) => plan.replications.min(PAIRS),
+        _ => plan.replications,
+    }
+}
+
+/// The units of a cell.
+fn units(part: &Part, cell: &Cell) -> impl Iterator<Item = Key> + use<> {
     let Cell {
         engine,
         offered_tps,
         tweak,
         ..
     } = *cell;
-    let plan = &part.plan;
-    let replications = match (&part.sheets[engine].finality, tweak) {
-        (Err(_), _) => 0,
-        (_, Tweak::Bad(day)) => resilience::replications(plan, day),
-        _ if Tweak::LIMITS.contains(&tweak) => plan.replications.min(PAIRS),
-        _ => plan.replications,
-    };
-    (0..replications).map(move |replication| Key {
+    (0..replications(part, engine, tweak)).map(move |replication| Key {
         engine,
         offered_tps,
         replication,
@@ -392,8 +413,12 @@ impl Sink for Round<'_> {
 
 /// What a unit is called in messages.
 pub(crate) fn name(part: &Part, key: Key) -> String {
+    let factors = match sweep::label(part) {
+        none if none.is_empty() => none,
+        some => format!(" with {some}"),
+    };
     format!(
-        "replication {} of {} ({}, {}) at {:?} writes/s ({})",
+        "replication {} of {} ({}, {}) at {:?} writes/s ({}){factors}",
         key.replication,
         part.plan.engines[key.engine].label(),
         part.label,

@@ -11,7 +11,10 @@ use crate::words::{
     self, duration, finality, halting, headroom, is_share, margin, price, short, value,
 };
 use crate::workload::Workload;
-use crate::{analysis, execution, incidents, knee, question, summary, told};
+use crate::{
+    analysis, capacity, execution, incidents, knee, question, sensitivity, summary, sweep, told,
+    tune,
+};
 use quorate_core::Level;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -85,6 +88,15 @@ pub fn report(study: &Study, ran: &[Ran<'_>], folder: &Path) -> String {
                 knees(&mut text, one);
             }
         }
+        (Kind::Sweep, many) => sweep_table(&mut text, study, many),
+        (Kind::Capacity, many) => {
+            for one in many {
+                title(&mut text, study, one.part);
+                capacity::tell(&mut text, one);
+                text.push('\n');
+            }
+        }
+        (Kind::Sensitivity, many) => sensitivity::tell(&mut text, study, many),
         (Kind::Scale, many) => scale_table(&mut text, many),
         (Kind::Scenario, many) => {
             for one in many.iter().filter(|one| !one.rows.is_empty()) {
@@ -97,6 +109,9 @@ pub fn report(study: &Study, ran: &[Ran<'_>], folder: &Path) -> String {
                 replay(&mut text, &one.part.plan, &one.part.workload, one.outcome);
             }
         }
+    }
+    for one in ran {
+        tuned(&mut text, study, one);
     }
     for one in ran {
         trade(&mut text, study, one);
@@ -202,8 +217,50 @@ fn endorsements(text: &mut String, study: &Study, ran: &Ran<'_>) {
 
 fn title(text: &mut String, study: &Study, part: &Part) {
     if study.parts.len() > 1 {
-        let _ = writeln!(text, "{}, {} settings", part.label, part.profile.name());
+        let with = with_factors(part);
+        let _ = writeln!(
+            text,
+            "{}, {} settings{with}",
+            part.label,
+            part.profile.name()
+        );
     }
+}
+
+/// A part's factors, in words that go on a title.
+fn with_factors(part: &Part) -> String {
+    match sweep::label(part) {
+        none if none.is_empty() => none,
+        some => format!(", {some}"),
+    }
+}
+
+/// What shorter intervals come to, if they were looked for.
+fn tuned(text: &mut String, study: &Study, ran: &Ran<'_>) {
+    let lines = tune::lines(ran);
+    if lines.is_empty() {
+        return;
+    }
+    title(text, study, ran.part);
+    let _ = writeln!(
+        text,
+        "the shortest interval that meets every level, all sites up"
+    );
+    for line in lines {
+        let _ = writeln!(text, "  {line}");
+    }
+    text.push('\n');
+}
+
+/// Every combination of a sweep.
+fn sweep_table(text: &mut String, study: &Study, ran: &[Ran<'_>]) {
+    let _ = writeln!(
+        text,
+        "{} parts (mean over {} replications)",
+        ran.len(),
+        study.plan.replications
+    );
+    table(text, &sweep::lines(ran));
 }
 
 /// The verdict of a study with several workloads or profiles: one line an engine and workload, with
@@ -221,9 +278,10 @@ fn overview(text: &mut String, study: &Study, ran: &[Ran<'_>]) {
         let load = plan.load.decide_at_tps.unwrap_or(0.0);
         let _ = writeln!(
             text,
-            "\n{} at {load} writes/s, {} settings",
+            "\n{} at {load} writes/s, {} settings{}",
             one.part.label,
-            one.part.profile.name()
+            one.part.profile.name(),
+            with_factors(one.part)
         );
         let mut lines = vec![cells(&[
             "engine",

@@ -27,7 +27,7 @@ pub(crate) fn write(folder: &mut Folder, writer: &Writer<'_>) -> Result<(), Erro
     }
     let count = |name, unit, about| column(name, Kind::Integer, unit, about);
     let ms = |name, about| column(name, Kind::Number, "ms", about);
-    let mut columns = Writer::cell_columns();
+    let mut columns = writer.cell_columns();
     let keys = [
         key("replication", Kind::Integer, "number of the replication"),
         key("measure", Kind::String, "name, see `quorate list metrics`"),

@@ -4,7 +4,7 @@ use crate::engines::AnyEngine;
 use crate::plan::{CorruptPlan, FaultPlan, Kind, Plan, ReadLevel, VoteChecks as PlanVoteChecks};
 use crate::resilience::Day;
 use crate::workload::Workload;
-use crate::{costs, execution, mempool, outages, resilience, stats, told};
+use crate::{costs, execution, mempool, outages, resilience, stats, told, tune};
 use quorate_core::finality::Level;
 use quorate_core::{
     Adversary, Corrupt, Engine, Execution, Facts, Fault, FaultKind, Finality, Invalid, NodeId,
@@ -42,6 +42,8 @@ pub enum Tweak {
     Latency,
     /// Time between blocks halved.
     Interval,
+    /// Time between blocks shorter by so many quarters of an octave, see [`crate::tune`].
+    Tuned(u8),
     /// The plan's own faults, plus the first site's node down from the start.
     SiteDown,
     /// The plan's own faults, plus a bad day.
@@ -67,6 +69,7 @@ impl Tweak {
             Self::BlockSpace => "block space",
             Self::Latency => "network latency",
             Self::Interval => "block interval",
+            Self::Tuned(step) => tune::name(step),
             Self::SiteDown => "one site down",
             Self::Bad(day) => day.name(),
         }
@@ -86,7 +89,7 @@ pub(crate) const INTERVAL_KEYS: [&str; 10] = [
     "batch_timeout_ms",
     "mint_interval_ms",
 ];
-const SPACE_KEYS: [&str; 5] = [
+pub(crate) const SPACE_KEYS: [&str; 5] = [
     "block_bytes",
     "preferred_bytes",
     "block_txs",
@@ -234,12 +237,23 @@ fn corrupt(plan: &Plan, key: Key, sites: u32) -> Vec<Corrupt> {
 pub(crate) fn tweaked(engine: &dyn AnyEngine, config: &toml::Table, tweak: Tweak) -> toml::Table {
     let (keys, factor): (&[&str], f64) = match tweak {
         Tweak::Interval => (&INTERVAL_KEYS, 0.5),
+        Tweak::Tuned(step) => (&INTERVAL_KEYS, tune::factor(step)),
         Tweak::BlockSpace => (&SPACE_KEYS, 2.0),
         _ => return config.clone(),
     };
+    scaled(engine, config, keys, factor)
+}
+
+/// The engine's table with some of its numbers scaled.
+pub(crate) fn scaled(
+    engine: &dyn AnyEngine,
+    config: &toml::Table,
+    keys: &[&str],
+    factor: f64,
+) -> toml::Table {
     let resolved = &engine.resolved(config);
     let mut table = shortest(engine, resolved);
-    if tweak == Tweak::Interval {
+    if keys == INTERVAL_KEYS {
         // Half of a whole second is none; the engine's default follows the period.
         table.remove("whole_second_timestamps");
     }

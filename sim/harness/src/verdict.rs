@@ -54,6 +54,17 @@ pub struct Row {
     pub reason: String,
 }
 
+impl Row {
+    /// What it was held against, in results.
+    pub(crate) const fn situation(&self) -> &'static str {
+        if self.site_down {
+            "one site down"
+        } else {
+            "all sites up"
+        }
+    }
+}
+
 /// What an engine's rows come to.
 #[derive(Clone, Copy)]
 pub struct Overall<'a> {
@@ -92,13 +103,15 @@ pub fn comparisons(study: &Study) -> usize {
     let of = |part: &Part| {
         situations(&part.plan).len() * part.plan.engines.len() * part.plan.levels.len()
     };
-    study.parts.iter().map(of).sum()
+    // Varied inputs are held against the plan as it is, and give no answers of their own.
+    let is_varied = |part: &&Part| part.plan.kind == Kind::Sensitivity && part.combination > 0;
+    study.parts.iter().filter(|p| !is_varied(p)).map(of).sum()
 }
 
 /// What a plan's levels are held against: as planned, and in a comparison with one site down as well.
 fn situations(plan: &Plan) -> &'static [bool] {
     match plan.kind {
-        Kind::Scenario => &[false],
+        Kind::Scenario | Kind::Capacity | Kind::Sensitivity => &[false],
         _ => &[false, true],
     }
 }
@@ -120,17 +133,12 @@ pub fn judge(part: &Part, outcome: &Outcome, comparisons: usize) -> Vec<Row> {
                     engine,
                     config,
                 };
-                let (answer, value, margin, reason) = judge.row(site_down);
-                rows.push(Row {
-                    engine,
-                    level,
-                    site_down,
-                    answer,
-                    value,
-                    margin,
-                    share: words::is_share(config),
-                    reason,
-                });
+                let tweak = if site_down {
+                    Tweak::SiteDown
+                } else {
+                    Tweak::None
+                };
+                rows.push(judge.judged(level, tweak));
             }
         }
     }
@@ -154,16 +162,76 @@ const NOTHING: Interval = Interval {
     n: 0,
 };
 
+/// One engine against every level of its plan, at a load and under a change.
+pub(crate) fn judge_at(
+    part: &Part,
+    outcome: &Outcome,
+    engine: usize,
+    (offered_tps, tweak): (Option<f64>, Tweak),
+) -> Vec<Row> {
+    let mut plan = part.plan.clone();
+    plan.load.decide_at_tps = offered_tps;
+    let levels = plan.levels.iter().enumerate();
+    let row = |(level, config)| {
+        let judge = Judge {
+            plan: &plan,
+            outcome,
+            classes: &part.workload.classes(),
+            confidence: stats::bonferroni(plan.confidence, part.comparisons.max(1)),
+            engine,
+            config,
+        };
+        judge.judged(level, tweak)
+    };
+    levels.map(row).collect()
+}
+
+/// What limits an engine with regard to one of its plan's levels at a load, whether it is met or not.
+pub(crate) fn limit_at(
+    part: &Part,
+    outcome: &Outcome,
+    (engine, level): (usize, usize),
+    offered_tps: f64,
+) -> String {
+    let mut plan = part.plan.clone();
+    plan.load.decide_at_tps = Some(offered_tps);
+    let judge = Judge {
+        plan: &plan,
+        outcome,
+        classes: &part.workload.classes(),
+        confidence: plan.confidence,
+        engine,
+        config: &plan.levels[level],
+    };
+    let Some(cell) = judge.cell(Tweak::None) else {
+        return String::new();
+    };
+    if summary::status(cell) == UnitStatus::Saturated {
+        return judge.saturation();
+    }
+    let level = ServiceLevel::parse(&judge.config.expect).expect("the plan was checked");
+    judge.limiting(&level, &judge.samples(cell, &level))
+}
+
 impl Judge<'_> {
-    fn row(&self, site_down: bool) -> (Answer, Interval, Option<f64>, String) {
+    fn judged(&self, level: usize, tweak: Tweak) -> Row {
+        let (answer, value, margin, reason) = self.row(tweak);
+        Row {
+            engine: self.engine,
+            level,
+            site_down: tweak == Tweak::SiteDown,
+            answer,
+            value,
+            margin,
+            share: words::is_share(self.config),
+            reason,
+        }
+    }
+
+    fn row(&self, tweak: Tweak) -> (Answer, Interval, Option<f64>, String) {
         if let Err(why) = &self.outcome.sheets[self.engine].finality {
             return (Answer::Fails, NOTHING, None, why.clone());
         }
-        let tweak = if site_down {
-            Tweak::SiteDown
-        } else {
-            Tweak::None
-        };
         let level = ServiceLevel::parse(&self.config.expect).expect("the plan was checked");
         if is_beside(&self.outcome.sheets[self.engine], &level) {
             let why = "it proves when something was there; it keeps no state that could be \
@@ -226,7 +294,7 @@ impl Judge<'_> {
         let answer = self.answer(cell, &level, &value);
         let reason = match answer {
             Answer::Undecided => self.doubt(cell, &level, &samples),
-            _ if site_down => self.against_planned(&level, &samples),
+            _ if tweak != Tweak::None => self.against_planned(&level, &samples, tweak),
             _ => self.limiting(&level, &samples),
         };
         (answer, value, margin, reason)
@@ -316,14 +384,18 @@ impl Judge<'_> {
         "the bound lies in the interval: run more replications".to_owned()
     }
 
-    fn against_planned(&self, level: &ServiceLevel, samples: &[f64]) -> String {
+    fn against_planned(&self, level: &ServiceLevel, samples: &[f64], tweak: Tweak) -> String {
+        let planned = match tweak {
+            Tweak::Tuned(_) => "the interval as planned",
+            _ => "all sites up",
+        };
         let Some(base) = self.cell(Tweak::None).map(|c| self.samples(c, level)) else {
-            return "all sites up was not simulated".to_owned();
+            return format!("{planned} was not simulated");
         };
         match change(&base, samples) {
-            Some(change) => format!("{:+.0} % against all sites up", 100.0 * change),
-            None if base == samples => "the same with all sites up".to_owned(),
-            None => "fewer replications were measured with all sites up".to_owned(),
+            Some(change) => format!("{:+.0} % against {planned}", 100.0 * change),
+            None if base == samples => format!("the same with {planned}"),
+            None => format!("fewer replications were measured with {planned}"),
         }
     }
 
@@ -393,7 +465,7 @@ pub(crate) fn is_beside(sheet: &EngineSheet, level: &ServiceLevel) -> bool {
 
 /// Replications below which nothing is decided: Student's interval then rests on normality alone.
 // assumption: the usual start of sequential stopping rules.
-const ENOUGH: usize = 10;
+pub(crate) const ENOUGH: usize = 10;
 
 /// A smaller change is not named.
 // assumption: below what an architect would act on.

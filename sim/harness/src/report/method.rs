@@ -80,7 +80,11 @@ fn engine_table(study: &Study, part: &Part) -> Table {
 fn method(study: &Study) -> String {
     let mut items = vec![regime(study), replications(study)];
     let judged = study.parts.iter().any(|p| !p.plan.levels.is_empty());
-    if study.plan.kind == Kind::Compare || study.plan.kind == Kind::Scenario && judged {
+    let asks = matches!(
+        study.plan.kind,
+        Kind::Scenario | Kind::Capacity | Kind::Sensitivity
+    );
+    if study.plan.kind == Kind::Compare || asks && judged {
         items.push(corrected(study));
     }
     items.push(adversary(study));
@@ -204,7 +208,20 @@ fn fixed(study: &Study) -> Vec<(&'static str, &'static str)> {
             "the largest load at which no backlog grows and the goodput is at least 99 % of what \
              the ledger's rules would accept; located by halving the bracket.",
         )),
-        Kind::Scale | Kind::Scenario | Kind::Replay | Kind::Check | Kind::Attack => {}
+        Kind::Capacity => items.push((
+            "Capacity",
+            "a load is met when every level holds by the rule of the answers, and fails when one \
+             fails; both ends are located by bisection, and lie as close as the plan asks. What \
+             limits an engine is the change that moves the deciding level most at the smallest load \
+             that is not met, under common random numbers.",
+        )),
+        Kind::Sensitivity => items.push((
+            "Sensitivity",
+            "each input is made smaller and larger by the same share, one at a time, under common \
+             random numbers; what inputs do together is not looked at. An elasticity is the \
+             logarithm of the margin's ratio over that of the input's.",
+        )),
+        Kind::Scale | Kind::Sweep | Kind::Scenario | Kind::Replay | Kind::Check | Kind::Attack => {}
     }
     items
 }
