@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::plan::{Kind, Plan};
 use crate::study::{Part, Study};
 use crate::unit::{self, Done, EngineSheet, Key, Tweak};
-use crate::{knee, resilience};
+use crate::{knee, precision, resilience};
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -32,6 +32,16 @@ impl Cell {
             offered_tps,
             tweak,
             units: Vec::new(),
+        }
+    }
+
+    /// Its unit of that replication.
+    pub(crate) const fn key(&self, replication: u32) -> Key {
+        Key {
+            engine: self.engine,
+            offered_tps: self.offered_tps,
+            replication,
+            tweak: self.tweak,
         }
     }
 }
@@ -108,7 +118,8 @@ fn bad_days(part: &Part, first: usize) -> Vec<Cell> {
 /// A unit to run: its part, the place of its cell in the part, and the unit.
 type Task = (usize, usize, Key);
 
-/// Runs a study, and locates the knees of curves.
+/// Runs a study, locates the knees of curves, and gives cells the replications that their precision asks
+/// for.
 ///
 /// # Errors
 /// When it was interrupted, or a unit hit a bug; the message holds the command that repeats it.
@@ -137,13 +148,13 @@ pub fn run(study: &Study, command: &str) -> Result<Vec<Outcome>, Error> {
         }
     }
     run_units(study, tasks, &mut outcomes, command)?;
-    copy_twins(study, &mut outcomes);
-    if study.plan.kind != Kind::Curve {
-        return Ok(outcomes);
-    }
     loop {
-        let mut tasks = Vec::new();
+        copy_twins(study, &mut outcomes);
+        let mut tasks = more_replications(study, &outcomes);
         for (p, part) in study.parts.iter().enumerate() {
+            if study.plan.kind != Kind::Curve {
+                break;
+            }
             for (engine, tps) in knee::to_try(part, &outcomes[p]) {
                 let cell = Cell::new(next, engine, Some(tps), Tweak::None);
                 next += 1;
@@ -158,6 +169,20 @@ pub fn run(study: &Study, command: &str) -> Result<Vec<Outcome>, Error> {
         run_units(study, tasks, &mut outcomes, command)?;
     }
     Ok(outcomes)
+}
+
+/// The units that cells need to be as precise as the plan asks.
+fn more_replications(study: &Study, outcomes: &[Outcome]) -> Vec<Task> {
+    let mut tasks = Vec::new();
+    for (p, part) in study.parts.iter().enumerate() {
+        for (place, replications) in precision::to_try(part, &outcomes[p]) {
+            let cell = &outcomes[p].cells[place];
+            if twin(study, p, cell.engine).is_none() {
+                tasks.extend(replications.map(|r| (p, place, cell.key(r))));
+            }
+        }
+    }
+    tasks
 }
 
 /// An earlier part in which an engine has the same settings under the same workload and size: it is
@@ -197,26 +222,15 @@ fn copy_twins(study: &Study, outcomes: &mut [Outcome]) {
 const PAIRS: u32 = 5;
 
 /// The units of a cell; none where nothing is ever final.
-fn units(part: &Part, cell: &Cell) -> impl Iterator<Item = Key> {
-    let Cell {
-        engine,
-        offered_tps,
-        tweak,
-        ..
-    } = *cell;
+fn units<'a>(part: &Part, cell: &'a Cell) -> impl Iterator<Item = Key> + use<'a> {
     let plan = &part.plan;
-    let replications = match (&part.sheets[engine].finality, tweak) {
+    let replications = match (&part.sheets[cell.engine].finality, cell.tweak) {
         (Err(_), _) => 0,
         (_, Tweak::Bad(day)) => resilience::replications(plan, day),
-        _ if Tweak::LIMITS.contains(&tweak) => plan.replications.min(PAIRS),
+        (_, tweak) if Tweak::LIMITS.contains(&tweak) => plan.replications.min(PAIRS),
         _ => plan.replications,
     };
-    (0..replications).map(move |replication| Key {
-        engine,
-        offered_tps,
-        replication,
-        tweak,
-    })
+    (0..replications).map(|replication| cell.key(replication))
 }
 
 fn run_units(

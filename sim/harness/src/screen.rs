@@ -4,6 +4,7 @@ use crate::output::Ran;
 use crate::plan::{Kind, Plan, Profile};
 use crate::resilience::{self, fate};
 use crate::run::{Cell, Outcome};
+use crate::stats::Interval;
 use crate::study::{Part, Study};
 use crate::unit::Done;
 use crate::verdict::{self, Row};
@@ -303,9 +304,8 @@ fn scale_table(text: &mut String, ran: &[Ran<'_>]) {
     for one in ran {
         let plan = &one.part.plan;
         for cell in &one.outcome.cells {
-            let of = |f: &dyn Fn(&Done) -> Option<f64>| {
-                summary::interval(&summary::samples(cell, f), plan.confidence).mean
-            };
+            let of =
+                |f: &dyn Fn(&Done) -> Option<f64>| Interval::point(&summary::samples(cell, f)).mean;
             let show = |x: Option<f64>| x.map_or_else(|| "-".to_owned(), short);
             let final_ms = of(&|u| {
                 let h = summary::latency(u, None, Level::Final);
@@ -416,9 +416,8 @@ fn load_table(text: &mut String, plan: &Plan, outcome: &Outcome) {
         "block fill",
     ])];
     for cell in (0..plan.engines.len()).flat_map(|e| outcome.sweep(e)) {
-        let of = |f: &dyn Fn(&Done) -> Option<f64>| {
-            summary::interval(&summary::samples(cell, f), plan.confidence).mean
-        };
+        let of =
+            |f: &dyn Fn(&Done) -> Option<f64>| Interval::point(&summary::samples(cell, f)).mean;
         let latency = |level: Level, p: f64| {
             of(&|u| {
                 let h = summary::latency(u, None, level);
@@ -491,7 +490,7 @@ fn class_line(plan: &Plan, cell: &Cell, class: usize, name: &str) -> Option<Vec<
             let h = summary::latency(u, Some(class), level);
             (!h.is_empty()).then(|| summary::percentile_ms(h, 50.0))
         });
-        let mean = summary::interval(&samples, plan.confidence).mean;
+        let mean = Interval::point(&samples).mean;
         mean.map_or_else(|| "-".to_owned(), duration)
     };
     Some(vec![

@@ -196,7 +196,7 @@ pub(crate) fn price(plan: &Plan, outcome: &Outcome) -> Option<String> {
             let h = summary::latency(u, None, Level::Final);
             (!h.is_empty()).then(|| summary::mean_ms(h))
         });
-        summary::interval(&samples, plan.confidence).mean
+        Interval::point(&samples).mean
     };
     let base = mean(baseline)?;
     let costs: Vec<String> = engines
