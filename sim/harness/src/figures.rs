@@ -10,7 +10,7 @@ use crate::stats::Interval;
 use crate::study::Study;
 use crate::summary::{self, mean};
 use crate::unit::{Done, Tweak, UnitStatus};
-use crate::{analysis, engines, knee};
+use crate::{analysis, engines, knee, precision};
 use quorate_core::Level;
 
 /// Writes the figures of a study.
@@ -96,9 +96,9 @@ pub(crate) fn load_curves(ran: &Ran<'_>) -> [Curve; 2] {
         }),
         bounds,
         note: format!(
-            "{} % intervals over {} replications.",
+            "{} % intervals over {} replications; what is flagged has none.",
             100.0 * plan.confidence,
-            plan.replications
+            precision::replications(&[*ran])
         ),
     };
     let mut latency = Vec::new();

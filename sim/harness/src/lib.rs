@@ -11,6 +11,7 @@ pub mod calibrate;
 pub mod cli;
 mod corrupt;
 pub mod costs;
+pub mod coverage;
 mod differences;
 pub mod engines;
 pub mod error;

@@ -14,7 +14,7 @@ use crate::output::Ran;
 use crate::plan::{Kind, Plan, Source};
 use crate::quantity::Quantity;
 use crate::run::{Cell, Outcome};
-use crate::stats::Interval;
+use crate::stats::stopping;
 use crate::study::Part;
 use crate::summary;
 use crate::unit::{Tweak, UnitStatus};
@@ -27,17 +27,6 @@ const MOST: u32 = 200;
 /// Fewer replications to begin with make intervals that stop too early, see `docs/statistics.md`.
 // source: measured there.
 pub(crate) const FIRST: u32 = 10;
-
-/// The replications of a cell that has `n`, as long as it is not precise enough: twice as many, up to
-/// the most.
-pub fn next(n: u32, most: u32) -> Option<u32> {
-    (n < most).then(|| n.saturating_mul(2).min(most))
-}
-
-/// Whether an interval is so narrow that its cell needs no more replications.
-pub fn is_enough(interval: &Interval, precision: f64) -> bool {
-    interval.relative().is_some_and(|half| half <= precision)
-}
 
 /// How precise a cell has become.
 pub(crate) struct Reached {
@@ -106,7 +95,7 @@ pub(crate) fn to_try(part: &Part, outcome: &Outcome) -> Vec<(usize, Range<u32>)>
             return None;
         }
         let n = cell.units.len() as u32;
-        Some((place, n..next(n, most)?))
+        Some((place, n..stopping::next(n, most)?))
     };
     outcome.cells.iter().enumerate().filter_map(more).collect()
 }
@@ -229,17 +218,6 @@ pub(crate) fn warning(plan: &Plan) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn blocks_double_up_to_the_most() {
-        let mut n = Some(10);
-        let blocks = std::iter::from_fn(|| {
-            let now = n?;
-            n = next(now, 100);
-            Some(now)
-        });
-        assert_eq!(blocks.collect::<Vec<u32>>(), [10, 20, 40, 80, 100]);
-    }
 
     #[test]
     fn precision_is_a_share_or_percent() {

@@ -11,8 +11,7 @@ use crate::verdict::{self, Row};
 use crate::words::{
     self, duration, finality, halting, headroom, is_share, margin, price, short, value,
 };
-use crate::workload::Workload;
-use crate::{analysis, execution, incidents, knee, question, summary, told};
+use crate::{analysis, execution, incidents, knee, precision, question, summary, told};
 use quorate_core::Level;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -74,7 +73,7 @@ pub fn report(study: &Study, ran: &[Ran<'_>], folder: &Path) -> String {
     let mut text = answers(ran);
     match (study.plan.kind, ran) {
         (Kind::Compare, [only]) => {
-            verdict(&mut text, &only.part.plan, only.outcome, only.rows);
+            verdict(&mut text, study, only);
             bad_days(&mut text, only, true);
             load_table(&mut text, &only.part.plan, only.outcome);
         }
@@ -90,15 +89,16 @@ pub fn report(study: &Study, ran: &[Ran<'_>], folder: &Path) -> String {
         (Kind::Scenario, many) => {
             for one in many.iter().filter(|one| !one.rows.is_empty()) {
                 title(&mut text, study, one.part);
-                verdict(&mut text, &one.part.plan, one.outcome, one.rows);
+                verdict(&mut text, study, one);
             }
         }
         (Kind::Replay | Kind::Check | Kind::Attack, many) => {
             for one in many {
-                replay(&mut text, &one.part.plan, &one.part.workload, one.outcome);
+                replay(&mut text, one);
             }
         }
     }
+    imprecise(&mut text, study, ran);
     for one in ran {
         trade(&mut text, study, one);
         outages(&mut text, study, one);
@@ -137,6 +137,22 @@ fn answers(ran: &[Ran<'_>]) -> String {
         }
     }
     text
+}
+
+/// The cells that are not as precise as the plan asks, if it does.
+fn imprecise(text: &mut String, study: &Study, ran: &[Ran<'_>]) {
+    for one in ran {
+        let lines = precision::missed(one);
+        if lines.is_empty() {
+            continue;
+        }
+        title(text, study, one.part);
+        let _ = writeln!(text, "not as precise as asked");
+        for line in lines {
+            let _ = writeln!(text, "  {line}");
+        }
+        text.push('\n');
+    }
 }
 
 /// What the workload itself measured, if it does.
@@ -212,10 +228,9 @@ fn title(text: &mut String, study: &Study, part: &Part) {
 fn overview(text: &mut String, study: &Study, ran: &[Ran<'_>]) {
     let _ = writeln!(
         text,
-        "verdict ({} replications; {} % intervals corrected for {} comparisons)",
-        study.plan.replications,
-        100.0 * study.plan.confidence,
-        verdict::comparisons(study)
+        "verdict ({} replications; {})",
+        precision::replications(ran),
+        words::corrected(study)
     );
     for one in ran {
         let plan = &one.part.plan;
@@ -352,14 +367,14 @@ fn cells(names: &[&str]) -> Vec<String> {
     names.iter().map(|&c| c.to_owned()).collect()
 }
 
-fn verdict(text: &mut String, plan: &Plan, outcome: &Outcome, rows: &[Row]) {
-    let comparisons = rows.len();
+fn verdict(text: &mut String, study: &Study, ran: &Ran<'_>) {
+    let (plan, rows) = (&ran.part.plan, ran.rows);
     let _ = writeln!(
         text,
-        "verdict{} ({} replications; {} % intervals corrected for {comparisons} comparisons)",
+        "verdict{} ({} replications; {})",
         words::at(plan),
-        plan.replications,
-        100.0 * plan.confidence
+        precision::replications(&[*ran]),
+        words::corrected(study)
     );
     let mut lines = vec![cells(&[
         "engine",
@@ -386,7 +401,7 @@ fn verdict(text: &mut String, plan: &Plan, outcome: &Outcome, rows: &[Row]) {
         ]);
     }
     table(text, &lines);
-    recommendation(text, plan, outcome, rows);
+    recommendation(text, plan, ran.outcome, rows);
 }
 
 /// One sentence for the architect.
@@ -441,7 +456,9 @@ fn load_table(text: &mut String, plan: &Plan, outcome: &Outcome) {
     table(text, &rows);
 }
 
-fn replay(text: &mut String, plan: &Plan, workload: &Workload, outcome: &Outcome) {
+fn replay(text: &mut String, ran: &Ran<'_>) {
+    let Ran { part, outcome, .. } = *ran;
+    let (plan, workload) = (&part.plan, &part.workload);
     if let Some(import) = workload.import() {
         let _ = writeln!(text, "imported {} of {} rows", import.used(), import.rows);
         for (why, n) in import.skipped() {
@@ -458,7 +475,7 @@ fn replay(text: &mut String, plan: &Plan, workload: &Workload, outcome: &Outcome
     let _ = writeln!(
         text,
         "median latency by class (mean over {} replications)",
-        plan.replications
+        precision::replications(&[*ran])
     );
     let mut rows = vec![cells(&[
         "engine",

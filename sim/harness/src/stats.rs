@@ -10,6 +10,7 @@
 
 pub mod bootstrap;
 pub mod paired;
+pub mod stopping;
 
 use quorate_core::math;
 
