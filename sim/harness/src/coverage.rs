@@ -92,13 +92,14 @@ pub enum Rule {
 
 impl Rule {
     /// What is published.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Student(5),
         Self::Student(10),
         Self::Student(20),
         Self::Bootstrap(5),
         Self::Bootstrap(10),
         Self::Bootstrap(20),
+        Self::Bootstrap(50),
         Self::Stopped(3),
         Self::Stopped(5),
         Self::Stopped(10),

@@ -108,12 +108,20 @@ impl<'a> Difference<'a> {
             Value::from(interval.low.is_some().then_some(plan.confidence)),
             Value::from(self.ratio()),
             Value::from(interval.n as u64),
-            Value::from(paired::paired_t_p(&differences)),
-            Value::from(paired::wilcoxon_p(&differences)),
-            Value::from(holm),
+            probability(paired::paired_t_p(&differences)),
+            probability(paired::wilcoxon_p(&differences)),
+            probability(holm),
             Value::from(self.variance_ratio()),
         ]
     }
+}
+
+/// The smallest probability that is written.
+// assumption: so far out no replication is normal, and nobody asks.
+const FLOOR: f64 = 1e-9;
+
+fn probability(p: Option<f64>) -> Value {
+    Value::from(p.map(|p| p.max(FLOOR)))
 }
 
 /// All pairs of engines of a part, in all figures that are compared.
@@ -216,7 +224,12 @@ const COLUMNS: [Column; 26] = [
         "first over second, over the same replications",
     ),
     column("n", Kind::Integer, "", "pairs of replications"),
-    column("p_t", Kind::Number, "", "of the paired t test, two-sided"),
+    column(
+        "p_t",
+        Kind::Number,
+        "",
+        "of the paired t test, two-sided; 1e-9 stands for less",
+    ),
     column(
         "p_wilcoxon",
         Kind::Number,
