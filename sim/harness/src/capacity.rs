@@ -90,7 +90,10 @@ pub fn capacity(part: &Part, outcome: &Outcome, engine: usize) -> Capacity {
             by: rows.swap_remove(place),
         });
     }
-    let met = tried.iter().take_while(|t| t.answer == Answer::Holds).count();
+    let met = tried
+        .iter()
+        .take_while(|t| t.answer == Answer::Holds)
+        .count();
     Capacity {
         met: met.checked_sub(1),
         failed: tried.iter().position(|t| t.answer == Answer::Fails),

@@ -12,8 +12,8 @@ use crate::study::Study;
 use crate::validate::Tier;
 use crate::validate::run as validation;
 use crate::{
-    analysis, calibrate, durable, engines, fuzz, import, merge, output, places, question,
-    regulator, scan, screen, self_check, sensitivity, told, verdict,
+    analysis, calibrate, durable, engines, fuzz, import, merge, output, places, precision,
+    question, regulator, scan, screen, self_check, sensitivity, told, verdict,
 };
 use clap::{Parser, Subcommand};
 #[cfg(feature = "mutants")]
@@ -287,6 +287,13 @@ struct Options {
     /// Override a key of the plan, such as `load.duration_s=60`; may be repeated
     #[arg(short = 's', long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Run more replications until the half of every deciding interval is at most this share of its
+    /// mean, such as 5%: in blocks of twice as many, up to --replications-max
+    #[arg(long, value_name = "SHARE", value_parser = precision::parse)]
+    precision: Option<f64>,
+    /// The most replications that a cell gets for the sake of --precision; 200 when left out
+    #[arg(long, value_name = "N")]
+    replications_max: Option<u32>,
     /// Only these engines, by label or name with commas between them; `all` for every one there is
     #[arg(long, value_name = "LIST")]
     engines: Option<String>,
@@ -304,6 +311,18 @@ struct Options {
     #[cfg(feature = "mutants")]
     #[command(flatten)]
     broken: BrokenRule,
+}
+
+impl Options {
+    /// What is set on the command line, as overrides of keys.
+    fn overrides(&self) -> Vec<String> {
+        let precision = self.precision.map(|share| format!("precision={share}"));
+        let most = self
+            .replications_max
+            .map(|n| format!("replications_max={n}"));
+        let flags = precision.into_iter().chain(most);
+        flags.chain(self.set.iter().cloned()).collect()
+    }
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -477,7 +496,7 @@ fn read(source: &Source, options: &Options) -> Result<Plan, Error> {
             return Err(source.at_key("quick", "is empty: the plan has no smaller form", hint));
         }
     }
-    set.extend(options.set.iter().cloned());
+    set.extend(options.overrides());
     source.plan_with(&set, options.engines.as_deref())
 }
 
@@ -488,7 +507,12 @@ fn warn(study: &Study) {
         .iter()
         .filter_map(|part| part.workload.warning());
     let warnings: std::collections::BTreeSet<String> = warnings.map(str::to_owned).collect();
-    for warning in regulator::warnings(study).into_iter().chain(warnings) {
+    let few = precision::warning(&study.plan);
+    for warning in regulator::warnings(study)
+        .into_iter()
+        .chain(warnings)
+        .chain(few)
+    {
         let _ = writeln!(std::io::stderr(), "warning: {warning}");
     }
 }
@@ -576,7 +600,7 @@ fn attack_with(source: &Source, options: &Options) -> Result<u8, Error> {
         return Err(source.at_key("kind", "is not \"attack\"", hint));
     }
     let engines = options.engines.as_deref();
-    let attack = Attack::open(source, &options.set, engines, options.quick)?;
+    let attack = Attack::open(source, &options.overrides(), engines, options.quick)?;
     output::probe(&options.out)?;
     use_threads(options.threads)?;
     stop_on_signal();
@@ -592,7 +616,7 @@ fn pair_with(source: &Source, options: &Options) -> Result<u8, Error> {
         let hint = "leave out --engines: -s token.engine=praos sets that of a ledger";
         return Err(source.at_key("kind", "is of two ledgers, each with an engine", hint));
     }
-    let pair = Pair::open(source, &options.set, options.quick)?;
+    let pair = Pair::open(source, &options.overrides(), options.quick)?;
     output::probe(&options.out)?;
     use_threads(options.threads)?;
     stop_on_signal();

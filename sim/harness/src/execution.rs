@@ -6,6 +6,7 @@ use crate::output::{Ran, Writer, column, key};
 use crate::plan::{Plan, Source};
 use crate::results::{Folder, Kind, Value};
 use crate::run::Cell;
+use crate::stats::Interval;
 use crate::summary;
 use crate::unit::Done;
 use crate::words::duration;
@@ -251,7 +252,7 @@ fn line(ran: &Ran<'_>, cell: &Cell) -> Vec<String> {
             let h = &u.report.probe.endorsed;
             (!h.is_empty()).then(|| summary::percentile_ms(h, p))
         });
-        let mean = summary::interval(&samples, ran.part.plan.confidence).mean;
+        let mean = Interval::point(&samples).mean;
         mean.map_or_else(|| "-".to_owned(), duration)
     };
     let names = ran.part.workload.classes();

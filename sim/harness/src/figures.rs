@@ -8,10 +8,11 @@ use crate::results::Folder;
 use crate::run::Cell;
 use crate::stats::Interval;
 use crate::study::{Part, Study};
+use crate::summary::{self, mean};
 use crate::sweep::Factor;
 use crate::unit::{Done, Tweak, UnitStatus};
 use crate::verdict::Answer;
-use crate::{analysis, capacity, engines, knee, summary};
+use crate::{analysis, capacity, engines, knee, precision};
 use quorate_core::Level;
 
 /// Writes the figures of a study.
@@ -229,11 +230,6 @@ pub(crate) fn look(plan: &Plan, engine: usize) -> usize {
     engines::place(name) + engines::all().len() * earlier.count()
 }
 
-/// The mean of a measure over a cell's replications, with its interval.
-fn mean(plan: &Plan, cell: &Cell, of: impl Fn(&Done) -> Option<f64>) -> Interval {
-    summary::interval(&summary::samples(cell, of), plan.confidence)
-}
-
 /// A percentile of the latency to a level in seconds, where the cell supports it.
 fn latency_s(plan: &Plan, cell: &Cell, level: Level, p: f64) -> Option<Interval> {
     let count = |u: &Done| summary::latency(u, None, level).len();
@@ -251,8 +247,8 @@ fn point(cell: &Cell, x: f64, interval: &Interval) -> Option<Point> {
     Some(Point {
         x,
         y: interval.mean?,
-        low: interval.low.filter(|&l| !flagged && l > 0.0),
-        high: interval.high.filter(|_| !flagged),
+        low: interval.low.filter(|&l| l > 0.0),
+        high: interval.high,
         status: if flagged {
             PointStatus::Flagged
         } else {
@@ -286,9 +282,9 @@ pub(crate) fn load_curves(ran: &Ran<'_>) -> [Curve; 2] {
         }),
         bounds,
         note: format!(
-            "{} % intervals over {} replications.",
+            "{} % intervals over {} replications; what is flagged has none.",
             100.0 * plan.confidence,
-            plan.replications
+            precision::replications(&[*ran])
         ),
     };
     let mut latency = Vec::new();

@@ -29,8 +29,9 @@ pub fn is_carried(cell: &Cell) -> bool {
         summary::status(cell),
         UnitStatus::Ok | UnitStatus::NotSteady
     );
-    let shares = summary::samples(cell, |u| Some(summary::goodput_share(u)));
-    let mean = shares.iter().sum::<f64>() / shares.len().max(1) as f64;
+    // Counts of all replications: a unit whose latency had not settled yet carried its load or did not.
+    let shares = cell.units.iter().map(summary::goodput_share);
+    let mean = shares.sum::<f64>() / cell.units.len().max(1) as f64;
     steady && mean >= CARRIED
 }
 

@@ -7,11 +7,11 @@ use crate::results::{Column, Folder, Kind, Value, sha256_hex};
 use crate::run::{Cell, Outcome};
 use crate::stats::Interval;
 use crate::study::{Part, Study};
-use crate::unit::{Done, Tweak};
+use crate::unit::{Done, Tweak, settled};
 use crate::verdict::Row;
 use crate::{
-    analysis, capacity, execution, figures, incidents, knee, question, report, resilience, risk,
-    sensitivity, summary, sweep, told, tune,
+    analysis, capacity, differences, execution, figures, incidents, knee, precision, question,
+    report, resilience, risk, sensitivity, summary, sweep, told, tune,
 };
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
@@ -127,6 +127,7 @@ pub fn write(parent: &Path, study: &Study, ran: &[Ran<'_>]) -> Result<PathBuf, E
     if matches!(study.plan.kind, PlanKind::Compare | PlanKind::Scenario) {
         writer.verdict(&mut folder)?;
     }
+    differences::write(&mut folder, study, ran)?;
     if study.plan.kind == PlanKind::Compare {
         resilience::table::write(&mut folder, ran)?;
     }
@@ -148,6 +149,13 @@ pub fn write(parent: &Path, study: &Study, ran: &[Ran<'_>]) -> Result<PathBuf, E
     folder.text("report.html", &report::page(study, ran, &config))?;
     Ok(folder.finish()?)
 }
+
+pub(crate) const REGIME: Column = column(
+    "regime",
+    Kind::String,
+    "",
+    "steady: the warm-up is cut off; terminating: from the first arrival to the last",
+);
 
 /// Writes tables about all cells.
 pub(crate) struct Writer<'a> {
@@ -254,6 +262,7 @@ impl Writer<'_> {
                 "",
                 "independent replications",
             ),
+            REGIME,
             column("seed", Kind::Integer, "", "master seed"),
             column(
                 "plan_hash",
@@ -267,6 +276,7 @@ impl Writer<'_> {
             row.extend([
                 Value::from(cell.units.first().map(|u| u.report.horizon.as_s())),
                 Value::from(cell.units.len() as u64),
+                Value::from(summary::regime(&ran.part.plan, cell)),
                 Value::from(ran.part.plan.seed),
                 Value::from(self.hash),
             ]);
@@ -329,14 +339,49 @@ impl Writer<'_> {
                 "value",
                 Kind::Number,
                 "",
-                "mean of the statistic over replications, in `unit`",
+                "mean of the statistic over the replications with this status, in `unit`",
             ),
             column("unit", Kind::String, "", "unit of value and interval"),
-            column("ci_low", Kind::Number, "", "lower end of the interval"),
+            column(
+                "ci_low",
+                Kind::Number,
+                "",
+                "lower end of the interval; empty unless the status is ok",
+            ),
             column("ci_high", Kind::Number, "", "upper end of the interval"),
             column("ci_level", Kind::Number, "", "confidence of the interval"),
-            column("ci_method", Kind::String, "", "how the interval was made"),
+            column(
+                "ci_method",
+                Kind::String,
+                "",
+                "how the interval was made: student or bootstrap_bca; empty without one",
+            ),
+            column(
+                "rel_halfwidth",
+                Kind::Number,
+                "share",
+                "half of the interval over the value",
+            ),
             column("n_reps", Kind::Integer, "", "replications with a sample"),
+            column(
+                "n_effective",
+                Kind::Integer,
+                "",
+                "independent samples that the statistic of all replications rests on",
+            ),
+            column(
+                "n_effective_unit",
+                Kind::String,
+                "",
+                "what they are: blocks, transactions, reads or replications",
+            ),
+            REGIME,
+            column(
+                "precision_reached",
+                Kind::Boolean,
+                "",
+                "whether the cell's deciding metrics are as precise as the plan asks; empty where it does not",
+            ),
             column(
                 "status",
                 Kind::String,
@@ -346,9 +391,13 @@ impl Writer<'_> {
         ]);
         let mut rows = Vec::new();
         for (ran, cell) in self.cells().filter(|(_, c)| !c.units.is_empty()) {
+            let plan = &ran.part.plan;
             let status = summary::status(cell).name();
+            let reached = precision::reached(ran.part, ran.outcome, cell);
+            let reached = reached.map(|r| r.is_enough());
             for m in metrics(ran.part, cell) {
                 let mut row = Self::cell_values(ran, cell);
+                let has_interval = m.interval.low.is_some();
                 row.extend([
                     Value::from(m.class),
                     Value::from(m.metric),
@@ -357,9 +406,14 @@ impl Writer<'_> {
                     Value::from(m.unit),
                     Value::from(m.interval.low),
                     Value::from(m.interval.high),
-                    Value::from(ran.part.plan.confidence),
-                    Value::from("student"),
+                    Value::from(has_interval.then_some(plan.confidence)),
+                    Value::from(has_interval.then(|| plan.interval.name())),
+                    Value::from(m.interval.relative()),
                     Value::from(m.interval.n as u64),
+                    Value::from(m.effective.0),
+                    Value::from(m.effective.1),
+                    Value::from(summary::regime(plan, cell)),
+                    Value::from(reached),
                     Value::from(status),
                 ]);
                 rows.push(row);
@@ -553,153 +607,133 @@ impl Writer<'_> {
 }
 
 fn metrics(part: &Part, cell: &Cell) -> Vec<MetricRow> {
-    let mut rows = Vec::new();
-    let confidence = part.plan.confidence;
-    let mut add =
-        |class: &str, metric: &str, stat: String, unit: &'static str, samples: Vec<f64>| {
-            if !samples.is_empty() {
-                let interval = summary::interval(&samples, confidence);
-                let (class, metric) = (class.to_owned(), metric.to_owned());
-                rows.push(MetricRow {
-                    class,
-                    metric,
-                    stat,
-                    unit,
-                    interval,
-                });
-            }
-        };
-    let each = |of: &dyn Fn(&Done) -> Option<f64>| summary::samples(cell, of);
-    add(
-        "all",
-        "goodput",
-        "rate".into(),
-        "transactions/s",
-        each(&|u| Some(summary::goodput_tps(u))),
-    );
-    add(
-        "all",
-        "goodput_share",
-        "rate".into(),
-        "share",
-        each(&|u| Some(summary::goodput_share(u))),
-    );
+    let mut rows = Rows {
+        part,
+        cell,
+        class: "all",
+        rows: Vec::new(),
+    };
+    rows.rate("goodput", "transactions/s", summary::goodput_tps);
+    rows.rate("goodput_share", "share", summary::goodput_share);
     let names = part.workload.classes();
     let chosen = (0..names.len()).map(Some);
     for class in std::iter::once(None).chain(chosen) {
-        let name = class.map_or("all", |c| names[c]);
+        rows.class = class.map_or("all", |c| names[c]);
         for level in Level::ALL {
-            let count: u64 = cell
-                .units
-                .iter()
-                .map(|u| summary::latency(u, class, level).len())
-                .sum();
-            if count == 0 {
-                continue;
-            }
-            let of = |stat: &dyn Fn(&LatencyHistogram) -> f64| {
-                each(&|u| {
-                    let h = summary::latency(u, class, level);
-                    (!h.is_empty()).then(|| stat(h))
-                })
-            };
             let metric = format!("latency_{}", level.name());
-            add(name, &metric, "mean".into(), "ms", of(&summary::mean_ms));
-            for p in summary::PERCENTILES {
-                if summary::supports(cell, count, p) {
-                    let samples = of(&|h| summary::percentile_ms(h, p));
-                    add(name, &metric, format!("p{p}"), "ms", samples);
-                }
-            }
+            rows.times(&metric, |u| summary::latency(u, class, level));
         }
         if let Some(class) = class {
-            shares(cell, class, &mut |metric, samples| {
-                add(name, metric, "rate".into(), "share", samples);
-            });
-            served(cell, class, &mut |stat, samples| {
-                add(name, "served", stat, "ms", samples);
-            });
-            exposures(cell, class, &mut |metric, stat, samples| {
-                add(name, metric, stat, "ms", samples);
-            });
-        }
-    }
-    let gaps = |u: &Done| anchored::loss_window(u).map(summary::mean_ms);
-    add("all", "loss_window", "mean".into(), "ms", each(&gaps));
-    for (metric, everybody) in [("quorum_final", false), ("all_final", true)] {
-        let of = |u: &Done| {
-            let probe = &u.report.probe;
-            let h = if everybody {
-                &probe.all_final
-            } else {
-                &probe.quorum_final
-            };
-            (!h.is_empty()).then(|| summary::mean_ms(h))
-        };
-        add(
-            "all",
-            &format!("latency_{metric}"),
-            "mean".into(),
-            "ms",
-            each(&of),
-        );
-    }
-    rows
-}
-
-/// Shares of a class: what the ledger accepted, and what met its deadline at each level.
-fn shares(cell: &Cell, class: usize, add: &mut dyn FnMut(&str, Vec<f64>)) {
-    let accepted = summary::samples(cell, |u| summary::accepted_share(u, class));
-    add("accepted", accepted);
-    for level in Level::ALL {
-        let on_time = summary::samples(cell, |u| summary::on_time_share(u, class, level));
-        add(&format!("ontime_{}", level.name()), on_time);
-    }
-}
-
-/// Time until a class's reads were answered.
-fn served(cell: &Cell, class: usize, add: &mut dyn FnMut(String, Vec<f64>)) {
-    let answers = |u: &Done| u.report.probe.served[class].len();
-    let reads: u64 = cell.units.iter().map(answers).sum();
-    for p in summary::PERCENTILES {
-        if summary::is_enough(reads, p) {
-            let samples = summary::samples(cell, |u| {
-                let h = &u.report.probe.served[class];
-                (!h.is_empty()).then(|| summary::percentile_ms(h, p))
-            });
-            add(format!("p{p}"), samples);
-        }
-    }
-}
-
-/// Exposure of a class's watched writes, by level of the view.
-fn exposures(cell: &Cell, class: usize, add: &mut dyn FnMut(&str, String, Vec<f64>)) {
-    for level in Level::ALL {
-        let count: u64 = cell
-            .units
-            .iter()
-            .map(|u| longest(u, class, level).len())
-            .sum();
-        if count == 0 {
-            continue;
-        }
-        let metric = format!("exposure_{}", level.name());
-        let of = |stat: &dyn Fn(&LatencyHistogram) -> f64| {
-            summary::samples(cell, |u| {
-                let h = longest(u, class, level);
-                (!h.is_empty()).then(|| stat(h))
-            })
-        };
-        add(&metric, "mean".into(), of(&summary::mean_ms));
-        for p in summary::PERCENTILES {
-            if summary::supports(cell, count, p) {
-                add(
-                    &metric,
-                    format!("p{p}"),
-                    of(&|h| summary::percentile_ms(h, p)),
-                );
+            rows.shares(class);
+            rows.served(class);
+            for level in Level::ALL {
+                let metric = format!("exposure_{}", level.name());
+                rows.times(&metric, |u| longest(u, class, level));
             }
         }
+    }
+    rows.class = "all";
+    rows.mean("loss_window", |u| &u.report.probe.gap);
+    rows.mean("latency_quorum_final", |u| &u.report.probe.quorum_final);
+    rows.mean("latency_all_final", |u| &u.report.probe.all_final);
+    rows.rows
+}
+
+/// The rows of a cell, as they come.
+struct Rows<'a> {
+    part: &'a Part,
+    cell: &'a Cell,
+    class: &'a str,
+    rows: Vec<MetricRow>,
+}
+
+impl Rows<'_> {
+    /// A row, unless nothing was measured; `effective` is what it rests on, and how many of them.
+    fn add(
+        &mut self,
+        (metric, stat, unit): (&str, String, &'static str),
+        effective: (u64, &'static str),
+        of: impl Fn(&Done) -> Option<f64>,
+    ) {
+        let samples = summary::samples(self.cell, of);
+        if !samples.is_empty() {
+            self.rows.push(MetricRow {
+                class: self.class.to_owned(),
+                metric: metric.to_owned(),
+                stat,
+                unit,
+                effective,
+                interval: summary::interval(&self.part.plan, self.cell, &samples),
+            });
+        }
+    }
+
+    fn total(&self, of: impl Fn(&Done) -> u64) -> u64 {
+        self.cell.units.iter().map(of).sum()
+    }
+
+    /// What there is once a replication.
+    fn rate(&mut self, metric: &str, unit: &'static str, of: impl Fn(&Done) -> f64) {
+        let replications = (self.cell.units.len() as u64, "replications");
+        self.add((metric, "rate".into(), unit), replications, |u| Some(of(u)));
+    }
+
+    /// The mean and the supported percentiles of times that blocks decide.
+    fn times(&mut self, metric: &str, of: impl Fn(&Done) -> &LatencyHistogram) {
+        let count = self.total(|u| of(u).len());
+        self.mean(metric, &of);
+        if count > 0 {
+            self.percentiles(metric, summary::effective(self.cell, count), of);
+        }
+    }
+
+    fn mean(&mut self, metric: &str, of: impl Fn(&Done) -> &LatencyHistogram) {
+        let effective = summary::effective(self.cell, self.total(|u| of(u).len()));
+        self.add((metric, "mean".into(), "ms"), effective, |u| {
+            let h = of(u);
+            (!h.is_empty()).then(|| summary::mean_ms(h))
+        });
+    }
+
+    fn percentiles(
+        &mut self,
+        metric: &str,
+        effective: (u64, &'static str),
+        of: impl Fn(&Done) -> &LatencyHistogram,
+    ) {
+        for p in summary::PERCENTILES {
+            if summary::is_enough(effective.0, p) {
+                self.add((metric, format!("p{p}"), "ms"), effective, |u| {
+                    let h = of(u);
+                    (!h.is_empty()).then(|| summary::percentile_ms(h, p))
+                });
+            }
+        }
+    }
+
+    /// Shares of a class: what the ledger accepted, and what met its deadline at each level.
+    fn shares(&mut self, class: usize) {
+        let of = |u: &Done| settled(&u.report.probe.classes[class]);
+        let effective = summary::effective(self.cell, self.total(of));
+        self.add(("accepted", "rate".into(), "share"), effective, |u| {
+            summary::accepted_share(u, class)
+        });
+        let due = self.total(|u| u.report.probe.classes[class].due);
+        let effective = summary::effective(self.cell, due);
+        for level in Level::ALL {
+            let metric = format!("ontime_{}", level.name());
+            self.add((&metric, "rate".into(), "share"), effective, |u| {
+                summary::on_time_share(u, class, level)
+            });
+        }
+    }
+
+    /// Time until a class's reads were answered, each on its own.
+    fn served(&mut self, class: usize) {
+        let reads = self.total(|u| u.report.probe.served[class].len());
+        self.percentiles("served", (reads, "reads"), |u| {
+            &u.report.probe.served[class]
+        });
     }
 }
 
@@ -713,6 +747,8 @@ struct MetricRow {
     metric: String,
     stat: String,
     unit: &'static str,
+    /// How many independent samples it rests on, and of what.
+    effective: (u64, &'static str),
     interval: Interval,
 }
 

@@ -47,6 +47,16 @@ pub struct Plan {
     /// Confidence of the intervals, before the correction for several comparisons.
     #[serde(default = "default_confidence")]
     pub confidence: f64,
+    /// How intervals are made; a verdict's are always Student's, see [`crate::verdict`].
+    #[serde(default, skip_serializing_if = "IntervalMethod::is_default")]
+    pub interval: IntervalMethod,
+    /// Half of an interval over its mean, as a share, at which a cell has replications enough; absent
+    /// means that every cell has `replications`. See [`crate::precision`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precision: Option<f64>,
+    /// The most replications that a cell gets for the sake of `precision`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replications_max: Option<u32>,
     /// Nodes and links.
     pub network: NetworkPlan,
     /// The machines.
@@ -181,6 +191,32 @@ const fn default_confidence() -> f64 {
 
 fn default_profiles() -> Vec<Profile> {
     vec![Profile::Deployed]
+}
+
+/// How an interval is made from one sample a replication.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IntervalMethod {
+    /// Student's t.
+    #[default]
+    Student,
+    /// The bootstrap, corrected for bias and skew.
+    Bootstrap,
+}
+
+impl IntervalMethod {
+    /// The name in results.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Student => "student",
+            Self::Bootstrap => "bootstrap_bca",
+        }
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Which settings the engines have.
@@ -949,6 +985,7 @@ pub(crate) mod check {
     /// Checks a plan as written, through the plans that it comes to.
     pub(super) fn all(source: &Source, plan: &Plan) -> Result<(), Error> {
         head(source, &plan.name, plan.replications, plan.confidence)?;
+        crate::precision::check(source, plan)?;
         shape(source, plan)?;
         study::expand(source, plan).map(|_| ())
     }

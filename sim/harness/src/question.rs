@@ -213,10 +213,7 @@ impl Figure {
             }
             _ => true,
         };
-        (
-            summary::interval(&samples, ran.part.plan.confidence),
-            enough,
-        )
+        (summary::interval(&ran.part.plan, cell, &samples), enough)
     }
 
     /// Whether an engine keeps no state that it could be about.

@@ -8,7 +8,7 @@ use crate::store::Store;
 use crate::study::{Part, Study};
 use crate::unit::{self, Done, EngineSheet, Key, Tweak};
 use crate::workers::{self, Budget, Sink};
-use crate::{capacity, knee, predict, resilience, sweep, tune};
+use crate::{capacity, knee, precision, predict, resilience, sweep, tune};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -36,6 +36,16 @@ impl Cell {
             offered_tps,
             tweak,
             units: Vec::new(),
+        }
+    }
+
+    /// Its unit of that replication.
+    pub(crate) const fn key(&self, replication: u32) -> Key {
+        Key {
+            engine: self.engine,
+            offered_tps: self.offered_tps,
+            replication,
+            tweak: self.tweak,
         }
     }
 }
@@ -139,7 +149,18 @@ fn to_try(part: &Part, outcome: &Outcome) -> Vec<More> {
         tweak,
         replications: 0..replications(part, engine, tweak),
     };
-    cells.into_iter().map(more).collect()
+    let cells = cells.into_iter().map(more);
+    let precise = precision::to_try(part, outcome).into_iter();
+    let precise = precise.map(|(place, replications)| {
+        let cell = &outcome.cells[place];
+        More {
+            engine: cell.engine,
+            offered_tps: cell.offered_tps,
+            tweak: cell.tweak,
+            replications,
+        }
+    });
+    cells.chain(precise).collect()
 }
 
 /// Runs a study without keeping its units anywhere.
@@ -229,6 +250,9 @@ fn further(study: &Study, outcomes: &mut [Outcome], next: &mut usize) -> Vec<Tas
     for (p, part) in study.parts.iter().enumerate() {
         let outcome = &mut outcomes[p];
         for more in to_try(part, outcome) {
+            if twin(study, p, more.engine).is_some() {
+                continue;
+            }
             let (engine, offered_tps, tweak) = (more.engine, more.offered_tps, more.tweak);
             let same =
                 |c: &Cell| (c.engine, c.offered_tps, c.tweak) == (engine, offered_tps, tweak);
@@ -239,15 +263,8 @@ fn further(study: &Study, outcomes: &mut [Outcome], next: &mut usize) -> Vec<Tas
                 *next += 1;
                 outcome.cells.len() - 1
             });
-            tasks.extend(more.replications.map(|replication| {
-                let key = Key {
-                    engine,
-                    offered_tps,
-                    replication,
-                    tweak,
-                };
-                (p, place, key)
-            }));
+            let cell = &outcome.cells[place];
+            tasks.extend(more.replications.map(|r| (p, place, cell.key(r))));
         }
     }
     tasks
@@ -301,19 +318,8 @@ fn replications(part: &Part, engine: usize, tweak: Tweak) -> u32 {
 }
 
 /// The units of a cell.
-fn units(part: &Part, cell: &Cell) -> impl Iterator<Item = Key> + use<> {
-    let Cell {
-        engine,
-        offered_tps,
-        tweak,
-        ..
-    } = *cell;
-    (0..replications(part, engine, tweak)).map(move |replication| Key {
-        engine,
-        offered_tps,
-        replication,
-        tweak,
-    })
+fn units<'a>(part: &Part, cell: &'a Cell) -> impl Iterator<Item = Key> + use<'a> {
+    (0..replications(part, cell.engine, cell.tweak)).map(|replication| cell.key(replication))
 }
 
 /// Takes what is known of a round, and runs the rest.

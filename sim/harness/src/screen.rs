@@ -4,16 +4,16 @@ use crate::output::Ran;
 use crate::plan::{Kind, Plan, Profile};
 use crate::resilience::{self, fate};
 use crate::run::{Cell, Outcome};
+use crate::stats::Interval;
 use crate::study::{Part, Study};
 use crate::unit::Done;
 use crate::verdict::{self, Row};
 use crate::words::{
     self, duration, finality, halting, headroom, is_share, margin, price, short, value,
 };
-use crate::workload::Workload;
 use crate::{
-    analysis, capacity, execution, incidents, knee, question, sensitivity, summary, sweep, told,
-    tune,
+    analysis, capacity, execution, incidents, knee, precision, question, sensitivity, summary,
+    sweep, told, tune,
 };
 use quorate_core::Level;
 use std::fmt::Write as _;
@@ -76,7 +76,7 @@ pub fn report(study: &Study, ran: &[Ran<'_>], folder: &Path) -> String {
     let mut text = answers(ran);
     match (study.plan.kind, ran) {
         (Kind::Compare, [only]) => {
-            verdict(&mut text, &only.part.plan, only.outcome, only.rows);
+            verdict(&mut text, study, only);
             bad_days(&mut text, only, true);
             load_table(&mut text, &only.part.plan, only.outcome);
         }
@@ -101,15 +101,16 @@ pub fn report(study: &Study, ran: &[Ran<'_>], folder: &Path) -> String {
         (Kind::Scenario, many) => {
             for one in many.iter().filter(|one| !one.rows.is_empty()) {
                 title(&mut text, study, one.part);
-                verdict(&mut text, &one.part.plan, one.outcome, one.rows);
+                verdict(&mut text, study, one);
             }
         }
         (Kind::Replay | Kind::Check | Kind::Attack, many) => {
             for one in many {
-                replay(&mut text, &one.part.plan, &one.part.workload, one.outcome);
+                replay(&mut text, one);
             }
         }
     }
+    imprecise(&mut text, study, ran);
     for one in ran {
         tuned(&mut text, study, one);
     }
@@ -151,6 +152,22 @@ fn answers(ran: &[Ran<'_>]) -> String {
         }
     }
     text
+}
+
+/// The cells that are not as precise as the plan asks, if it does.
+fn imprecise(text: &mut String, study: &Study, ran: &[Ran<'_>]) {
+    for one in ran {
+        let lines = precision::missed(one);
+        if lines.is_empty() {
+            continue;
+        }
+        title(text, study, one.part);
+        let _ = writeln!(text, "not as precise as asked");
+        for line in lines {
+            let _ = writeln!(text, "  {line}");
+        }
+        text.push('\n');
+    }
 }
 
 /// What the workload itself measured, if it does.
@@ -268,10 +285,9 @@ fn sweep_table(text: &mut String, study: &Study, ran: &[Ran<'_>]) {
 fn overview(text: &mut String, study: &Study, ran: &[Ran<'_>]) {
     let _ = writeln!(
         text,
-        "verdict ({} replications; {} % intervals corrected for {} comparisons)",
-        study.plan.replications,
-        100.0 * study.plan.confidence,
-        verdict::comparisons(study)
+        "verdict ({} replications; {})",
+        precision::replications(ran),
+        words::corrected(study)
     );
     for one in ran {
         let plan = &one.part.plan;
@@ -361,9 +377,8 @@ fn scale_table(text: &mut String, ran: &[Ran<'_>]) {
     for one in ran {
         let plan = &one.part.plan;
         for cell in &one.outcome.cells {
-            let of = |f: &dyn Fn(&Done) -> Option<f64>| {
-                summary::interval(&summary::samples(cell, f), plan.confidence).mean
-            };
+            let of =
+                |f: &dyn Fn(&Done) -> Option<f64>| Interval::point(&summary::samples(cell, f)).mean;
             let show = |x: Option<f64>| x.map_or_else(|| "-".to_owned(), short);
             let final_ms = of(&|u| {
                 let h = summary::latency(u, None, Level::Final);
@@ -410,14 +425,14 @@ fn cells(names: &[&str]) -> Vec<String> {
     names.iter().map(|&c| c.to_owned()).collect()
 }
 
-fn verdict(text: &mut String, plan: &Plan, outcome: &Outcome, rows: &[Row]) {
-    let comparisons = rows.len();
+fn verdict(text: &mut String, study: &Study, ran: &Ran<'_>) {
+    let (plan, rows) = (&ran.part.plan, ran.rows);
     let _ = writeln!(
         text,
-        "verdict{} ({} replications; {} % intervals corrected for {comparisons} comparisons)",
+        "verdict{} ({} replications; {})",
         words::at(plan),
-        plan.replications,
-        100.0 * plan.confidence
+        precision::replications(&[*ran]),
+        words::corrected(study)
     );
     let mut lines = vec![cells(&[
         "engine",
@@ -444,7 +459,7 @@ fn verdict(text: &mut String, plan: &Plan, outcome: &Outcome, rows: &[Row]) {
         ]);
     }
     table(text, &lines);
-    recommendation(text, plan, outcome, rows);
+    recommendation(text, plan, ran.outcome, rows);
 }
 
 /// One sentence for the architect.
@@ -474,9 +489,8 @@ fn load_table(text: &mut String, plan: &Plan, outcome: &Outcome) {
         "block fill",
     ])];
     for cell in (0..plan.engines.len()).flat_map(|e| outcome.sweep(e)) {
-        let of = |f: &dyn Fn(&Done) -> Option<f64>| {
-            summary::interval(&summary::samples(cell, f), plan.confidence).mean
-        };
+        let of =
+            |f: &dyn Fn(&Done) -> Option<f64>| Interval::point(&summary::samples(cell, f)).mean;
         let latency = |level: Level, p: f64| {
             of(&|u| {
                 let h = summary::latency(u, None, level);
@@ -500,7 +514,9 @@ fn load_table(text: &mut String, plan: &Plan, outcome: &Outcome) {
     table(text, &rows);
 }
 
-fn replay(text: &mut String, plan: &Plan, workload: &Workload, outcome: &Outcome) {
+fn replay(text: &mut String, ran: &Ran<'_>) {
+    let Ran { part, outcome, .. } = *ran;
+    let (plan, workload) = (&part.plan, &part.workload);
     if let Some(import) = workload.import() {
         let _ = writeln!(text, "imported {} of {} rows", import.used(), import.rows);
         for (why, n) in import.skipped() {
@@ -517,7 +533,7 @@ fn replay(text: &mut String, plan: &Plan, workload: &Workload, outcome: &Outcome
     let _ = writeln!(
         text,
         "median latency by class (mean over {} replications)",
-        plan.replications
+        precision::replications(&[*ran])
     );
     let mut rows = vec![cells(&[
         "engine",
@@ -549,7 +565,7 @@ fn class_line(plan: &Plan, cell: &Cell, class: usize, name: &str) -> Option<Vec<
             let h = summary::latency(u, Some(class), level);
             (!h.is_empty()).then(|| summary::percentile_ms(h, 50.0))
         });
-        let mean = summary::interval(&samples, plan.confidence).mean;
+        let mean = Interval::point(&samples).mean;
         mean.map_or_else(|| "-".to_owned(), duration)
     };
     Some(vec![

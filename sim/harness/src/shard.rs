@@ -62,7 +62,7 @@ impl FromStr for Shard {
 /// Whether results of a plan's units decide which further units it has. Those of one engine in one part
 /// are then one shard's, which decides by itself.
 pub(crate) fn is_adaptive(plan: &Plan) -> bool {
-    matches!(plan.kind, Kind::Curve | Kind::Capacity) || plan.tune
+    matches!(plan.kind, Kind::Curve | Kind::Capacity) || plan.tune || plan.precision.is_some()
 }
 
 /// Which shard has which units: dealt longest first, round after round. A pure function of the plan and

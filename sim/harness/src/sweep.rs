@@ -571,9 +571,7 @@ pub(crate) fn lines(ran: &[Ran<'_>]) -> Vec<Vec<String>> {
 
 fn line(ran: &Ran<'_>, cell: &Cell) -> Vec<String> {
     let plan = &ran.part.plan;
-    let mean = |of: &dyn Fn(&Done) -> Option<f64>| {
-        summary::interval(&summary::samples(cell, of), plan.confidence).mean
-    };
+    let mean = |of: &dyn Fn(&Done) -> Option<f64>| summary::mean(plan, cell, of).mean;
     let latency = |p: f64| {
         let of = mean(&|u| {
             let h = summary::latency(u, None, Level::Final);

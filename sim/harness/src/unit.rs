@@ -342,7 +342,7 @@ pub fn setup(
 }
 
 /// Whether a warm-up is cut off, and a hopeless run given up. On a bad day things pile up.
-fn is_steady(plan: &Plan, key: Key) -> bool {
+pub(crate) fn is_steady(plan: &Plan, key: Key) -> bool {
     let bad = matches!(key.tweak, Tweak::Bad(_));
     let is_whole = matches!(plan.kind, Kind::Check | Kind::Scenario);
     key.offered_tps.is_some() && !is_whole && !bad

@@ -1,11 +1,16 @@
 //! The verdict: which engine meets which service level, by which margin, and what limits it.
+//!
+//! An answer rests on Student's interval at a confidence corrected for all answers of the study
+//! (Bonferroni), whatever `interval` the plan shows elsewhere: so far out in the tails the bootstrap of
+//! a few replications has nothing to say. A cell that was not steady, or was given up, has no interval,
+//! and no answer but that it fails or cannot be judged.
 
 use crate::level::{Level as ServiceLevel, LevelConfig, Metric, Statistic};
 use crate::plan::{Kind, Plan};
 use crate::run::{Cell, Outcome};
 use crate::stats::{self, Interval};
 use crate::study::{Part, Study};
-use crate::unit::{EngineSheet, Tweak, UnitStatus};
+use crate::unit::{Done, EngineSheet, Tweak, UnitStatus};
 use crate::{summary, words};
 use quorate_core::{Family, Finality};
 
@@ -154,6 +159,9 @@ struct Judge<'a> {
     config: &'a LevelConfig,
 }
 
+/// A replication, and what was measured in it.
+type Sample = (u32, f64);
+
 const NOTHING: Interval = Interval {
     mean: None,
     low: None,
@@ -241,8 +249,8 @@ impl Judge<'_> {
         let Some(cell) = self.cell(tweak) else {
             return (Answer::Undecided, NOTHING, None, "not simulated".to_owned());
         };
-        let samples = self.samples(cell, &level);
-        let value = summary::interval(&samples, self.confidence);
+        let (samples, status) = self.measured(cell, &level);
+        let value = self.interval(&samples, status);
         let margin = value.mean.map(|v| {
             if level.below {
                 level.bound / v
@@ -252,11 +260,6 @@ impl Judge<'_> {
         });
         // Nothing at all is below any bound, by no factor.
         let margin = margin.filter(|m| m.is_finite());
-        // A local read waits for no consensus: it is answered whatever piles up.
-        let status = match level.metric {
-            Metric::Served => UnitStatus::Ok,
-            _ => summary::status(cell),
-        };
         match status {
             UnitStatus::Saturated => {
                 return (Answer::Fails, value, margin, self.saturation());
@@ -285,7 +288,10 @@ impl Judge<'_> {
                     "a safety promise was broken".to_owned(),
                 );
             }
-            UnitStatus::Ok | UnitStatus::NotSteady => {}
+            UnitStatus::NotSteady => {
+                return (Answer::Undecided, value, margin, unsteady(cell));
+            }
+            UnitStatus::Ok => {}
         }
         if let Some(open) = self.unseen(cell, &level) {
             let why = format!("{open} never reached every live site's view: run longer");
@@ -316,7 +322,7 @@ impl Judge<'_> {
     fn saturation(&self) -> String {
         let included = |tweak| {
             let cell = self.cell(tweak)?;
-            let samples = summary::samples(cell, |u| Some(summary::included_tps(u)));
+            let samples = summary::by_replication(cell, |u| Some(summary::included_tps(u)));
             (!samples.is_empty()).then_some(samples)
         };
         let Some(base) = included(Tweak::None) else {
@@ -341,10 +347,30 @@ impl Judge<'_> {
             .cell(self.engine, self.plan.judged_tps(), tweak)
     }
 
-    fn samples(&self, cell: &Cell, level: &ServiceLevel) -> Vec<f64> {
-        summary::samples(cell, |u| {
-            summary::level_value(self.plan, u, level, self.classes)
-        })
+    fn samples(&self, cell: &Cell, level: &ServiceLevel) -> Vec<Sample> {
+        summary::by_replication(cell, |u| self.value(u, level))
+    }
+
+    fn value(&self, unit: &Done, level: &ServiceLevel) -> Option<f64> {
+        summary::level_value(self.plan, unit, level, self.classes)
+    }
+
+    /// The samples of a level, and the status that they have. A local read waits for no consensus: it
+    /// is answered whatever piles up, in every unit.
+    fn measured(&self, cell: &Cell, level: &ServiceLevel) -> (Vec<Sample>, UnitStatus) {
+        if level.metric != Metric::Served {
+            return (self.samples(cell, level), summary::status(cell));
+        }
+        let of = |u: &Done| Some((u.key.replication, self.value(u, level)?));
+        (cell.units.iter().filter_map(of).collect(), UnitStatus::Ok)
+    }
+
+    fn interval(&self, samples: &[Sample], status: UnitStatus) -> Interval {
+        let values: Vec<f64> = samples.iter().map(|s| s.1).collect();
+        match status {
+            UnitStatus::Ok => stats::student_interval(&values, self.confidence),
+            _ => Interval::point(&values),
+        }
     }
 
     fn answer(&self, cell: &Cell, level: &ServiceLevel, value: &Interval) -> Answer {
@@ -371,7 +397,7 @@ impl Judge<'_> {
         summary::level_is_supported(cell, level, self.classes)
     }
 
-    fn doubt(&self, cell: &Cell, level: &ServiceLevel, samples: &[f64]) -> String {
+    fn doubt(&self, cell: &Cell, level: &ServiceLevel, samples: &[Sample]) -> String {
         if samples.is_empty() {
             return format!("no {} was measured", level.class);
         }
@@ -384,7 +410,7 @@ impl Judge<'_> {
         "the bound lies in the interval: run more replications".to_owned()
     }
 
-    fn against_planned(&self, level: &ServiceLevel, samples: &[f64], tweak: Tweak) -> String {
+    fn against_planned(&self, level: &ServiceLevel, samples: &[Sample], tweak: Tweak) -> String {
         let planned = match tweak {
             Tweak::Tuned(_) => "the interval as planned",
             _ => "all sites up",
@@ -400,7 +426,7 @@ impl Judge<'_> {
     }
 
     /// The counterfactual that moves the value most, under common random numbers.
-    fn limiting(&self, level: &ServiceLevel, base: &[f64]) -> String {
+    fn limiting(&self, level: &ServiceLevel, base: &[Sample]) -> String {
         let mut moves: Vec<(f64, String)> = Vec::new();
         for tweak in Tweak::LIMITS {
             let Some(cell) = self.cell(tweak) else {
@@ -431,7 +457,7 @@ impl Judge<'_> {
         }
     }
 
-    fn finality_one_down(&self, level: &ServiceLevel, base: &[f64]) -> Option<f64> {
+    fn finality_one_down(&self, level: &ServiceLevel, base: &[Sample]) -> Option<f64> {
         let depth = matches!(
             self.outcome.sheets[self.engine].finality,
             Ok(Finality::Depth { .. })
@@ -471,10 +497,20 @@ pub(crate) const ENOUGH: usize = 10;
 // assumption: below what an architect would act on.
 const VISIBLE: f64 = 0.02;
 
-/// Relative change of the mean over the replications that both have; `None` unless they pair up.
-fn change(base: &[f64], other: &[f64]) -> Option<f64> {
-    let base = base.get(..other.len()).filter(|b| !b.is_empty())?;
-    let mean = |x: &[f64]| x.iter().sum::<f64>() / x.len() as f64;
-    let base = mean(base);
-    (base > 0.0).then(|| mean(other) / base - 1.0)
+/// Relative change of the mean over the replications that both have; `None` without any.
+fn change(base: &[Sample], other: &[Sample]) -> Option<f64> {
+    let both = summary::pairs(base, other);
+    let sum = |of: fn(&(f64, f64)) -> f64| both.iter().map(of).sum::<f64>();
+    let (base, other) = (sum(|p| p.0), sum(|p| p.1));
+    (base > 0.0).then(|| other / base - 1.0)
+}
+
+/// Which replications of a cell were not steady.
+fn unsteady(cell: &Cell) -> String {
+    let units = cell.units.iter();
+    let wrong = units.filter(|u| u.status == UnitStatus::NotSteady).count();
+    format!(
+        "the warm-up did not end in {wrong} of {} replications: run longer",
+        cell.units.len()
+    )
 }

@@ -5,6 +5,7 @@ use super::{figure, part_name};
 use crate::output::Ran;
 use crate::plan::{Kind, Plan};
 use crate::run::Cell;
+use crate::stats::Interval;
 use crate::study::{Part, Study};
 use crate::unit::Tweak;
 use crate::verdict::{self, Answer};
@@ -323,7 +324,7 @@ fn grown(group: &[Ran<'_>], engine: usize) -> String {
         let nodes = one.part.plan.network.nodes;
         let cell = one.outcome.cell(engine, Some(most), Tweak::None)?;
         let samples = summary::samples(cell, |u| Some(summary::goodput_tps(u)));
-        let mean = summary::interval(&samples, one.part.plan.confidence).mean?;
+        let mean = Interval::point(&samples).mean?;
         Some(format!("{} at {nodes} nodes", short(mean)))
     };
     let ends: Vec<String> = [group.first(), group.last()]
@@ -343,7 +344,7 @@ fn replayed(ran: &Ran<'_>, engine: usize) -> String {
             let h = summary::latency(u, None, Level::Final);
             (!h.is_empty()).then(|| summary::percentile_ms(h, 50.0))
         });
-        summary::interval(&samples, ran.part.plan.confidence).mean
+        Interval::point(&samples).mean
     };
     let cell = ran.outcome.cell(engine, None, Tweak::None);
     cell.and_then(median).map_or_else(

@@ -292,7 +292,7 @@ fn details(title: &str, table: &Table) -> String {
 
 /// The mean of a measure over a cell's replications, with its interval.
 fn mean(part: &Part, cell: &Cell, of: impl Fn(&Done) -> Option<f64>) -> Interval {
-    summary::interval(&summary::samples(cell, of), part.plan.confidence)
+    summary::mean(&part.plan, cell, of)
 }
 
 /// A percentile of a latency, where the cell's blocks support it.
