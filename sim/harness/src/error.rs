@@ -21,6 +21,8 @@ pub mod exit {
     pub const DATA: u8 = 65;
     /// An input file is missing or cannot be read.
     pub const NO_INPUT: u8 = 66;
+    /// The same unit ended in two ways.
+    pub const NONDETERMINISM: u8 = 70;
     /// Results cannot be written.
     pub const IO: u8 = 74;
     /// A plan is wrong.

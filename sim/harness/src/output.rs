@@ -92,17 +92,27 @@ pub(crate) fn suffix(study: &Study, part: &Part) -> String {
     name
 }
 
+/// The plan as it was run, every default spelled out.
+pub fn config(study: &Study) -> String {
+    match study.parts.as_slice() {
+        [only] if study.plan.scale.is_none() => resolved(only),
+        _ => with_version(&study.plan),
+    }
+}
+
+/// What names the results of a study with this SHA-256 of its [`config`].
+pub(crate) fn folder_name(study: &Study, hash: &str) -> String {
+    format!("{}-{}", study.plan.name, &hash[..8])
+}
+
 /// Writes everything and returns the folder.
 ///
 /// # Errors
 /// When the folder cannot be written; nothing half-written is left.
 pub fn write(parent: &Path, study: &Study, ran: &[Ran<'_>]) -> Result<PathBuf, Error> {
-    let config = match study.parts.as_slice() {
-        [only] if study.plan.scale.is_none() => resolved(only),
-        _ => with_version(&study.plan),
-    };
+    let config = config(study);
     let hash = sha256_hex(config.as_bytes());
-    let mut folder = Folder::create(parent, &format!("{}-{}", study.plan.name, &hash[..8]))?;
+    let mut folder = Folder::create(parent, &folder_name(study, &hash))?;
     folder.text("config.resolved.toml", &config)?;
     let writer = Writer { ran, hash: &hash };
     writer.parts(&mut folder)?;

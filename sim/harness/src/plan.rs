@@ -13,14 +13,16 @@ use crate::mempool::MempoolPlan;
 pub use crate::network::NetworkPlan;
 use crate::outages::{self, OutagePlan};
 use crate::resilience::{self, ResiliencePlan};
+use crate::schema::Table;
 use crate::study;
 use quorate_core::Span;
 use quorate_kernel::ViewAge;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// An experiment.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
     /// Names the results folder.
@@ -62,6 +64,7 @@ pub struct Plan {
     /// What arrives: `name`, the workload's own keys, and `label`, its name in the results where
     /// that is not `name`.
     #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
+    #[schemars(with = "Table")]
     pub workload: toml::Table,
     /// How much of it, for how long.
     #[serde(default)]
@@ -69,6 +72,7 @@ pub struct Plan {
     /// Several workloads instead of one: each as `workload`, with `load` (whose missing keys are
     /// those of the plan's own) and `levels` of its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<Table>")]
     pub workloads: Vec<toml::Table>,
     /// Which settings of the engines are run.
     #[serde(default = "default_profiles")]
@@ -170,7 +174,7 @@ fn default_profiles() -> Vec<Profile> {
 }
 
 /// Which settings the engines have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Profile {
     /// Each engine's `config`: what is deployed.
@@ -190,7 +194,7 @@ impl Profile {
 }
 
 /// What grows in a plan of kind `scale`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScalePlan {
     /// What the values count.
@@ -203,7 +207,7 @@ pub struct ScalePlan {
 }
 
 /// What grows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Axis {
     /// Nodes, all of which vote or lead.
@@ -226,7 +230,7 @@ impl Axis {
 }
 
 /// What is made of the cells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// A verdict against service levels, with what limits each engine, and the curves.
@@ -247,7 +251,7 @@ pub enum Kind {
 }
 
 /// The machines.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct NodePlan {
     /// Cores of each node.
@@ -328,7 +332,7 @@ impl NodePlan {
 }
 
 /// What becomes of a read that finds its site's view too old.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum WhenStale {
     /// The view decides all the same.
@@ -364,7 +368,7 @@ impl Default for NodePlan {
 }
 
 /// Where votes are checked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum VoteChecks {
     /// On a core of their own.
@@ -374,7 +378,7 @@ pub enum VoteChecks {
 }
 
 /// Which view readers are served from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ReadLevel {
     /// The head.
@@ -386,7 +390,7 @@ pub enum ReadLevel {
 }
 
 /// The adversary that finality is held against.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdversaryPlan {
     /// Corrupt organisations; absent means the most that a Byzantine committee bears, ⌊(n−1)/3⌋.
@@ -410,7 +414,7 @@ impl Default for AdversaryPlan {
 }
 
 /// How much arrives, for how long.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LoadPlan {
     /// Offered writes per second, one cell each.
@@ -456,7 +460,7 @@ const fn default_drain() -> f64 {
 }
 
 /// One engine of the comparison.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EnginePlan {
     /// Name in the registry.
@@ -469,9 +473,11 @@ pub struct EnginePlan {
     pub duration_s: Option<f64>,
     /// The engine's own keys; `preset` starts from a named set.
     #[serde(default)]
+    #[schemars(with = "Table")]
     pub config: toml::Table,
     /// Keys on top of `config` in the profile `matched`.
     #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
+    #[schemars(with = "Table")]
     pub matched: toml::Table,
     /// Whether it is left out unless `--engines` asks for it.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -532,7 +538,7 @@ impl EnginePlan {
 }
 
 /// When a unit is given up.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitsPlan {
     /// Events executed.

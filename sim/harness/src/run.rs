@@ -6,6 +6,7 @@ use crate::study::{Part, Study};
 use crate::unit::{self, Done, EngineSheet, Key, Tweak};
 use crate::{knee, resilience};
 use indicatif::{ProgressBar, ProgressStyle};
+use quorate_kernel::Trace;
 use rayon::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -105,17 +106,10 @@ fn bad_days(part: &Part, first: usize) -> Vec<Cell> {
     all.enumerate().map(cell).collect()
 }
 
-/// A unit to run: its part, the place of its cell in the part, and the unit.
-type Task = (usize, usize, Key);
-
-/// Runs a study, and locates the knees of curves.
-///
-/// # Errors
-/// When it was interrupted, or a unit hit a bug; the message holds the command that repeats it.
-pub fn run(study: &Study, command: &str) -> Result<Vec<Outcome>, Error> {
+/// The cells of all parts as planned, without their units, and the index of the next one.
+pub(crate) fn planned(study: &Study) -> (Vec<Outcome>, usize) {
     let mut next = 0;
     let mut outcomes = Vec::new();
-    let mut tasks: Vec<Task> = Vec::new();
     for part in &study.parts {
         let cells = cells(&part.plan, next);
         next += cells.len();
@@ -129,6 +123,19 @@ pub fn run(study: &Study, command: &str) -> Result<Vec<Outcome>, Error> {
         next += bad.len();
         outcome.cells.extend(bad);
     }
+    (outcomes, next)
+}
+
+/// A unit to run: its part, the place of its cell in the part, and the unit.
+type Task = (usize, usize, Key);
+
+/// Runs a study, and locates the knees of curves.
+///
+/// # Errors
+/// When it was interrupted, or a unit hit a bug; the message holds the command that repeats it.
+pub fn run(study: &Study, command: &str) -> Result<Vec<Outcome>, Error> {
+    let (mut outcomes, mut next) = planned(study);
+    let mut tasks: Vec<Task> = Vec::new();
     for (p, part) in study.parts.iter().enumerate() {
         for (place, cell) in outcomes[p].cells.iter().enumerate() {
             if twin(study, p, cell.engine).is_none() {
@@ -197,7 +204,7 @@ fn copy_twins(study: &Study, outcomes: &mut [Outcome]) {
 const PAIRS: u32 = 5;
 
 /// The units of a cell; none where nothing is ever final.
-fn units(part: &Part, cell: &Cell) -> impl Iterator<Item = Key> {
+pub(crate) fn units(part: &Part, cell: &Cell) -> impl Iterator<Item = Key> {
     let Cell {
         engine,
         offered_tps,
@@ -264,6 +271,16 @@ pub(crate) fn name(part: &Part, key: Key) -> String {
 }
 
 pub(crate) fn guarded(part: &Part, key: Key, command: &str) -> Result<Done, Error> {
+    traced(part, key, command, None)
+}
+
+/// The same, and somebody is told what happens on the way.
+pub(crate) fn traced(
+    part: &Part,
+    key: Key,
+    command: &str,
+    trace: Option<Trace>,
+) -> Result<Done, Error> {
     if STOP.load(Ordering::Relaxed) {
         return Err(Error::interrupted());
     }
@@ -274,7 +291,8 @@ pub(crate) fn guarded(part: &Part, key: Key, command: &str) -> Result<Done, Erro
         ..
     } = part;
     let sheet = &sheets[key.engine];
-    catch_unwind(AssertUnwindSafe(|| unit::run(plan, workload, sheet, key))).map_err(|_| Error {
+    let run = || unit::run_traced(plan, workload, sheet, key, trace);
+    catch_unwind(AssertUnwindSafe(run)).map_err(|_| Error {
         message: format!("a bug: {} panicked, see above", name(part, key)),
         hint: format!("please report it with this command: {command}"),
         code: crate::error::exit::BUG,
