@@ -1,6 +1,7 @@
 //! The space-time diagram of a trace: nodes are lines, time runs to the right, messages cross.
 //!
-//! All places are whole numbers of tenths of a pixel, computed from nanoseconds: the same trace is the same
+//! Spans in which nothing happens are cut short, with a break in the lines: a block takes milliseconds where the
+//! next one comes in seconds or minutes. All places are whole numbers of tenths of a pixel, computed from nanoseconds: the same trace is the same
 //! picture everywhere.
 
 use super::events::level_name;
@@ -17,6 +18,10 @@ const RIGHT: u64 = 300;
 const TOP: u64 = 700;
 const ROW: u64 = 420;
 const LEGEND_ROW: u64 = 180;
+/// What a span without events is cut to.
+const BREAK: u64 = 180;
+/// Labels of ticks closer than this would touch.
+const LABEL: u64 = 520;
 
 /// More lines than this cannot be told apart.
 // assumption: 40 lines of nodes fill two screens, 4,000 arrows already look grey.
@@ -36,15 +41,33 @@ struct Plane<'a> {
     rows: Vec<NodeId>,
     from: u64,
     until: u64,
+    /// Spans in which something happens, in order, with the place of their left end.
+    busy: Vec<Busy>,
     /// Kinds of message in the order in which they first appear.
     kinds: Vec<&'static str>,
 }
 
+/// A span that is drawn to scale.
+struct Busy {
+    from: u64,
+    until: u64,
+    left: u64,
+    width: u64,
+}
+
 impl Plane<'_> {
+    /// Instants between two busy spans are in the middle of the break.
     fn x(&self, at: u64) -> u64 {
-        let span = u128::from((self.until - self.from).max(1));
-        let gone = u128::from(at.clamp(self.from, self.until) - self.from);
-        LEFT + (gone * u128::from(WIDTH) / span) as u64
+        let at = at.clamp(self.from, self.until);
+        let after = self.busy.partition_point(|b| b.until < at);
+        let Some(busy) = self.busy.get(after) else {
+            return LEFT + WIDTH;
+        };
+        if at < busy.from {
+            return busy.left.saturating_sub(BREAK / 2).max(LEFT);
+        }
+        let span = u128::from((busy.until - busy.from).max(1));
+        busy.left + (u128::from(at - busy.from) * u128::from(busy.width) / span) as u64
     }
 
     fn y(&self, node: NodeId) -> Option<u64> {
@@ -71,8 +94,8 @@ fn px(tenths: u64) -> String {
 /// The picture of a unit on so many machines.
 pub(super) fn draw(unit: &str, machines: u32, record: &Record) -> String {
     let plane = plane(machines, record);
-    let legend = plane.kinds.len() as u64 * LEGEND_ROW / 4 + 4 * LEGEND_ROW;
-    let (width, height) = (LEFT + WIDTH + RIGHT, plane.foot() + 700 + legend);
+    let legend = plane.kinds.len() as u64 / 4 * LEGEND_ROW + 3 * LEGEND_ROW;
+    let (width, height) = (LEFT + WIDTH + RIGHT, plane.foot() + 550 + legend);
     let mut svg = String::new();
     let _ = writeln!(
         svg,
@@ -137,13 +160,87 @@ fn plane(machines: u32, record: &Record) -> Plane<'_> {
         Time::NEVER => record.events.iter().map(last).max().unwrap_or(from),
         until => until.ns(),
     };
+    let until = until.max(from + 1);
+    let spans: Vec<(u64, u64)> = record
+        .events
+        .iter()
+        .filter(|e| is_shown(e))
+        .map(|e| (e.at.ns(), last(e)))
+        .collect();
     Plane {
         record,
         rows,
         from,
-        until: until.max(from + 1),
+        until,
+        busy: busy(spans, (from, until)),
         kinds,
     }
+}
+
+/// Whether an event leaves anything in the picture.
+fn is_shown(event: &Event) -> bool {
+    !matches!(
+        event.what,
+        What::Handled { .. } | What::Evidence { .. } | What::Elected { .. }
+    )
+}
+
+/// Joins spans that are near each other, and gives each a share of the width.
+fn busy(mut spans: Vec<(u64, u64)>, (from, until): (u64, u64)) -> Vec<Busy> {
+    /// More than this would be breaks and nothing else.
+    // assumption: each is then as wide as three of them.
+    const MOST: usize = 12;
+    spans.sort_unstable();
+    let joined = |gap: u64| {
+        let mut joined: Vec<(u64, u64)> = Vec::new();
+        for &(a, b) in &spans {
+            match joined.last_mut() {
+                Some(last) if a <= last.1.saturating_add(gap) => last.1 = last.1.max(b),
+                _ => joined.push((a, b)),
+            }
+        }
+        joined
+    };
+    let took = |list: &[(u64, u64)]| list.iter().map(|(a, b)| b - a).sum::<u64>();
+    // A gap worth cutting is longer than a tenth of what happens; what is joined happens, too.
+    let mut list = joined(0);
+    loop {
+        let gap = took(&list) / 10;
+        let next = joined(gap);
+        if next.len() == list.len() {
+            break;
+        }
+        list = next;
+    }
+    if list.is_empty() || list.len() > MOST {
+        list = vec![(from, until)];
+    }
+    // Some room around each, but not into the next.
+    let room = (took(&list) / list.len() as u64 / 10).max(1);
+    for i in 0..list.len() {
+        let before = if i == 0 { from } else { list[i - 1].1 };
+        let after = list.get(i + 1).map_or(until, |next| next.0);
+        let (a, b) = list[i];
+        list[i] = (
+            a.saturating_sub(room).max(before),
+            b.saturating_add(room).min(after).max(a + 1),
+        );
+    }
+    let whole = u128::from(took(&list).max(1));
+    let width = u128::from(WIDTH - (list.len() as u64 - 1) * BREAK);
+    let mut left = LEFT;
+    let busy = list.into_iter().map(|(from, until)| {
+        let width = (u128::from(until - from) * width / whole) as u64;
+        let busy = Busy {
+            from,
+            until,
+            left,
+            width,
+        };
+        left += width + BREAK;
+        busy
+    });
+    busy.collect()
 }
 
 fn text(svg: &mut String, (x, y): (u64, u64), style: &str, words: &str) {
@@ -200,35 +297,56 @@ fn faults(svg: &mut String, plane: &Plane<'_>) {
 
 /// The nodes' lines, and ticks of time.
 fn axes(svg: &mut String, plane: &Plane<'_>) {
-    let end = LEFT + WIDTH;
     for (&node, y) in plane.rows.iter().zip((TOP..).step_by(ROW as usize)) {
-        let _ = writeln!(
-            svg,
-            "<line x1=\"{}\" y1=\"{2}\" x2=\"{}\" y2=\"{2}\" stroke=\"#787878\"/>",
-            px(LEFT),
-            px(end),
-            px(y)
-        );
+        for busy in &plane.busy {
+            let _ = writeln!(
+                svg,
+                "<line x1=\"{}\" y1=\"{2}\" x2=\"{}\" y2=\"{2}\" stroke=\"#787878\"/>",
+                px(busy.left),
+                px(busy.left + busy.width),
+                px(y)
+            );
+        }
         let name = format!("node {}", node.get());
         text(svg, (LEFT - 60, y + 40), "text-anchor=\"end\"", &name);
     }
+    for pair in plane.busy.windows(2) {
+        let x = pair[1].left - BREAK / 2;
+        for y in (TOP..plane.foot()).step_by(ROW as usize) {
+            text(
+                svg,
+                (x, y + 40),
+                "text-anchor=\"middle\" fill=\"#787878\"",
+                "//",
+            );
+        }
+    }
     let foot = plane.foot();
-    let span = plane.until - plane.from;
-    let step = step(span);
-    let (unit_ns, unit) = unit(span);
-    let mut at = 0;
-    while at <= span {
-        let x = plane.x(plane.from + at);
-        let _ = writeln!(
-            svg,
-            "<line x1=\"{0}\" y1=\"{1}\" x2=\"{0}\" y2=\"{2}\" stroke=\"#e0e0e0\"/>",
-            px(x),
-            px(TOP - ROW / 2),
-            px(foot)
-        );
-        let label = decimal(at, unit_ns);
-        text(svg, (x, foot + 150), "text-anchor=\"middle\"", &label);
-        at += step;
+    let took = plane.busy.iter().map(|b| b.until - b.from).sum();
+    let (step, (unit_ns, unit)) = (step(took), unit(plane.until - plane.from));
+    let mut free = LEFT;
+    for busy in &plane.busy {
+        // Counted from the start of the window.
+        let first = (busy.from - plane.from).div_ceil(step) * step;
+        for at in (first..=busy.until - plane.from).step_by(step as usize) {
+            let x = plane.x(plane.from + at);
+            let _ = writeln!(
+                svg,
+                "<line x1=\"{0}\" y1=\"{1}\" x2=\"{0}\" y2=\"{2}\" stroke=\"#e0e0e0\"/>",
+                px(x),
+                px(TOP - ROW / 2),
+                px(foot)
+            );
+            if x >= free {
+                text(
+                    svg,
+                    (x, foot + 150),
+                    "text-anchor=\"middle\"",
+                    &decimal(at, unit_ns),
+                );
+                free = x + LABEL;
+            }
+        }
     }
     let start = decimal(plane.from, 1_000_000_000);
     let label = format!("{unit} since {start} s of simulated time");
@@ -431,7 +549,7 @@ fn notes(svg: &mut String, plane: &Plane<'_>, (machines, hidden): (u32, usize)) 
         }
     }
     y += LEGEND_ROW;
-    let marks = "■ block built, with its height   | new head   ○ safe   ● final   △ round given up   × lost";
+    let marks = "■ block built, with its height · | new head · ○ safe · ● final · △ round given up · × lost · // nothing happens";
     text(svg, (LEFT, y), "", marks);
     let mut left_out = Vec::new();
     let rows = plane.rows.len();
@@ -466,6 +584,25 @@ mod tests {
             let ticks = span / step(span);
             assert!(ticks <= 10 && (ticks >= 4 || span < 10), "{span}: {ticks}");
         }
+    }
+
+    /// Three short spans far from each other get nearly all of the width, in order.
+    #[test]
+    fn idle_spans_are_cut_short() {
+        let spans = vec![
+            (1_000, 1_100),
+            (900_000, 900_100),
+            (1_050, 1_080),
+            (5_000_000, 5_000_100),
+        ];
+        let busy = busy(spans, (0, 6_000_000));
+        assert_eq!(busy.len(), 3);
+        assert!(busy.iter().map(|b| b.width).sum::<u64>() > WIDTH - 3 * BREAK);
+        assert!(
+            busy.windows(2)
+                .all(|b| b[0].left + b[0].width + BREAK == b[1].left)
+        );
+        assert!(busy.iter().all(|b| b.until - b.from <= 120));
     }
 
     #[test]
