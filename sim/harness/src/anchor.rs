@@ -556,6 +556,11 @@ impl AnyEngine for Anchor {
         }
     }
 
+    fn reads(&self, table: &toml::Table) -> Result<(), String> {
+        let read = Config::deserialize(table.clone());
+        read.map(drop).map_err(|e| e.message().to_owned())
+    }
+
     fn promises(&self, config: &toml::Table, nodes: u32) -> Promises {
         let config = Self::config(config);
         config.lower().promises(&config.local_config, nodes)

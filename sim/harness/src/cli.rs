@@ -12,8 +12,9 @@ use crate::study::Study;
 use crate::validate::Tier;
 use crate::validate::run as validation;
 use crate::{
-    analysis, calibrate, durable, engines, fuzz, import, merge, output, places, precision,
-    question, regulator, scan, screen, self_check, sensitivity, told, verdict,
+    analysis, calibrate, durable, engines, forecast, fuzz, import, merge, output, places,
+    precision, question, regulator, replay, scan, schema, screen, self_check, sensitivity, told,
+    verdict,
 };
 use clap::{Parser, Subcommand};
 #[cfg(feature = "mutants")]
@@ -117,6 +118,18 @@ enum Command {
         #[command(flatten)]
         asked: merge::Asked,
     },
+    /// What a plan comes to before it is run: cells, units, time and memory; or a script that runs it in shards
+    Plan {
+        #[command(flatten)]
+        wanted: forecast::Wanted,
+    },
+    /// Run one unit again and tell what happened in it: events, and a space-time diagram
+    Replay {
+        #[command(flatten)]
+        wanted: replay::Wanted,
+    },
+    /// Print the JSON Schema of plans, for editors and validators
+    Schema,
     /// Show what there is: engines, workloads, plans (scenarios), attacks, regions, metrics
     List {
         /// What to list; everything when left out
@@ -464,6 +477,19 @@ fn dispatch(command: Command) -> Result<u8, Error> {
         Command::Import { wanted } => {
             stop_on_signal();
             print(&import::run(&wanted)?);
+            Ok(exit::OK)
+        }
+        Command::Schema => {
+            print(&schema::text());
+            Ok(exit::OK)
+        }
+        Command::Plan { wanted } => {
+            print(&forecast::run(&wanted)?);
+            Ok(exit::OK)
+        }
+        Command::Replay { wanted } => {
+            stop_on_signal();
+            print(&replay::run(&wanted)?);
             Ok(exit::OK)
         }
         Command::Calibrate { out, quick } => {
@@ -938,11 +964,21 @@ fn init(file: &Path, from: &str) -> Result<u8, Error> {
             format!("built-in plans: {}", names.join(", ")),
         ));
     };
-    let written = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(file)
-        .and_then(|mut f| f.write_all(plan.text.as_bytes()));
+    let create = |file: &Path, text: &str| {
+        let new = std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(file);
+        new.and_then(|mut f| f.write_all(text.as_bytes()))
+    };
+    // Editors look for the schema beside the plan; one that stands there already may be somebody's.
+    let text = format!("#:schema {}\n{}", schema::FILE, plan.text);
+    let written = create(file, &text).and_then(|()| {
+        match create(&file.with_file_name(schema::FILE), &schema::text()) {
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+            other => other,
+        }
+    });
     match written {
         Ok(()) => {
             print(&format!(

@@ -11,10 +11,11 @@ use crate::summary;
 use crate::unit::Done;
 use crate::words::duration;
 use quorate_kernel::{Endorse, Endorsed};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Whether transactions are executed before or after they are ordered.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExecutionPlan {
     /// What comes first.
@@ -35,7 +36,7 @@ pub struct ExecutionPlan {
 }
 
 /// What comes first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Model {
     /// The order: blocks are executed.

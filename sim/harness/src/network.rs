@@ -4,10 +4,11 @@ use crate::places::{self, Table};
 use crate::unit::Tweak;
 use quorate_core::{NodeId, Seed, Span};
 use quorate_kernel::{Jitter, Loss, NetworkConfig, OverlayConfig, SlowStart};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Nodes and links.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "independent keys of a plan")]
 pub struct NetworkPlan {
@@ -162,7 +163,7 @@ const fn is_zero(value: &f64) -> bool {
 }
 
 /// Shares of the regions.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(
     untagged,
     expecting = "region_shares is a list with a share for each region, or \"published\""
@@ -175,7 +176,7 @@ pub enum Shares {
 }
 
 /// The word for what a table says.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Published {
     /// As published.
@@ -183,7 +184,7 @@ pub enum Published {
 }
 
 /// Rates of a region's links.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "rates of regions are Mbit/s, or lists of them")]
 pub enum Rate {
     /// One for all, Mbit/s.
@@ -193,7 +194,7 @@ pub enum Rate {
 }
 
 /// The law of the jitter.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum JitterLaw {
     /// Exponential.
@@ -217,7 +218,7 @@ impl JitterLaw {
 }
 
 /// Nodes that differ from the others.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClassPlan {
     /// Which nodes; each is in one class at most.
@@ -240,7 +241,7 @@ pub struct ClassPlan {
 }
 
 /// The overlay that relays blocks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Overlay {
     /// Everybody with everybody.
@@ -256,7 +257,7 @@ pub enum Overlay {
 }
 
 /// How many connections nodes open.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(
     untagged,
     expecting = "outbound_degrees is the name of a table, or thousandths of the nodes that open at most \

@@ -13,16 +13,18 @@ use crate::mempool::MempoolPlan;
 pub use crate::network::NetworkPlan;
 use crate::outages::{self, OutagePlan};
 use crate::resilience::{self, ResiliencePlan};
+use crate::schema::Table;
 use crate::sensitivity::SensitivityPlan;
 use crate::study;
 use crate::sweep::SweepPlan;
 use quorate_core::Span;
 use quorate_kernel::ViewAge;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// An experiment.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
     /// Names the results folder.
@@ -74,6 +76,7 @@ pub struct Plan {
     /// What arrives: `name`, the workload's own keys, and `label`, its name in the results where
     /// that is not `name`.
     #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
+    #[schemars(with = "Table")]
     pub workload: toml::Table,
     /// How much of it, for how long.
     #[serde(default)]
@@ -81,6 +84,7 @@ pub struct Plan {
     /// Several workloads instead of one: each as `workload`, with `load` (whose missing keys are
     /// those of the plan's own) and `levels` of its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<Table>")]
     pub workloads: Vec<toml::Table>,
     /// Which settings of the engines are run.
     #[serde(default = "default_profiles")]
@@ -194,7 +198,7 @@ fn default_profiles() -> Vec<Profile> {
 }
 
 /// How an interval is made from one sample a replication.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum IntervalMethod {
     /// Student's t.
@@ -220,7 +224,7 @@ impl IntervalMethod {
 }
 
 /// Which settings the engines have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Profile {
     /// Each engine's `config`: what is deployed.
@@ -240,7 +244,7 @@ impl Profile {
 }
 
 /// What grows in a plan of kind `scale`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScalePlan {
     /// What the values count.
@@ -253,7 +257,7 @@ pub struct ScalePlan {
 }
 
 /// What grows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Axis {
     /// Nodes, all of which vote or lead.
@@ -276,7 +280,7 @@ impl Axis {
 }
 
 /// What is made of the cells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// A verdict against service levels, with what limits each engine, and the curves.
@@ -303,7 +307,7 @@ pub enum Kind {
 }
 
 /// The machines.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct NodePlan {
     /// Cores of each node.
@@ -384,7 +388,7 @@ impl NodePlan {
 }
 
 /// What becomes of a read that finds its site's view too old.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum WhenStale {
     /// The view decides all the same.
@@ -420,7 +424,7 @@ impl Default for NodePlan {
 }
 
 /// Where votes are checked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum VoteChecks {
     /// On a core of their own.
@@ -430,7 +434,7 @@ pub enum VoteChecks {
 }
 
 /// Which view readers are served from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ReadLevel {
     /// The head.
@@ -442,7 +446,7 @@ pub enum ReadLevel {
 }
 
 /// The adversary that finality is held against.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdversaryPlan {
     /// Corrupt organisations; absent means the most that a Byzantine committee bears, ⌊(n−1)/3⌋.
@@ -466,7 +470,7 @@ impl Default for AdversaryPlan {
 }
 
 /// How much arrives, for how long.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LoadPlan {
     /// Offered writes per second, one cell each.
@@ -512,7 +516,7 @@ const fn default_drain() -> f64 {
 }
 
 /// One engine of the comparison.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EnginePlan {
     /// Name in the registry.
@@ -525,9 +529,11 @@ pub struct EnginePlan {
     pub duration_s: Option<f64>,
     /// The engine's own keys; `preset` starts from a named set.
     #[serde(default)]
+    #[schemars(with = "Table")]
     pub config: toml::Table,
     /// Keys on top of `config` in the profile `matched`.
     #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
+    #[schemars(with = "Table")]
     pub matched: toml::Table,
     /// Whether it is left out unless `--engines` asks for it.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -588,7 +594,7 @@ impl EnginePlan {
 }
 
 /// When a unit is given up.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitsPlan {
     /// Events executed.

@@ -288,7 +288,7 @@ fn write_dashes(svg: &mut String, content: &str) {
     }
 }
 
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let text = printable(text);
     text.replace('&', "&amp;")
         .replace('<', "&lt;")

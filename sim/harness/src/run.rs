@@ -10,6 +10,7 @@ use crate::unit::{self, Done, EngineSheet, Key, Tweak};
 use crate::workers::{self, Budget, Sink};
 use crate::{capacity, knee, precision, predict, resilience, sweep, tune};
 use indicatif::{ProgressBar, ProgressStyle};
+use quorate_kernel::Trace;
 use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -204,7 +205,7 @@ pub fn run_with(
 }
 
 /// The cells of all parts as planned, without their units, and the index of the next one.
-fn planned(study: &Study) -> (Vec<Outcome>, usize) {
+pub(crate) fn planned(study: &Study) -> (Vec<Outcome>, usize) {
     let mut next = 0;
     let mut outcomes = Vec::new();
     for part in &study.parts {
@@ -318,7 +319,7 @@ fn replications(part: &Part, engine: usize, tweak: Tweak) -> u32 {
 }
 
 /// The units of a cell.
-fn units<'a>(part: &Part, cell: &'a Cell) -> impl Iterator<Item = Key> + use<'a> {
+pub(crate) fn units<'a>(part: &Part, cell: &'a Cell) -> impl Iterator<Item = Key> + use<'a> {
     (0..replications(part, cell.engine, cell.tweak)).map(|replication| cell.key(replication))
 }
 
@@ -435,6 +436,16 @@ pub(crate) fn name(part: &Part, key: Key) -> String {
 }
 
 pub(crate) fn guarded(part: &Part, key: Key, command: &str) -> Result<Done, Error> {
+    traced(part, key, command, None)
+}
+
+/// The same, and somebody is told what happens on the way.
+pub(crate) fn traced(
+    part: &Part,
+    key: Key,
+    command: &str,
+    trace: Option<Trace>,
+) -> Result<Done, Error> {
     if STOP.load(Ordering::Relaxed) {
         return Err(Error::interrupted());
     }
@@ -445,7 +456,8 @@ pub(crate) fn guarded(part: &Part, key: Key, command: &str) -> Result<Done, Erro
         ..
     } = part;
     let sheet = &sheets[key.engine];
-    catch_unwind(AssertUnwindSafe(|| unit::run(plan, workload, sheet, key))).map_err(|_| Error {
+    let run = || unit::run_traced(plan, workload, sheet, key, trace);
+    catch_unwind(AssertUnwindSafe(run)).map_err(|_| Error {
         message: format!("a bug: {} panicked, see above", name(part, key)),
         hint: format!("please report it with this command: {command}"),
         code: exit::BUG,

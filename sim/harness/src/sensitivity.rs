@@ -22,11 +22,12 @@ use crate::verdict::{self, Answer, Row};
 use crate::words::short;
 use crate::{summary, words};
 use quorate_core::math;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 
 /// Which inputs are varied, and by how much.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SensitivityPlan {
     /// The share by which each is made smaller and larger.

@@ -14,10 +14,12 @@ use crate::output::{Ran, column, key};
 use crate::plan::{self, Kind as PlanKind, Plan, Source};
 use crate::results::{Column, Kind, Value};
 use crate::run::Cell;
+use crate::schema::Table;
 use crate::study::Part;
 use crate::unit::Done;
 use crate::{summary, words};
 use quorate_core::Level;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Most combinations of a plan.
@@ -26,7 +28,7 @@ use serde::{Deserialize, Serialize};
 const MOST: usize = 10_000;
 
 /// The table `[sweep]`.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, from = "Written")]
 pub struct SweepPlan {
     /// For each key the list of its values.
@@ -41,14 +43,20 @@ pub struct SweepPlan {
 }
 
 /// The same as it may be written: `grid.network.nodes = …` without quotes makes tables in tables.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Written {
+    /// For each key the list of its values.
     #[serde(default)]
+    #[schemars(with = "Table")]
     grid: toml::Table,
+    /// Tables of keys with lists of equal length.
     #[serde(default)]
+    #[schemars(with = "Vec<Table>")]
     zip: Vec<toml::Table>,
+    /// Tables of keys with one value each.
     #[serde(default)]
+    #[schemars(with = "Vec<Table>")]
     list: Vec<toml::Table>,
 }
 

@@ -11,7 +11,7 @@ use quorate_core::{
     Promises, Seed, Span, Time, byzantine_bound,
 };
 use quorate_kernel::probe::LatencyHistogram;
-use quorate_kernel::{Forms, Report, RunLimits, Setup, Status, VoteChecks};
+use quorate_kernel::{Forms, Report, RunLimits, Setup, Status, Trace, VoteChecks};
 use serde::{Deserialize, Serialize};
 
 /// Which unit of a plan to run.
@@ -337,6 +337,7 @@ pub fn setup(
             pending: plan.limits.pending as usize,
         },
         forms: Forms::FAST,
+        trace: None,
         seed,
     }
 }
@@ -396,6 +397,17 @@ pub struct Done {
 
 /// Runs one unit. The plan must be checked and the engine's finality must exist.
 pub fn run(plan: &Plan, workload: &Workload, sheet: &EngineSheet, key: Key) -> Done {
+    run_traced(plan, workload, sheet, key, None)
+}
+
+/// The same, and somebody is told what happens on the way.
+pub fn run_traced(
+    plan: &Plan,
+    workload: &Workload,
+    sheet: &EngineSheet,
+    key: Key,
+    trace: Option<Trace>,
+) -> Done {
     let finality = sheet
         .finality
         .clone()
@@ -409,6 +421,11 @@ pub fn run(plan: &Plan, workload: &Workload, sheet: &EngineSheet, key: Key) -> D
     let unit = (sheet, key.offered_tps);
     outages::strike_leaders(plan, workload, (engine, &table), unit, &mut setup);
     resilience::strike_leader(plan, workload, (sheet, key), &table, &mut setup);
+    // Not before: to find a leader the unit is run up to then.
+    if let Some(trace) = &trace {
+        trace.record().faults.clone_from(&setup.faults);
+    }
+    setup.trace = trace;
     let built = workload.open(key.offered_tps, seed);
     let domain = built.domain.filter(|_| plan.is_measured());
     let rules = (built.ledger.as_ref(), domain);

@@ -1,0 +1,266 @@
+//! `quorate plan`: what a plan comes to before any of it is run, and scripts that run it in shards.
+
+use crate::asked::Changes;
+use crate::error::{Error, exit};
+use crate::launch::{self, Job, Launcher};
+use crate::output;
+use crate::plan::{Kind, Source};
+use crate::results::sha256_hex;
+use crate::screen::table;
+use crate::study::{Part, Study};
+use crate::unit::Key;
+use crate::{predict, run, shard};
+use serde::Serialize;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+/// Which plan, and what is wanted of it.
+#[derive(clap::Args)]
+pub(crate) struct Wanted {
+    /// A TOML file, or a name from `quorate list plans`
+    plan: String,
+    #[command(flatten)]
+    changes: Changes,
+    /// Print a script that runs it in shards and merges them, instead
+    #[arg(long, value_enum, requires = "shards", conflicts_with = "json")]
+    emit: Option<Launcher>,
+    /// Into how many shards; the number stands in the script
+    #[arg(long, value_name = "N", requires = "emit")]
+    shards: Option<u32>,
+    /// Folder that the script puts journals and results into
+    #[arg(long, default_value = "results")]
+    out: PathBuf,
+    /// One JSON document instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+/// What a part comes to.
+#[derive(Serialize)]
+struct Share {
+    profile: &'static str,
+    workload: String,
+    nodes: u32,
+    cells: usize,
+    units: usize,
+    cpu_s: f64,
+}
+
+/// What a plan comes to.
+#[derive(Serialize)]
+pub(crate) struct Forecast {
+    name: String,
+    kind: Kind,
+    model_version: u32,
+    plan_hash: String,
+    /// The folder of the results, below that of `--out`.
+    results: String,
+    /// The folder of the journals beside it.
+    journals: String,
+    cells: usize,
+    pub(crate) units: usize,
+    /// Whether results decide on further units.
+    adaptive: bool,
+    /// Of one core.
+    pub(crate) cpu_s: f64,
+    /// The longest unit.
+    pub(crate) longest_unit_s: f64,
+    /// What a unit takes at most while it runs.
+    pub(crate) unit_memory_bytes: u64,
+    /// Journals and results together.
+    disk_bytes: u64,
+    parts: Vec<Share>,
+}
+
+/// Seconds of one core that a unit takes.
+fn seconds(part: &Part, key: Key) -> f64 {
+    predict::work(part, key)
+}
+
+/// Bytes that a unit takes while it runs.
+fn memory(part: &Part, key: Key) -> u64 {
+    predict::unit_bytes(part, key)
+}
+
+/// Bytes that a finished unit takes in a journal and in the tables of results.
+// assumption: measured on the built-in comparison.
+const DISK_BYTES: u64 = 16 << 10;
+
+/// What a study comes to.
+pub(crate) fn of(study: &Study) -> Forecast {
+    let (outcomes, cells) = run::planned(study);
+    let hash = sha256_hex(output::config(study).as_bytes());
+    let results = output::folder_name(study, &hash);
+    let mut forecast = Forecast {
+        name: study.plan.name.clone(),
+        kind: study.plan.kind,
+        model_version: output::MODEL_VERSION,
+        journals: format!("{results}.journal"),
+        results,
+        plan_hash: hash,
+        cells,
+        units: 0,
+        adaptive: shard::is_adaptive(&study.plan),
+        cpu_s: 0.0,
+        longest_unit_s: 0.0,
+        unit_memory_bytes: 0,
+        disk_bytes: 0,
+        parts: Vec::new(),
+    };
+    for (part, outcome) in study.parts.iter().zip(&outcomes) {
+        let mut share = Share {
+            profile: part.profile.name(),
+            workload: part.label.clone(),
+            nodes: part.plan.network.nodes,
+            cells: outcome.cells.len(),
+            units: 0,
+            cpu_s: 0.0,
+        };
+        for key in outcome.cells.iter().flat_map(|cell| run::units(part, cell)) {
+            let takes = seconds(part, key);
+            share.units += 1;
+            share.cpu_s += takes;
+            forecast.longest_unit_s = forecast.longest_unit_s.max(takes);
+            forecast.unit_memory_bytes = forecast.unit_memory_bytes.max(memory(part, key));
+        }
+        forecast.units += share.units;
+        forecast.cpu_s += share.cpu_s;
+        forecast.parts.push(share);
+    }
+    forecast.disk_bytes = forecast.units as u64 * DISK_BYTES;
+    forecast
+}
+
+/// What is printed.
+///
+/// # Errors
+/// What is wrong with the plan, or a number of shards that cannot work.
+pub(crate) fn run(wanted: &Wanted) -> Result<String, Error> {
+    let source = Source::open(&wanted.plan)?;
+    let study = wanted.changes.study(&source)?;
+    let forecast = of(&study);
+    if let Some(launcher) = wanted.emit {
+        let shards = wanted.shards.unwrap_or(1);
+        return emit(wanted, launcher, shards, &forecast);
+    }
+    if wanted.json {
+        let text = serde_json::to_string_pretty(&forecast).expect("numbers and text");
+        return Ok(text + "\n");
+    }
+    Ok(text(&forecast))
+}
+
+fn text(forecast: &Forecast) -> String {
+    let mut text = String::new();
+    let _ = writeln!(
+        text,
+        "{}: {} cells, {} units; plan hash {}, model version {}",
+        forecast.name, forecast.cells, forecast.units, forecast.plan_hash, forecast.model_version
+    );
+    if forecast.adaptive {
+        text.push_str("further units follow from what these say: a curve looks for its knees\n");
+    }
+    let _ = writeln!(
+        text,
+        "about {} of one core, at most {} for one unit; {} of memory for each unit that runs, {} of disk\n",
+        time(forecast.cpu_s),
+        time(forecast.longest_unit_s),
+        bytes(forecast.unit_memory_bytes),
+        bytes(forecast.disk_bytes)
+    );
+    let head = ["profile", "workload", "nodes", "cells", "units", "CPU time"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    rows.extend(forecast.parts.iter().map(|part| {
+        vec![
+            part.profile.to_owned(),
+            part.workload.clone(),
+            part.nodes.to_string(),
+            part.cells.to_string(),
+            part.units.to_string(),
+            time(part.cpu_s),
+        ]
+    }));
+    table(&mut text, &rows);
+    text
+}
+
+fn time(s: f64) -> String {
+    match s {
+        s if s < 100.0 => format!("{s:.1} s"),
+        s if s < 6_000.0 => format!("{:.0} min", s / 60.0),
+        s => format!("{:.1} h", s / 3_600.0),
+    }
+}
+
+fn bytes(n: u64) -> String {
+    match n {
+        0..1_000_000 => format!("{} kB", n.div_ceil(1_000)),
+        1_000_000..1_000_000_000 => format!("{} MB", n.div_ceil(1_000_000)),
+        _ => format!("{:.1} GB", n as f64 / 1e9),
+    }
+}
+
+/// More shards than this are refused.
+// source: `slurm.conf(5)`, MaxArraySize is 1001 unless set, so that 1000 is the largest index.
+const MOST_SHARDS: u32 = 1_000;
+
+fn emit(
+    wanted: &Wanted,
+    launcher: Launcher,
+    shards: u32,
+    forecast: &Forecast,
+) -> Result<String, Error> {
+    let refuse =
+        |why: String, hint: String| Err(Error::config(format!("--shards {shards}: {why}"), hint));
+    if shards == 0 || shards > MOST_SHARDS {
+        let hint = format!(
+            "use 1 to {MOST_SHARDS}: a shard has many units, and a job array no more tasks"
+        );
+        return refuse("no such number of shards".to_owned(), hint);
+    }
+    if shards as usize > forecast.units {
+        let hint = format!("use {} or fewer", forecast.units);
+        return refuse(format!("the plan has {} units", forecast.units), hint);
+    }
+    if forecast.kind == Kind::Check {
+        let hint = "its answer is an exit code; use `quorate run`";
+        return refuse(
+            "a plan of kind check leaves nothing to merge".to_owned(),
+            hint.to_owned(),
+        );
+    }
+    let absolute = |path: &Path| {
+        let path = std::path::absolute(path).map_err(|e| Error {
+            message: format!("cannot tell where {} is: {e}", path.display()),
+            hint: "give an absolute path".to_owned(),
+            code: exit::IO,
+        })?;
+        let text = path.to_str().map(str::to_owned);
+        text.ok_or_else(|| {
+            Error::config(format!("{}: not UTF-8", path.display()), "use another path")
+        })
+    };
+    // A task may start in another folder.
+    let plan = Path::new(&wanted.plan);
+    let plan = if plan.is_file() {
+        absolute(plan)?
+    } else {
+        wanted.plan.clone()
+    };
+    let out = absolute(&wanted.out)?;
+    let mut run = vec!["run".to_owned(), plan];
+    run.extend(wanted.changes.words());
+    run.extend(["--out".to_owned(), out.clone()]);
+    Ok(launch::script(
+        launcher,
+        &Job {
+            name: forecast.results.clone(),
+            run,
+            journals: format!("{out}/{}", forecast.journals),
+            out,
+            shards,
+            seconds: (forecast.cpu_s / f64::from(shards)).max(forecast.longest_unit_s),
+            memory: forecast.unit_memory_bytes,
+        },
+    ))
+}
