@@ -59,6 +59,19 @@ pub struct Ran<'a> {
     pub rows: &'a [Row],
 }
 
+impl<'a> Ran<'a> {
+    /// The parts of a study with what became of each.
+    pub fn all(study: &'a Study, outcomes: &'a [Outcome], rows: &'a [Vec<Row>]) -> Vec<Self> {
+        let all = study.parts.iter().zip(outcomes).zip(rows);
+        let ran = all.map(|((part, outcome), rows)| Self {
+            part,
+            outcome,
+            rows,
+        });
+        ran.collect()
+    }
+}
+
 /// A part's plan with every default spelled out. It can be run by itself.
 pub fn resolved(part: &Part) -> String {
     let mut plan = part.plan.clone();
@@ -92,17 +105,27 @@ pub(crate) fn suffix(study: &Study, part: &Part) -> String {
     name
 }
 
+/// What stands in `config.resolved.toml`.
+pub(crate) fn config(study: &Study) -> String {
+    match study.parts.as_slice() {
+        [only] if study.plan.scale.is_none() => resolved(only),
+        _ => with_version(&study.plan),
+    }
+}
+
+/// The name of a results folder: that of the plan, and the beginning of its hash.
+pub(crate) fn folder_name(plan: &str, config: &str) -> String {
+    format!("{plan}-{}", &sha256_hex(config.as_bytes())[..8])
+}
+
 /// Writes everything and returns the folder.
 ///
 /// # Errors
 /// When the folder cannot be written; nothing half-written is left.
 pub fn write(parent: &Path, study: &Study, ran: &[Ran<'_>]) -> Result<PathBuf, Error> {
-    let config = match study.parts.as_slice() {
-        [only] if study.plan.scale.is_none() => resolved(only),
-        _ => with_version(&study.plan),
-    };
+    let config = config(study);
     let hash = sha256_hex(config.as_bytes());
-    let mut folder = Folder::create(parent, &format!("{}-{}", study.plan.name, &hash[..8]))?;
+    let mut folder = Folder::create(parent, &folder_name(&study.plan.name, &config))?;
     folder.text("config.resolved.toml", &config)?;
     let writer = Writer { ran, hash: &hash };
     writer.parts(&mut folder)?;
@@ -255,12 +278,13 @@ impl Writer<'_> {
         );
         columns.extend(MEASURES.iter().map(|m| m.column));
         let rows = self.cells().flat_map(|(ran, cell)| {
-            cell.units.iter().map(move |unit| {
+            let row = move |unit: &Done| {
                 let mut row = Self::cell_values(ran, cell);
                 row.insert(1, Value::from(u64::from(unit.key.replication)));
-                row.extend(MEASURES.iter().map(|m| (m.of)(unit)));
+                row.extend(measured(unit).map(|(_, value)| value));
                 row
-            })
+            };
+            cell.units.iter().map(row)
         });
         Ok(folder.csv("replications.csv", &columns, rows)?)
     }
@@ -867,6 +891,11 @@ pub(crate) fn measure_value(unit: &Done, name: &str) -> Option<f64> {
     };
     let mut all = MEASURES.iter().chain(lies);
     (all.find(|m| m.column.name == name)?.of)(unit).number()
+}
+
+/// The figures of a replication by their columns in `replications.csv`.
+pub(crate) fn measured(unit: &Done) -> impl Iterator<Item = (&'static str, Value)> {
+    MEASURES.iter().map(|m| (m.column.name, (m.of)(unit)))
 }
 
 /// What a replication left behind, a column each.
