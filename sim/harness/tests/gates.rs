@@ -186,7 +186,7 @@ fn what_cannot_be_checked_is_said() {
         (vec!["check", "no-such-folder"], 66, "cannot read plan"),
         (vec!["check", folder, "--engines", "quorum"], 2, "engines of this folder: qbft, central"),
         (vec!["check", folder, "--level", "all:final:p(97)<1s"], 2, "summary.csv has no p(97)"),
-        (vec!["check", folder, "--level", "all:final<1s"], 2, "is not class:metric:statistic"),
+        (vec!["check", folder, "--level", "all:final<1s"], 2, "--level all:final<1s: unknown statistic"),
         (vec!["check", folder, "--level", "nobody:final:avg<1s"], 2, "no cell has measured"),
         (vec!["check", folder, "--at", "7"], 2, "no cell is at 7 writes/s"),
     ] {
@@ -290,7 +290,7 @@ fn a_reviewed_baseline_is_replaced_whole() {
     assert_eq!(quorate(&["diff", str(&old), str(results())]).0, 3);
     let (code, out, _) = quorate(&["diff", str(&old), str(results()), "--accept"]);
     assert_eq!(code, 0, "{out}");
-    assert!(out.contains("moved: ") && out.contains("accepted: "), "{out}");
+    assert!(out.contains("only in the baseline") && out.contains("accepted: "), "{out}");
     assert_eq!(quorate(&["diff", str(&old), str(results())]).0, 0);
     let left: Vec<_> = fs::read_dir(into.path()).expect("readable").collect();
     assert_eq!(left.len(), 1, "nothing half-written is left");
@@ -436,6 +436,28 @@ fn a_trace_is_looked_for_and_its_absence_said() {
     }
     let (code, _, err) = quorate(&["verify", str(&folder), "--inputs", str(into.path()), "--units", "all"]);
     assert_eq!(code, 0, "{err}");
+}
+
+/// A plan names a file of costs; what stands in it, and not its name, is hashed and kept.
+#[test]
+fn a_cost_file_counts_by_its_content() {
+    let plan = PLAN
+        .replace("replications = 10", "replications = 2")
+        .replace("[workload]", "[node]\ncosts = \"mine.toml\"\n[workload]");
+    let of = |costs: &str| {
+        let into = scratch();
+        fs::write(into.path().join("mine.toml"), costs).expect("writable");
+        let folder = run(&plan, into.path(), &[]);
+        // Without the file too.
+        fs::remove_file(into.path().join("mine.toml")).expect("it is there");
+        reproduces(&folder, &[]);
+        folder.file_name().expect("a name").to_owned()
+    };
+    let reference = quorate::costs::REFERENCE;
+    assert!(reference.contains("verify_us = 28.7"));
+    let slower = reference.replacen("verify_us = 28.7", "verify_us = 29.7", 1);
+    assert_eq!(of(reference), of(reference));
+    assert_ne!(of(reference), of(&slower));
 }
 
 // ---- export -----------------------------------------------------------------------------------------------

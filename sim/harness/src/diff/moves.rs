@@ -6,6 +6,31 @@ use crate::stats;
 use crate::validate::run::matches;
 use std::collections::BTreeMap;
 
+/// What is told before what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// A figure over all replications; an answer.
+    Figure,
+    /// Of one replication.
+    Unit,
+    /// The end of an interval, a margin, a reason.
+    Side,
+}
+
+impl Rank {
+    fn of(file: &str, table: &Table, column: &str) -> Self {
+        if ["ci_low", "ci_high", "margin", "reason"].contains(&column)
+            || file == "summary.csv" && column == "status"
+        {
+            Self::Side
+        } else if table.place("replication").is_some() {
+            Self::Unit
+        } else {
+            Self::Figure
+        }
+    }
+}
+
 /// A number that moved.
 #[derive(Debug, PartialEq)]
 pub(super) struct Move {
@@ -21,8 +46,8 @@ pub(super) struct Move {
     pub(super) old: Option<f64>,
     /// The other's.
     pub(super) new: Option<f64>,
-    /// Whether it follows from another: the end of an interval, a margin.
-    is_side: bool,
+    /// What is told first: a figure, then what it is the mean of, then what follows from it.
+    rank: Rank,
 }
 
 impl Move {
@@ -56,6 +81,8 @@ pub(super) struct Change {
     pub(super) old: String,
     /// The other's.
     pub(super) new: String,
+    /// See [`Move`].
+    rank: Rank,
 }
 
 /// A figure that moved, over the replications that both have, which share their random numbers.
@@ -95,7 +122,7 @@ impl Paired {
 /// Everything that moved.
 #[derive(Default)]
 pub(super) struct Moved {
-    /// Numbers, the largest relative move first.
+    /// Numbers: figures before single replications, and of each the largest relative move first.
     pub(super) moves: Vec<Move>,
     /// Words.
     pub(super) changes: Vec<Change>,
@@ -129,10 +156,11 @@ impl Moved {
             }
         }
         let by = |a: &Move, b: &Move| {
-            let side = a.is_side.cmp(&b.is_side);
-            side.then(b.size().total_cmp(&a.size()))
+            let rank = a.rank.cmp(&b.rank);
+            rank.then(b.size().total_cmp(&a.size()))
         };
         moved.moves.sort_by(by);
+        moved.changes.sort_by_key(|c| c.rank);
         moved.pair(samples, confidence);
         Ok(moved)
     }
@@ -188,6 +216,7 @@ impl Moved {
                 self.digests += 1;
                 continue;
             }
+            let rank = Rank::of(file, old, &column.name);
             let what = what(old, row, &column.name);
             let (file, cell) = (file.to_owned(), cell.clone());
             if column.is_number {
@@ -202,11 +231,11 @@ impl Moved {
                     unit: unit.to_owned(),
                     old: was.parse().ok(),
                     new: is.parse().ok(),
-                    is_side: ["ci_low", "ci_high", "margin"].contains(&&*column.name),
+                    rank,
                 });
             } else {
                 let (old, new) = (was.clone(), is.to_owned());
-                self.changes.push(Change { file, cell, what, old, new });
+                self.changes.push(Change { file, cell, what, old, new, rank });
             }
         }
     }
@@ -397,7 +426,7 @@ mod tests {
             unit: String::new(),
             old,
             new,
-            is_side: false,
+            rank: Rank::Figure,
         };
         assert_eq!(of(Some(0.0), Some(1.0)).relative(), None);
         assert!(of(Some(0.0), Some(1.0)).size() > of(Some(1.0), Some(1e9)).size());

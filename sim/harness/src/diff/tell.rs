@@ -111,7 +111,12 @@ fn meaning(difference: &Difference) -> String {
         );
     }
     if !d.keys.is_empty() {
-        return format!("the plans differ in {} keys", d.keys.len());
+        let shown: Vec<&str> = d.keys.iter().take(WORDS).map(String::as_str).collect();
+        let more = match d.keys.len() - shown.len() {
+            0 => String::new(),
+            n => format!("; and {n} keys more"),
+        };
+        return format!("the plans differ: {}{more}", shown.join("; "));
     }
     "the same plan and model_version gave other results: if that is meant, raise MODEL_VERSION, say in the changelog \
      under \"Results changed\" what moved and why, and accept the new baseline with --accept"
@@ -139,7 +144,7 @@ pub(super) fn as_text(difference: &Difference, most: usize, only: bool) -> Strin
     list(&mut text, "words that changed", &m.changes.iter().map(change).collect::<Vec<_>>());
     if !m.moves.is_empty() {
         let shown = limited(most, m.moves.len());
-        let _ = writeln!(text, "\nmoved: {} numbers, the largest first", m.moves.len());
+        let _ = writeln!(text, "\nmoved: {} numbers; figures before single replications, of each the largest first", m.moves.len());
         let head = MOVES.map(str::to_owned).to_vec();
         let rows: Vec<Vec<String>> = std::iter::once(head).chain(m.moves[..shown].iter().map(line)).collect();
         table(&mut text, &rows);

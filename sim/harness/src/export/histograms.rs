@@ -101,7 +101,10 @@ fn percentiles(histogram: &Histogram<u64>) -> String {
     let (max, total) = (ms(histogram.max() as f64), histogram.len());
     let _ = writeln!(text, "#[Mean    = {mean:>12.3}, StdDeviation   = {deviation:>12.3}]");
     let _ = writeln!(text, "#[Max     = {max:>12.3}, Total count    = {total:>12}]");
-    let _ = writeln!(text, "#[Buckets = {:>12}, SubBuckets     = {:>12}]", histogram.buckets(), histogram.distinct_values());
+    // The first bucket has all of its sub-buckets, each further one the upper half.
+    let buckets = usize::from(histogram.buckets());
+    let sub = 2 * histogram.distinct_values() / (buckets + 1);
+    let _ = writeln!(text, "#[Buckets = {buckets:>12}, SubBuckets     = {sub:>12}]");
     text
 }
 
