@@ -12,9 +12,9 @@ use crate::study::Study;
 use crate::validate::Tier;
 use crate::validate::run as validation;
 use crate::{
-    analysis, calibrate, durable, engines, forecast, fuzz, import, merge, output, places,
-    precision, question, regulator, replay, scan, schema, screen, self_check, sensitivity, told,
-    verdict,
+    analysis, calibrate, check, diff, durable, engines, export, forecast, fuzz, import, merge,
+    output, places, precision, question, regulator, replay, reproduce, scan, schema, screen,
+    self_check, sensitivity, told, verdict, verify,
 };
 use clap::{Parser, Subcommand};
 #[cfg(feature = "mutants")]
@@ -37,8 +37,11 @@ struct Cli {
     command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 ok, 1 a bug, 2 usage, 4 units are missing, 20 a protocol broke its promise, \
-    21 a law of validate does not hold, 22 a protocol did not recover, 65 corrupt input, 66 missing input, 70 a unit ended in two ways, 74 results cannot be written, 75 somebody else runs it, 78 wrong plan, 130 interrupted";
+const EXIT_CODES: &str = "Exit codes: 0 ok, 1 a bug, 2 usage, 3 results moved, 4 units are missing, \
+    5 results of another model_version, 20 a protocol broke its promise, 21 a law of validate does not hold, \
+    22 a protocol did not recover, 65 corrupt or foreign input, 66 missing input, \
+    70 a unit ended otherwise when it was run again, 74 results cannot be written, 75 somebody else runs it, \
+    78 wrong plan, 99 a service level fails, 130 interrupted";
 
 #[derive(Subcommand)]
 enum Command {
@@ -158,6 +161,31 @@ enum Command {
     Import {
         #[command(flatten)]
         wanted: import::Wanted,
+    },
+    /// Hold a results folder against service levels: a gate, exit code 99 when one fails
+    Check {
+        #[command(flatten)]
+        wanted: check::Wanted,
+    },
+    /// Name what moved between two results folders: a gate, exit code 3 when results moved
+    Diff {
+        #[command(flatten)]
+        wanted: diff::Wanted,
+    },
+    /// Recompute a folder's checksums and run some of its units again
+    Verify {
+        #[command(flatten)]
+        wanted: verify::Wanted,
+    },
+    /// Rebuild a whole folder from its own plan and compare every byte
+    Reproduce {
+        #[command(flatten)]
+        wanted: reproduce::Wanted,
+    },
+    /// Write a folder's figures for other tools
+    Export {
+        #[command(flatten)]
+        wanted: export::Wanted,
     },
     /// Measure what signing, hashing and execution cost here: a file that plans can name
     Calibrate {
@@ -492,6 +520,11 @@ fn dispatch(command: Command) -> Result<u8, Error> {
             print(&replay::run(&wanted)?);
             Ok(exit::OK)
         }
+        Command::Check { wanted } => printed(check::run(&wanted)?),
+        Command::Diff { wanted } => printed(diff::run(&wanted)?),
+        Command::Verify { wanted } => printed(verify::run(&wanted)?),
+        Command::Reproduce { wanted } => printed(reproduce::run(&wanted)?),
+        Command::Export { wanted } => printed(export::run(&wanted)?),
         Command::Calibrate { out, quick } => {
             print(&calibrate::run(&out, quick)?);
             Ok(exit::OK)
@@ -510,6 +543,13 @@ fn run_as(
     options.set.splice(0..0, overrides);
     let plan = read(&source, &options)?;
     execute(&source, plan, &options, durable)
+}
+
+/// Prints what a command says, and passes on its exit code.
+#[expect(clippy::unnecessary_wraps, reason = "the form of every command")]
+fn printed((text, code): (String, u8)) -> Result<u8, Error> {
+    print(&text);
+    Ok(code)
 }
 
 /// The plan with its overrides; those of `--quick` go before those of the command line.
@@ -597,24 +637,8 @@ fn execute(
 
 /// Writes and prints what came of a study.
 fn publish(study: &Study, outcomes: &[Outcome], out: &Path) -> Result<u8, Error> {
-    let comparisons = verdict::comparisons(study);
-    let judged = study
-        .parts
-        .iter()
-        .zip(outcomes)
-        .map(|(part, outcome)| match study.plan.kind {
-            Kind::Compare | Kind::Scenario => verdict::judge(part, outcome, comparisons),
-            _ => Vec::new(),
-        });
-    let rows: Vec<_> = judged.collect();
-    let all = study.parts.iter().zip(outcomes).zip(&rows);
-    let ran: Vec<Ran<'_>> = all
-        .map(|((part, outcome), rows)| Ran {
-            part,
-            outcome,
-            rows,
-        })
-        .collect();
+    let rows = verdict::judge_all(study, outcomes);
+    let ran = Ran::all(study, outcomes, &rows);
     let folder = output::write(out, study, &ran)?;
     print(&screen::report(study, &ran, &folder));
     Ok(safety(outcomes))
@@ -653,7 +677,7 @@ fn pair_with(source: &Source, options: &Options) -> Result<u8, Error> {
     Ok(kept(result.broken()))
 }
 
-fn use_threads(threads: Option<usize>) -> Result<(), Error> {
+pub(crate) fn use_threads(threads: Option<usize>) -> Result<(), Error> {
     let Some(threads) = threads else {
         return Ok(());
     };
@@ -769,7 +793,7 @@ fn kept(evidence: Option<&str>) -> u8 {
 }
 
 /// The first signal lets running units end and writes nothing; the second ends the program.
-fn stop_on_signal() {
+pub(crate) fn stop_on_signal() {
     // A second handler in one process is refused; the first one then serves.
     let _ = ctrlc::set_handler(|| {
         if STOP.swap(true, Ordering::Relaxed) {

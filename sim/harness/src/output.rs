@@ -68,6 +68,19 @@ pub struct Ran<'a> {
     pub rows: &'a [Row],
 }
 
+impl<'a> Ran<'a> {
+    /// The parts of a study with what became of each.
+    pub fn all(study: &'a Study, outcomes: &'a [Outcome], rows: &'a [Vec<Row>]) -> Vec<Self> {
+        let all = study.parts.iter().zip(outcomes).zip(rows);
+        let ran = all.map(|((part, outcome), rows)| Self {
+            part,
+            outcome,
+            rows,
+        });
+        ran.collect()
+    }
+}
+
 /// A part's plan with every default spelled out. It can be run by itself.
 pub fn resolved(part: &Part) -> String {
     let mut plan = part.plan.clone();
@@ -300,12 +313,13 @@ impl Writer<'_> {
         );
         columns.extend(MEASURES.iter().map(|m| m.column));
         let rows = self.cells().flat_map(|(ran, cell)| {
-            cell.units.iter().map(move |unit| {
+            let row = move |unit: &Done| {
                 let mut row = Self::cell_values(ran, cell);
                 row.insert(1, Value::from(u64::from(unit.key.replication)));
-                row.extend(MEASURES.iter().map(|m| (m.of)(unit)));
+                row.extend(measured(unit).map(|(_, value)| value));
                 row
-            })
+            };
+            cell.units.iter().map(row)
         });
         Ok(folder.csv("replications.csv", &columns, rows)?)
     }
@@ -956,6 +970,11 @@ pub(crate) fn measure_value(unit: &Done, name: &str) -> Option<f64> {
     };
     let mut all = MEASURES.iter().chain(lies);
     (all.find(|m| m.column.name == name)?.of)(unit).number()
+}
+
+/// The figures of a replication by their columns in `replications.csv`.
+pub(crate) fn measured(unit: &Done) -> impl Iterator<Item = (&'static str, Value)> {
+    MEASURES.iter().map(|m| (m.column.name, (m.of)(unit)))
 }
 
 /// What a replication left behind, a column each.

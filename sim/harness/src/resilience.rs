@@ -90,7 +90,7 @@ pub enum Day {
 }
 
 impl Day {
-    const ALL: [Self; 4] = [Self::SiteDown, Self::Partition, Self::Liars, Self::OneMore];
+    pub(crate) const ALL: [Self; 4] = [Self::SiteDown, Self::Partition, Self::Liars, Self::OneMore];
 
     /// What it is called in tables.
     pub const fn name(self) -> &'static str {

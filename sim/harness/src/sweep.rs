@@ -33,12 +33,15 @@ const MOST: usize = 10_000;
 pub struct SweepPlan {
     /// For each key the list of its values.
     #[serde(skip_serializing_if = "toml::Table::is_empty")]
+    #[schemars(with = "Table")]
     grid: toml::Table,
     /// Tables of keys with lists of equal length.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<Table>")]
     zip: Vec<toml::Table>,
     /// Tables of keys with one value each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<Table>")]
     list: Vec<toml::Table>,
 }
 

@@ -113,6 +113,17 @@ pub fn comparisons(study: &Study) -> usize {
     study.parts.iter().filter(|p| !is_varied(p)).map(of).sum()
 }
 
+/// The rows of every part of a study; none where its kind of plan is not judged.
+pub fn judge_all(study: &Study, outcomes: &[Outcome]) -> Vec<Vec<Row>> {
+    let comparisons = comparisons(study);
+    let parts = study.parts.iter().zip(outcomes);
+    let rows = parts.map(|(part, outcome)| match study.plan.kind {
+        Kind::Compare | Kind::Scenario => judge(part, outcome, comparisons),
+        _ => Vec::new(),
+    });
+    rows.collect()
+}
+
 /// What a plan's levels are held against: as planned, and in a comparison with one site down as well.
 fn situations(plan: &Plan) -> &'static [bool] {
     match plan.kind {
@@ -242,24 +253,14 @@ impl Judge<'_> {
         }
         let level = ServiceLevel::parse(&self.config.expect).expect("the plan was checked");
         if is_beside(&self.outcome.sheets[self.engine], &level) {
-            let why = "it proves when something was there; it keeps no state that could be \
-                       consented to, revoked or spent twice";
-            return (Answer::NotApplicable, NOTHING, None, why.to_owned());
+            return (Answer::NotApplicable, NOTHING, None, NO_STATE.to_owned());
         }
         let Some(cell) = self.cell(tweak) else {
             return (Answer::Undecided, NOTHING, None, "not simulated".to_owned());
         };
         let (samples, status) = self.measured(cell, &level);
         let value = self.interval(&samples, status);
-        let margin = value.mean.map(|v| {
-            if level.below {
-                level.bound / v
-            } else {
-                v / level.bound
-            }
-        });
-        // Nothing at all is below any bound, by no factor.
-        let margin = margin.filter(|m| m.is_finite());
+        let margin = value.mean.and_then(|v| margin(&level, v));
         match status {
             UnitStatus::Saturated => {
                 return (Answer::Fails, value, margin, self.saturation());
@@ -380,17 +381,7 @@ impl Judge<'_> {
         if value.n < ENOUGH || !self.is_supported(cell, level) {
             return Answer::Undecided;
         }
-        let (inside, outside) = if level.below {
-            (high < level.bound, low >= level.bound)
-        } else {
-            // Goodput is at most the offered load: at the bound it is met.
-            (low >= level.bound, high < level.bound)
-        };
-        match (inside, outside) {
-            (true, _) => Answer::Holds,
-            (_, true) => Answer::Fails,
-            _ => Answer::Undecided,
-        }
+        held(level, low, high)
     }
 
     fn is_supported(&self, cell: &Cell, level: &ServiceLevel) -> bool {
@@ -473,6 +464,32 @@ impl Judge<'_> {
     }
 }
 
+/// On which side of the bound a whole interval lies.
+pub(crate) fn held(level: &ServiceLevel, low: f64, high: f64) -> Answer {
+    let (inside, outside) = if level.below {
+        (high < level.bound, low >= level.bound)
+    } else {
+        // Goodput is at most the offered load: at the bound it is met.
+        (low >= level.bound, high < level.bound)
+    };
+    match (inside, outside) {
+        (true, _) => Answer::Holds,
+        (_, true) => Answer::Fails,
+        _ => Answer::Undecided,
+    }
+}
+
+/// Bound over value, or value over bound where more is better: above 1 is inside. Nothing at all is below
+/// any bound, by no factor.
+pub(crate) fn margin(level: &ServiceLevel, value: f64) -> Option<f64> {
+    let margin = if level.below {
+        level.bound / value
+    } else {
+        value / level.bound
+    };
+    margin.is_finite().then_some(margin)
+}
+
 /// Whether an engine proves when something was there and knows nothing of what it was.
 pub(crate) fn keeps_no_state(sheet: &EngineSheet) -> bool {
     sheet.facts.family == Family::Integrity
@@ -480,14 +497,22 @@ pub(crate) fn keeps_no_state(sheet: &EngineSheet) -> bool {
 
 /// Whether a level asks for a state that the engine does not keep.
 pub(crate) fn is_beside(sheet: &EngineSheet, level: &ServiceLevel) -> bool {
-    let stateful = match level.metric {
+    keeps_no_state(sheet) && is_stateful(level)
+}
+
+/// Whether a level is about what the ledger keeps.
+pub(crate) fn is_stateful(level: &ServiceLevel) -> bool {
+    match level.metric {
         Metric::Exposure | Metric::Accepted | Metric::Served => true,
         // Which cases count hangs on what the rules say; times are until something is there.
         Metric::Told => level.statistic == Statistic::Rate,
         _ => false,
-    };
-    keeps_no_state(sheet) && stateful
+    }
 }
+
+/// What is said where an engine keeps nothing that a level is about.
+pub(crate) const NO_STATE: &str = "it proves when something was there; it keeps no state that could be \
+    consented to, revoked or spent twice";
 
 /// Replications below which nothing is decided: Student's interval then rests on normality alone.
 // assumption: the usual start of sequential stopping rules.

@@ -33,6 +33,19 @@ pub(crate) fn short(x: f64) -> String {
     }
 }
 
+/// Six significant digits, for what is compared.
+pub(crate) fn exact(x: f64) -> String {
+    let digits = x.abs();
+    let after = match digits {
+        d if d >= 1e5 => 0,
+        d if d >= 1e3 => 2,
+        d if d >= 1.0 => 5,
+        d if d >= 1e-4 => 9,
+        _ => return format!("{x:.5e}"),
+    };
+    format!("{x:.after$}")
+}
+
 /// A share in percent.
 pub(crate) fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)

@@ -32,6 +32,8 @@ mod setup;
 mod shown;
 mod sim;
 mod slab;
+#[cfg(feature = "slow")]
+mod slow;
 mod store;
 mod tally;
 mod tcp;

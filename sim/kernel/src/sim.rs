@@ -590,6 +590,8 @@ impl<'a, E: Engine> Simulation<'a, E> {
 
     /// Lets the next thing happen; whether there was any.
     fn step(&mut self) -> bool {
+        #[cfg(feature = "slow")]
+        crate::slow::waste();
         let arrival = self.next_arrival();
         let last = arrival.map_or(Some(u64::MAX), |at| at.ns().checked_sub(1));
         if let Some(entry) = last.and_then(|last| self.pop_until(last)) {
