@@ -2,10 +2,10 @@
 
 use crate::error::Error;
 use crate::plan::{Kind, Plan};
+use crate::progress::Progress;
 use crate::study::{Part, Study};
 use crate::unit::{self, Done, EngineSheet, Key, Tweak};
 use crate::{knee, resilience};
-use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -228,7 +228,7 @@ fn run_units(
     // Longest first, so that no core waits long for the last unit.
     let cost = |(p, _, key): &Task| study.parts[*p].workload.cost(&study.parts[*p].plan, *key);
     tasks.sort_by(|a, b| cost(b).total_cmp(&cost(a)));
-    let bar = progress(tasks.len() as u64);
+    let bar = Progress::new(Some(tasks.len() as u64), "units");
     let results: Vec<(usize, usize, Result<Done, Error>)> = tasks
         .into_par_iter()
         .with_max_len(1)
@@ -238,7 +238,7 @@ fn run_units(
             (p, place, done)
         })
         .collect();
-    bar.finish_and_clear();
+    bar.finish();
     for (p, place, done) in results {
         outcomes[p].cells[place].units.push(done?);
     }
@@ -279,11 +279,4 @@ pub(crate) fn guarded(part: &Part, key: Key, command: &str) -> Result<Done, Erro
         hint: format!("please report it with this command: {command}"),
         code: crate::error::exit::BUG,
     })
-}
-
-fn progress(units: u64) -> ProgressBar {
-    // Hidden when stderr is no terminal.
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} units, {eta} left")
-        .expect("the template is fixed");
-    ProgressBar::new(units).with_style(style)
 }
