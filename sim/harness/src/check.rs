@@ -16,6 +16,7 @@ use crate::saved::{Saved, Table};
 use crate::screen::table;
 use crate::stats::{self, Interval};
 use crate::study::Study;
+use crate::terminal;
 use crate::verdict::{self, Answer};
 use crate::words;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
@@ -44,9 +45,6 @@ pub(crate) struct Wanted {
     /// Write the answers as JUnit XML too
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
-    /// Print one JSON document instead of the table
-    #[arg(long)]
-    json: bool,
     /// With a plan: an override that it was run with; may be repeated
     #[arg(short = 's', long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -108,7 +106,7 @@ pub(crate) fn run(wanted: &Wanted) -> Result<(String, u8), Error> {
             Error::io(message, "name a file in a folder that can be written")
         })?;
     }
-    let text = if wanted.json {
+    let text = if terminal::manner().json {
         as_json(&folder, &checks, code)
     } else {
         as_text(&folder, &checks, wanted.undecided)

@@ -1,27 +1,26 @@
 //! The command line.
 
-use crate::attack::{self, Attack};
-use crate::engines::AnyEngine;
+use crate::attack::Attack;
+use crate::catalogue::What;
 use crate::error::{Error, exit};
 use crate::output::Ran;
-use crate::pair::{self, Pair};
-use crate::plan::{BUILT_IN, BuiltIn, Kind, Plan, Source};
+use crate::pair::Pair;
+use crate::plan::{BUILT_IN, Kind, Plan, Source};
 use crate::resilience::BadDay;
 use crate::run::{Outcome, STOP};
 use crate::study::Study;
+use crate::terminal::{self, Manner};
 use crate::validate::Tier;
 use crate::validate::run as validation;
 use crate::{
-    analysis, calibrate, check, diff, durable, engines, export, forecast, fuzz, import, merge,
-    output, places, precision, question, regulator, replay, reproduce, scan, schema, screen,
-    self_check, sensitivity, told, verdict, verify,
+    calibrate, catalogue, check, diff, doctor, document, durable, engines, explain, export,
+    forecast, fuzz, help, import, merge, output, precision, regulator, replay, reproduce, scan,
+    schema, screen, self_check, sensitivity, verdict, verify,
 };
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 #[cfg(feature = "mutants")]
 use quorate_consensus::mutants::{Mutant, break_rule};
-use quorate_core::{Engine, Guarantee};
-use quorate_workloads::WorkloadKind;
-use std::fmt::Write as _;
+use quorate_core::Engine;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -31,17 +30,13 @@ use std::time::Duration;
 /// Which consensus should a healthcare ledger run on, and what will it do under load, on this
 /// network, on a bad day?
 #[derive(Parser)]
-#[command(name = "quorate", version, after_help = EXIT_CODES)]
+#[command(name = "quorate", version)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
+    #[command(flatten)]
+    manner: Manner,
 }
-
-const EXIT_CODES: &str = "Exit codes: 0 ok, 1 a bug, 2 usage, 3 results moved, 4 units are missing, \
-    5 results of another model_version, 20 a protocol broke its promise, 21 a law of validate does not hold, \
-    22 a protocol did not recover, 65 corrupt or foreign input, 66 missing input, \
-    70 a unit ended otherwise when it was run again, 74 results cannot be written, 75 somebody else runs it, \
-    78 wrong plan, 99 a service level fails, 130 interrupted";
 
 #[derive(Subcommand)]
 enum Command {
@@ -195,6 +190,26 @@ enum Command {
         /// A few seconds instead of a quarter of a minute; less exact
         #[arg(long)]
         quick: bool,
+    },
+    /// What an engine, metric, scenario, error or exit code is, and how to read it
+    Explain {
+        #[command(flatten)]
+        wanted: explain::Wanted,
+    },
+    /// Whether this machine can run everything, and what to do where not
+    Doctor {
+        #[command(flatten)]
+        wanted: doctor::Wanted,
+    },
+    /// Completions of commands and options for a shell
+    Completions {
+        #[command(flatten)]
+        wanted: help::Shell,
+    },
+    /// The manual pages
+    Man {
+        #[command(flatten)]
+        wanted: help::Man,
     },
 }
 
@@ -366,18 +381,6 @@ impl Options {
     }
 }
 
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum What {
-    Engines,
-    Workloads,
-    /// Built-in plans
-    #[value(alias = "scenarios")]
-    Plans,
-    Attacks,
-    Regions,
-    Metrics,
-}
-
 /// The program, to which engines of one's own can be added before it runs.
 #[derive(Default)]
 pub struct Program(());
@@ -398,7 +401,8 @@ impl Program {
 }
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let parsed = whole_command().try_get_matches();
+    let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
             let code = if error.use_stderr() {
@@ -411,13 +415,19 @@ fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
+    terminal::speak(cli.manner);
     match dispatch(cli.command) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "{error}");
+            terminal::fail(&error);
             ExitCode::from(error.code)
         }
     }
+}
+
+/// The command line as it is parsed, shown, completed and printed as a manual.
+fn whole_command() -> clap::Command {
+    help::grouped(Cli::command())
 }
 
 fn dispatch(command: Command) -> Result<u8, Error> {
@@ -469,7 +479,7 @@ fn dispatch(command: Command) -> Result<u8, Error> {
         }
         Command::Status { asked } => {
             let (text, code) = merge::status(&asked)?;
-            print(&text);
+            terminal::put(&text);
             Ok(code)
         }
         Command::Sweep {
@@ -496,7 +506,8 @@ fn dispatch(command: Command) -> Result<u8, Error> {
         } => run_as(&plan, wanted.overrides(), options, &durable),
         Command::Attack { name, options } => attack_with(&Attack::source(&name)?, &options),
         Command::List { what } => {
-            print(&list(what));
+            let names = || catalogue::names(what);
+            terminal::end(&catalogue::text(what), || catalogue::json(what), &names());
             Ok(exit::OK)
         }
         Command::Init { file, from } => init(&file, &from),
@@ -504,20 +515,19 @@ fn dispatch(command: Command) -> Result<u8, Error> {
         Command::Fuzz { swarm } => swarm_out(&swarm),
         Command::Import { wanted } => {
             stop_on_signal();
-            print(&import::run(&wanted)?);
-            Ok(exit::OK)
+            import::run(&wanted)
         }
         Command::Schema => {
-            print(&schema::text());
+            terminal::put(&schema::text());
             Ok(exit::OK)
         }
         Command::Plan { wanted } => {
-            print(&forecast::run(&wanted)?);
+            terminal::put(&forecast::run(&wanted)?);
             Ok(exit::OK)
         }
         Command::Replay { wanted } => {
             stop_on_signal();
-            print(&replay::run(&wanted)?);
+            terminal::put(&replay::run(&wanted)?);
             Ok(exit::OK)
         }
         Command::Check { wanted } => printed(check::run(&wanted)?),
@@ -526,9 +536,17 @@ fn dispatch(command: Command) -> Result<u8, Error> {
         Command::Reproduce { wanted } => printed(reproduce::run(&wanted)?),
         Command::Export { wanted } => printed(export::run(&wanted)?),
         Command::Calibrate { out, quick } => {
-            print(&calibrate::run(&out, quick)?);
+            let text = calibrate::run(&out, quick)?;
+            let written = out.display().to_string();
+            let document =
+                || serde_json::json!({ "command": "calibrate", "file": written, "exit_code": 0 });
+            terminal::end(&text, document, &written);
             Ok(exit::OK)
         }
+        Command::Explain { wanted } => explain::run(&wanted),
+        Command::Doctor { wanted } => doctor::run(&wanted),
+        Command::Completions { wanted } => Ok(help::completions(&wanted, whole_command())),
+        Command::Man { wanted } => help::man(&wanted, whole_command()),
     }
 }
 
@@ -548,7 +566,7 @@ fn run_as(
 /// Prints what a command says, and passes on its exit code.
 #[expect(clippy::unnecessary_wraps, reason = "the form of every command")]
 fn printed((text, code): (String, u8)) -> Result<u8, Error> {
-    print(&text);
+    terminal::put(&text);
     Ok(code)
 }
 
@@ -579,7 +597,7 @@ fn warn(study: &Study) {
         .chain(warnings)
         .chain(few)
     {
-        let _ = writeln!(std::io::stderr(), "warning: {warning}");
+        terminal::warn(&warning);
     }
 }
 
@@ -598,7 +616,10 @@ fn execute(
     if study.plan.kind == Kind::Check {
         durable.refuse("a check")?;
         let (text, code) = fuzz::check(&study)?;
-        print(&text);
+        let lines: Vec<&str> = text.lines().collect();
+        let document =
+            || serde_json::json!({ "command": "run", "lines": lines, "exit_code": code });
+        terminal::end(&text, document, text.trim_end());
         if options.again.self_check.is_some() {
             // Few units: all of them.
             let same = fuzz::check(&study)?.0 == text;
@@ -616,7 +637,7 @@ fn execute(
     }
     output::probe(&options.out)?;
     if durable.shard().is_whole() {
-        print(&screen::placements(&study));
+        terminal::say(&screen::placements(&study));
     }
     let again = options.again.self_check.is_some();
     let (outcomes, store) = durable::run(&study, &options.out, durable, again)?;
@@ -627,7 +648,7 @@ fn execute(
         let _ = writeln!(std::io::stderr(), "{line}");
     }
     if !store.shard().is_whole() {
-        print(&durable::finished(&study, &options.out, &store));
+        terminal::say(&durable::finished(&study, &options.out, &store));
         return Ok(safety(&outcomes));
     }
     let code = publish(&study, &outcomes, &options.out)?;
@@ -640,8 +661,10 @@ fn publish(study: &Study, outcomes: &[Outcome], out: &Path) -> Result<u8, Error>
     let rows = verdict::judge_all(study, outcomes);
     let ran = Ran::all(study, outcomes, &rows);
     let folder = output::write(out, study, &ran)?;
-    print(&screen::report(study, &ran, &folder));
-    Ok(safety(outcomes))
+    let code = safety(outcomes);
+    let text = screen::report(study, &ran, &folder);
+    told_of(name(study.plan.kind), &text, &folder, code);
+    Ok(code)
 }
 
 fn attack_with(source: &Source, options: &Options) -> Result<u8, Error> {
@@ -657,8 +680,9 @@ fn attack_with(source: &Source, options: &Options) -> Result<u8, Error> {
     let command: Vec<String> = std::env::args().collect();
     let result = attack.run(&command.join(" "))?;
     let folder = result.write(&options.out)?;
-    print(&result.report(&folder));
-    Ok(kept(result.broken.as_deref()))
+    let code = kept(result.broken.as_deref());
+    told_of("attack", &result.report(&folder), &folder, code);
+    Ok(code)
 }
 
 fn pair_with(source: &Source, options: &Options) -> Result<u8, Error> {
@@ -673,8 +697,23 @@ fn pair_with(source: &Source, options: &Options) -> Result<u8, Error> {
     let command: Vec<String> = std::env::args().collect();
     let result = pair.run(&command.join(" "))?;
     let folder = result.write(&options.out)?;
-    print(&result.report(&folder));
-    Ok(kept(result.broken()))
+    let code = kept(result.broken());
+    told_of("run", &result.report(&folder), &folder, code);
+    Ok(code)
+}
+
+/// The command that runs such plans.
+const fn name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Compare => "compare",
+        _ => "run",
+    }
+}
+
+/// What a command has to say of the results that it wrote.
+fn told_of(command: &str, text: &str, folder: &Path, code: u8) {
+    let document = || document::results(command, folder, code);
+    terminal::end(text, document, &folder.display().to_string());
 }
 
 pub(crate) fn use_threads(threads: Option<usize>) -> Result<(), Error> {
@@ -691,7 +730,7 @@ fn swarm_out(swarm: &Swarm) -> Result<u8, Error> {
     #[cfg(feature = "mutants")]
     if swarm.broken.mutant.as_deref() == Some("list") {
         let line = |m: &Mutant| format!("{:<18} {}\n", m.name(), m.doc());
-        print(&Mutant::ALL.iter().map(line).collect::<String>());
+        terminal::put(&Mutant::ALL.iter().map(line).collect::<String>());
         return Ok(exit::OK);
     }
     let only = swarm.engine.as_deref();
@@ -704,7 +743,7 @@ fn swarm_out(swarm: &Swarm) -> Result<u8, Error> {
     let seeds = one.or(swarm.seeds.clone()).unwrap_or(0..all);
     if swarm.plan {
         let draw = fuzz::draw(seeds.start, only)?;
-        print(&toml::to_string(&draw.plan).expect("a plan is a table"));
+        terminal::put(&toml::to_string(&draw.plan).expect("a plan is a table"));
         return Ok(exit::OK);
     }
     use_threads(swarm.threads)?;
@@ -719,9 +758,9 @@ fn swarm_out(swarm: &Swarm) -> Result<u8, Error> {
         hunt,
         options: &options,
     };
-    let (text, code) = fuzz::run(&wanted)?;
-    print(&text);
-    Ok(code)
+    let found = fuzz::run(&wanted)?;
+    terminal::end(&found.text, || found.json(), &found.broken());
+    Ok(found.code)
 }
 
 /// Breaks the rule that is asked for; the engines that have it, and the option.
@@ -767,8 +806,14 @@ fn validate(rows: Rows) -> Result<u8, Error> {
     stop_on_signal();
     let rows_run = validation::run(jobs)?;
     let folder = validation::write(&out, &rows_run)?;
-    print(&validation::report(&rows_run, left, &folder));
-    Ok(validation::code(&rows_run))
+    let code = validation::code(&rows_run);
+    told_of(
+        "validate",
+        &validation::report(&rows_run, left, &folder),
+        &folder,
+        code,
+    );
+    Ok(code)
 }
 
 fn safety(outcomes: &[Outcome]) -> u8 {
@@ -803,183 +848,6 @@ pub(crate) fn stop_on_signal() {
     });
 }
 
-fn print(text: &str) {
-    // A closed pipe is no reason to fail.
-    let _ = std::io::stdout().write_all(text.as_bytes());
-}
-
-fn list(what: Option<What>) -> String {
-    let mut text = String::new();
-    let wanted = |w: What| what.is_none_or(|only| only as u8 == w as u8);
-    let mut section = |title: &str, lines: Vec<(String, String)>| {
-        let width = lines.iter().map(|l| l.0.len()).max().unwrap_or(0);
-        let _ = writeln!(text, "{title}");
-        for (name, about) in lines {
-            let _ = writeln!(text, "  {name:width$}  {about}");
-        }
-        text.push('\n');
-    };
-    if wanted(What::Engines) {
-        let lines = engines::all().into_iter();
-        section(
-            "engines",
-            lines.map(|e| (e.name().to_owned(), engine(e))).collect(),
-        );
-    }
-    if wanted(What::Workloads) {
-        let lines = WorkloadKind::ALL
-            .iter()
-            .map(|&k| (k.name().to_owned(), workload(k)));
-        section("workloads", lines.collect());
-    }
-    if wanted(What::Plans) {
-        let lines = BUILT_IN.iter().map(|p| (p.name.to_owned(), scenario(p)));
-        let pairs = pair::BUILT_IN.iter();
-        let lines = lines.chain(pairs.map(|p| (p.name.to_owned(), p.about.to_owned())));
-        section("plans", lines.collect());
-    }
-    if wanted(What::Attacks) {
-        let line = |a: &attack::BuiltIn| {
-            let text = format!(
-                "{}\n      source: {}\n      needs: {}\n      look at: {}",
-                a.about, a.source, a.needs, a.look
-            );
-            (a.name.to_owned(), text)
-        };
-        section("attacks", attack::BUILT_IN.iter().map(line).collect());
-    }
-    if wanted(What::Regions) {
-        let line = |t: &places::Table| {
-            let shares = if t.shares.is_some() {
-                " Has published shares."
-            } else {
-                ""
-            };
-            let text = format!("{}{shares}\n      {}", t.about, t.regions.join(" "));
-            (t.name.to_owned(), text)
-        };
-        section("regions", places::TABLES.iter().map(line).collect());
-    }
-    if wanted(What::Metrics) {
-        section("metrics", told::list());
-    }
-    text
-}
-
-/// What an engine is: its facts, its presets with their standing, and its settings.
-fn engine(engine: &dyn AnyEngine) -> String {
-    let facts = engine.facts();
-    let mut text = engine.doc().to_owned();
-    let family = format!(
-        "{}; {} by {}",
-        analysis::family_name(facts.family),
-        facts.electorate.name(),
-        facts.agreement.name()
-    );
-    let conditional = match facts.guarantee {
-        Guarantee::Commit => String::new(),
-        other => format!(" ({})", other.name()),
-    };
-    let final_if = format!(
-        "{}{conditional}, if {}",
-        facts.finality, facts.final_holds_if
-    );
-    for (what, value) in [
-        ("family", family.as_str()),
-        ("fault bound", facts.bound),
-        ("quorum", facts.quorum),
-        ("messages a block", facts.messages),
-        ("best-case latency", facts.latency),
-        ("final", &final_if),
-        ("source", facts.source),
-    ] {
-        let _ = write!(text, "\n      {what}: {value}");
-    }
-    for preset in engine.presets() {
-        let _ = write!(
-            text,
-            "\n      preset {preset}: {}",
-            engine.standing(preset).name()
-        );
-    }
-    text + &settings(&engine.defaults())
-}
-
-fn presets(names: &[&str]) -> String {
-    if names.is_empty() {
-        return String::new();
-    }
-    format!(" Presets: {}.", names.join(", "))
-}
-
-/// The keys of a table with their values, a line each.
-fn settings(table: &toml::Table) -> String {
-    table.iter().fold(String::new(), |mut text, (key, value)| {
-        let _ = write!(text, "\n      {key} = {value}");
-        text
-    })
-}
-
-/// What a workload is, what one transaction of it is, where its figures are from, what of consensus moves
-/// what it measures, its classes and its settings.
-fn workload(kind: WorkloadKind) -> String {
-    let [unit, source, moved_by] = match kind {
-        WorkloadKind::Hospital => [
-            "a document, prescription, claim, consent or access a transaction; granularity makes it a root, a FHIR \
-             resource, an access or an HL7 message",
-            "rates: CDC, IQVIA, Surescripts, Carequality, Premier, Kodiak, NHS; sizes: FHIR R4 examples, Synthea; hours: \
-             NHS England, clinosim; each setting names its own in the source code",
-            "time until a revocation, dispense or claim is in every site's view; time to final (audit); order (races)",
-        ],
-        WorkloadKind::Pharma => [
-            "a pack, case or pallet a transaction; verifications are reads",
-            "rates: securPharm, European Commission, WHO, FDA, TraceLink; sizes: EPCIS 2.0 examples; each setting names \
-             its own in the source code",
-            "time until a dispense or recall is in every site's view; order of two dispenses",
-        ],
-        WorkloadKind::Trial => [
-            "a form or value, a signature, an allocation, a report a transaction; checks are reads",
-            "counts: TransCelerate and Tufts 2025, PLoS ONE 17(7) e0271819, Tufts-Veeva; CDISC pilot study 01; each \
-             setting names its own in the source code",
-            "time to final (signatures, safety reports); order around a lock; who proposes blocks (allocation)",
-        ],
-        WorkloadKind::Trace => [
-            "a row of a file, or what an importer makes of it",
-            "the file",
-            "the same as of the workload that its classes belong to",
-        ],
-    };
-    let mut text = format!("{}{}", kind.doc(), presets(kind.presets()));
-    for (what, about) in [("unit", unit), ("source", source), ("moved by", moved_by)] {
-        let _ = write!(text, "\n      {what}: {about}");
-    }
-    if let Ok(settings) = kind.parse(toml::Table::new()) {
-        for (class, name) in settings.vocabulary() {
-            let _ = write!(text, "\n      class {class}: {name}");
-        }
-    }
-    text + &settings(&workload_defaults(kind))
-}
-
-/// What a built-in plan asks, which figures answer it, and what moves them.
-fn scenario(plan: &BuiltIn) -> String {
-    let mut text = plan.about.to_owned();
-    let parsed = Source::new(plan.name, plan.text).parse();
-    for line in parsed.map(|p| question::explain(&p)).unwrap_or_default() {
-        let _ = write!(text, "\n      {line}");
-    }
-    text
-}
-
-/// Empty for a workload that cannot do without a setting.
-fn workload_defaults(kind: WorkloadKind) -> toml::Table {
-    let workload = kind.parse(toml::Table::new());
-    workload
-        .ok()
-        .and_then(|w| toml::Table::try_from(&w).ok())
-        .unwrap_or_default()
-}
-
 fn init(file: &Path, from: &str) -> Result<u8, Error> {
     let Some(plan) = BUILT_IN.iter().find(|p| p.name == from) else {
         let names: Vec<&str> = BUILT_IN.iter().map(|p| p.name).collect();
@@ -1005,11 +873,11 @@ fn init(file: &Path, from: &str) -> Result<u8, Error> {
     });
     match written {
         Ok(()) => {
-            print(&format!(
-                "wrote {}; run it with: quorate run {}\n",
-                file.display(),
-                file.display()
-            ));
+            let name = file.display().to_string();
+            let text = format!("wrote {name}; run it with: quorate run {name}\n");
+            let document =
+                || serde_json::json!({ "command": "init", "file": name, "exit_code": 0 });
+            terminal::end(&text, document, &name);
             Ok(exit::OK)
         }
         Err(e) => Err(Error {

@@ -8,6 +8,7 @@ use crate::plan::{Kind, Source};
 use crate::results::sha256_hex;
 use crate::screen::table;
 use crate::study::{Part, Study};
+use crate::terminal;
 use crate::unit::Key;
 use crate::{predict, run, shard};
 use serde::Serialize;
@@ -22,7 +23,7 @@ pub(crate) struct Wanted {
     #[command(flatten)]
     changes: Changes,
     /// Print a script that runs it in shards and merges them, instead
-    #[arg(long, value_enum, requires = "shards", conflicts_with = "json")]
+    #[arg(long, value_enum, requires = "shards")]
     emit: Option<Launcher>,
     /// Into how many shards; the number stands in the script
     #[arg(long, value_name = "N", requires = "emit")]
@@ -30,9 +31,6 @@ pub(crate) struct Wanted {
     /// Folder that the script puts journals and results into
     #[arg(long, default_value = "results")]
     out: PathBuf,
-    /// One JSON document instead of text
-    #[arg(long)]
-    json: bool,
 }
 
 /// What a part comes to.
@@ -143,7 +141,7 @@ pub(crate) fn run(wanted: &Wanted) -> Result<String, Error> {
         let shards = wanted.shards.unwrap_or(1);
         return emit(wanted, launcher, shards, &forecast);
     }
-    if wanted.json {
+    if terminal::manner().json {
         let text = serde_json::to_string_pretty(&forecast).expect("numbers and text");
         return Ok(text + "\n");
     }

@@ -11,6 +11,7 @@ use crate::run::{self, Outcome};
 use crate::shard::{Deal, Shard, is_adaptive};
 use crate::store::{self, Store};
 use crate::study::Study;
+use crate::terminal;
 use crate::workers::Budget;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -35,9 +36,6 @@ pub struct Wanted {
 pub struct Asked {
     /// The folder of journals, beside the results: it ends in .journal
     dir: PathBuf,
-    /// As JSON
-    #[arg(long)]
-    json: bool,
 }
 
 /// Units of a study that are merged.
@@ -109,7 +107,7 @@ pub(crate) fn status(asked: &Asked) -> Result<(String, u8), Error> {
         Err(error) => return Err(error),
     };
     let shards = found.shards();
-    let text = if asked.json {
+    let text = if terminal::manner().json {
         found.json(&shards)
     } else {
         found.text(&shards)

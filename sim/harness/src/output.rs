@@ -961,6 +961,13 @@ pub(crate) fn measure_unit(name: &str) -> Option<&'static str> {
     all.filter(named).map(|m| m.column.unit).next()
 }
 
+/// The columns of `replications.csv` and `liars.csv` that tell of a replication, with their table.
+pub(crate) fn figures() -> impl Iterator<Item = (&'static Column, &'static str)> {
+    let of = |table| move |m: &'static Measure| (&m.column, table);
+    let units = MEASURES.iter().map(of("replications.csv"));
+    units.chain(LIES.iter().map(of("liars.csv")))
+}
+
 /// What stands in that column for a replication; `None` where nothing does.
 pub(crate) fn measure_value(unit: &Done, name: &str) -> Option<f64> {
     let lies = if unit.report.lies.is_some() {

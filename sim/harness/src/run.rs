@@ -2,6 +2,7 @@
 
 use crate::error::{Error, exit};
 use crate::plan::{Kind, Plan};
+use crate::progress::Progress;
 use crate::record::Id;
 use crate::shard::{self, Deal};
 use crate::store::Store;
@@ -9,7 +10,6 @@ use crate::study::{Part, Study};
 use crate::unit::{self, Done, EngineSheet, Key, Tweak};
 use crate::workers::{self, Budget, Sink};
 use crate::{capacity, knee, precision, predict, resilience, sweep, tune};
-use indicatif::{ProgressBar, ProgressStyle};
 use quorate_kernel::Trace;
 use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -352,7 +352,7 @@ fn run_units(
         order.sort_by(|a, b| b.0.total_cmp(&a.0));
         open = order.into_iter().map(|(_, task)| task).collect();
         let mut round = Round {
-            bar: progress(open.len() as u64),
+            bar: Progress::new(Some(open.len() as u64), "units"),
             tasks: &open,
             is_done: vec![false; open.len()],
             outcomes: &mut *outcomes,
@@ -361,7 +361,7 @@ fn run_units(
         };
         let wants = (command, round.store.is_durable());
         let ran = workers::run(study, &open, budget, wants, &mut round);
-        round.bar.finish_and_clear();
+        round.bar.finish();
         let done = std::mem::take(&mut round.is_done);
         store.sync()?;
         let missing = open.iter().zip(done).filter(|(_, done)| !done);
@@ -382,7 +382,7 @@ fn run_units(
 
 /// Units that are being run.
 struct Round<'a> {
-    bar: ProgressBar,
+    bar: Progress,
     tasks: &'a [Task],
     is_done: Vec<bool>,
     outcomes: &'a mut [Outcome],
@@ -407,7 +407,7 @@ impl Sink for Round<'_> {
     }
 
     fn abandon(&mut self, error: Error) -> ! {
-        self.bar.finish_and_clear();
+        self.bar.finish();
         let error = match self.store.sync() {
             Ok(()) => self.store.explained(error),
             Err(worse) => worse,
@@ -462,11 +462,4 @@ pub(crate) fn traced(
         hint: format!("please report it with this command: {command}"),
         code: exit::BUG,
     })
-}
-
-fn progress(units: u64) -> ProgressBar {
-    // Hidden when stderr is no terminal.
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} units, {eta} left")
-        .expect("the template is fixed");
-    ProgressBar::new(units).with_style(style)
 }

@@ -13,7 +13,7 @@ use crate::words::{
 };
 use crate::{
     analysis, capacity, execution, incidents, knee, precision, question, sensitivity, summary,
-    sweep, told, tune,
+    sweep, terminal, told, tune,
 };
 use quorate_core::Level;
 use std::fmt::Write as _;
@@ -400,8 +400,17 @@ fn scale_table(text: &mut String, ran: &[Ran<'_>]) {
     table(text, &rows);
 }
 
-/// Lines of cells, in columns as wide as their widest cell.
+/// Lines of cells, in columns as wide as their widest cell; on a terminal the last column is as wide as there
+/// is room.
 pub(crate) fn table(text: &mut String, rows: &[Vec<String>]) {
+    table_within(text, rows, terminal::width());
+}
+
+/// What the last column is given at least.
+// assumption: with less, sentences stand a word a line, and the terminal breaks them better itself.
+const LEAST: usize = 24;
+
+fn table_within(text: &mut String, rows: &[Vec<String>], room: Option<usize>) {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |c: usize| {
         rows.iter()
@@ -411,12 +420,29 @@ pub(crate) fn table(text: &mut String, rows: &[Vec<String>]) {
             .unwrap_or(0)
     };
     let widths: Vec<usize> = (0..columns).map(width).collect();
-    for row in rows {
+    let before: usize = widths.iter().rev().skip(1).map(|w| w + 2).sum();
+    // Two columns of blanks stand before the first cell, and between any two.
+    let last = room.map(|room| room.saturating_sub(before + 2));
+    let last = last.filter(|&last| last >= LEAST && widths.last().is_some_and(|&w| w > last));
+    let mut push = |cells: &[&str]| {
         let mut line = String::from(" ");
-        for (cell, width) in row.iter().zip(&widths) {
+        for (cell, width) in cells.iter().zip(&widths) {
             let _ = write!(line, " {cell:width$} ");
         }
         let _ = writeln!(text, "{}", line.trim_end());
+    };
+    for row in rows {
+        let mut cells: Vec<&str> = row.iter().map(String::as_str).collect();
+        let Some(last) = last.filter(|_| row.len() == columns) else {
+            push(&cells);
+            continue;
+        };
+        let broken = terminal::wrap(&row[columns - 1], last);
+        for line in &broken {
+            cells[columns - 1] = line;
+            push(&cells);
+            cells.fill("");
+        }
     }
     text.push('\n');
 }
@@ -577,4 +603,29 @@ fn class_line(plan: &Plan, cell: &Cell, class: usize, name: &str) -> Option<Vec<
         latency(Level::Safe),
         latency(Level::Final),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_column_is_as_wide_as_there_is_room() {
+        let rows = [
+            cells(&["qbft", "latency halved moves the value most, by a third"]),
+            cells(&["raft", "-"]),
+        ];
+        let table = |room| {
+            let mut text = String::new();
+            table_within(&mut text, &rows, room);
+            text
+        };
+        let wide = "  qbft  latency halved moves the value most, by a third\n  raft  -\n\n";
+        assert_eq!(table(None), wide);
+        assert_eq!(table(Some(80)), wide);
+        let narrow =
+            "  qbft  latency halved moves the\n        value most, by a third\n  raft  -\n\n";
+        assert_eq!(table(Some(34)), narrow);
+        assert_eq!(table(Some(20)), wide, "too little to break anything well");
+    }
 }

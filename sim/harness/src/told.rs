@@ -1,6 +1,7 @@
 //! What workloads measure themselves: the table about it, its lines for screen and page, the levels
 //! that name it, and the list of all metrics.
 
+use crate::catalogue::Entry;
 use crate::error::Error;
 use crate::level::{GRAMMAR, Level as ServiceLevel, Statistic};
 use crate::output::{Ran, Writer, column, key};
@@ -338,26 +339,24 @@ struct Kernel {
 }
 
 /// Every metric with what it says: those of all workloads, then each workload's own.
-pub(crate) fn list() -> Vec<(String, String)> {
-    let text = |what: &str, unit: &str, source: &str, moved_by: &str| {
-        format!("{what}\n      unit: {unit}\n      source: {source}\n      moved by: {moved_by}")
+pub(crate) fn list() -> Vec<Entry> {
+    let entry = |name: String, what: &str, unit: &str, source: &str, moved_by: &str| {
+        let entry = Entry::new(name, what).with("unit", unit);
+        entry.with("source", source).with("moved by", moved_by)
     };
-    let kernel = |k: &Kernel| {
-        let about = text(k.what, k.unit, k.source, k.moved_by);
-        (k.name.to_owned(), about)
-    };
+    let kernel = |k: &Kernel| entry(k.name.to_owned(), k.what, k.unit, k.source, k.moved_by);
     let own = |kind: &WorkloadKind| {
         let line = |m: &'static Measure, kind: WorkloadKind| {
-            let about = text(m.what, unit(m.unit), m.source, m.moved_by);
-            (format!("{} ({})", m.name, kind.name()), about)
+            let name = format!("{} ({})", m.name, kind.name());
+            entry(name, m.what, unit(m.unit), m.source, m.moved_by)
         };
         let kind = *kind;
         measures(kind).iter().map(move |m| line(m, kind))
     };
     let reads = [OLD, DISCLOSED, DENIED, CARE_DENIED, GLASS_BROKEN];
     let reads = reads.into_iter().map(|(m, _)| {
-        let about = text(m.what, unit(m.unit), m.source, m.moved_by);
-        (m.name.to_owned(), about)
+        let name = m.name.to_owned();
+        entry(name, m.what, unit(m.unit), m.source, m.moved_by)
     });
     let all = KERNEL.iter().map(kernel).chain(reads);
     all.chain(WorkloadKind::ALL.iter().flat_map(own)).collect()
