@@ -373,7 +373,9 @@ fn locked(path: &Path) -> Result<File, Error> {
     let open = open.read(true).write(true).create(true).truncate(false);
     let file = open.open(path).map_err(|e| refused(&e))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) if stands(&file, path) => Ok(file),
+        // Who wrote it has finished and removed it meanwhile.
+        Ok(()) => locked(path),
         Err(TryLockError::Error(e)) => Err(refused(&e)),
         Err(TryLockError::WouldBlock) => Err(Error {
             message: format!("{} is being written by another process", path.display()),
@@ -381,6 +383,21 @@ fn locked(path: &Path) -> Result<File, Error> {
             code: exit::LOCKED,
         }),
     }
+}
+
+/// Whether an open file is still the one at its path.
+#[cfg(unix)]
+fn stands(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let place = |m: std::fs::Metadata| (m.dev(), m.ino());
+    let there = std::fs::metadata(path).map(place).ok();
+    there.is_some() && there == file.metadata().map(place).ok()
+}
+
+/// Elsewhere an open file cannot be removed.
+#[cfg(not(unix))]
+const fn stands(_: &File, _: &Path) -> bool {
+    true
 }
 
 fn damaged(path: &Path) -> Error {

@@ -56,7 +56,7 @@ impl Merged {
         if !self.clean {
             return Ok(());
         }
-        for (path, ..) in store::journals(&self.dir)? {
+        for (path, ..) in store::journals(&self.dir, None)? {
             journal::remove(&path)?;
         }
         // Not where something else stands.
@@ -141,8 +141,8 @@ struct Progress {
 impl Found {
     fn open(dir: &Path) -> Result<Self, Error> {
         let dir = located(dir)?;
-        let journals = store::journals(&dir)?;
-        let Some((_, header, _)) = journals.first() else {
+        let journals = store::journals(&dir, None)?;
+        let Some((path, header, _)) = journals.first() else {
             let why = format!("{} holds no journal", dir.display());
             return Err(Error::missing(
                 why,
@@ -150,6 +150,13 @@ impl Found {
             ));
         };
         let header = header.clone();
+        // Another version may not even understand the plan.
+        let mine = Header {
+            plan_hash: header.plan_hash.clone(),
+            inputs: header.inputs,
+            ..Header::new(header.shard())
+        };
+        mine.check(&header, path)?;
         let study = opened(&header)?;
         for (path, other, _) in &journals {
             let mine = Header {
@@ -293,7 +300,7 @@ fn located(dir: &Path) -> Result<PathBuf, Error> {
     let hint = "name the folder that ends in .journal, beside the results";
     match within.as_slice() {
         [only] => Ok(only.clone()),
-        [] if dir.is_dir() && store::journals(dir).is_ok_and(|j| !j.is_empty()) => {
+        [] if dir.is_dir() && store::journals(dir, None).is_ok_and(|j| !j.is_empty()) => {
             Ok(dir.to_owned())
         }
         [] => Err(Error::missing(

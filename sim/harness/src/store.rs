@@ -214,11 +214,14 @@ pub fn header(study: &Study, shard: Shard, command: &[String]) -> Header {
     }
 }
 
-/// The journals of a folder by shard; those without a whole header are left out.
+/// The journals of a folder by shard, except one; those without a whole header are left out.
 ///
 /// # Errors
 /// When one cannot be read or is none.
-pub fn journals(folder: &Path) -> Result<Vec<(PathBuf, Header, Kept)>, Error> {
+pub fn journals(
+    folder: &Path,
+    except: Option<&Path>,
+) -> Result<Vec<(PathBuf, Header, Kept)>, Error> {
     let unreadable = |e: std::io::Error| {
         let hint = "name the folder that ends in .journal, beside the results";
         Error::missing(format!("cannot read {}: {e}", folder.display()), hint)
@@ -226,7 +229,8 @@ pub fn journals(folder: &Path) -> Result<Vec<(PathBuf, Header, Kept)>, Error> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
-        if path.extension().is_some_and(|e| e == "journal") && path.is_file() {
+        let is_one = path.extension().is_some_and(|e| e == "journal") && path.is_file();
+        if is_one && except != Some(&path) {
             found.extend(journal::read(&path)?.map(|(header, kept)| (path, header, kept)));
         }
     }
@@ -254,12 +258,10 @@ pub fn open(
     let torn = kept.torn;
     let mut store = Store::resumed(journal, kept, shard);
     if shard.is_whole() {
-        for (other, theirs, kept) in journals(&folder)? {
-            if other != path {
-                header.check(&theirs, &other)?;
-                for (id, bytes) in kept.units {
-                    store.absorb(id, bytes, [&path, &other])?;
-                }
+        for (other, theirs, kept) in journals(&folder, Some(&path))? {
+            header.check(&theirs, &other)?;
+            for (id, bytes) in kept.units {
+                store.absorb(id, bytes, [&path, &other])?;
             }
         }
     }
