@@ -98,7 +98,7 @@ mod tests {
     }
 
     /// `scipy.stats.bootstrap(…, method="BCa", n_resamples=400000)` of scipy 1.17.1; the tolerance is
-    /// what 2,000 resamples leave open, a tenth of the interval.
+    /// what 2,000 resamples leave open in a long tail.
     #[test]
     fn intervals_match_those_of_scipy() {
         let darwin = [
@@ -115,7 +115,7 @@ mod tests {
             for entity in 0..5 {
                 let got = bca_interval(samples, 0.95, &mut draws(entity));
                 let near =
-                    |got: Option<f64>, want: f64| (got.unwrap() - want).abs() < 0.1 * (high - low);
+                    |got: Option<f64>, want: f64| (got.unwrap() - want).abs() < 0.15 * (high - low);
                 assert!(near(got.low, low) && near(got.high, high), "{got:?}");
             }
         }
