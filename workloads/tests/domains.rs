@@ -96,7 +96,7 @@ mod trade {
         );
         let story = &mut case.story;
         story.end();
-        assert_eq!(story.share("double_dispensed"), (1, 3));
+        assert_eq!(story.share("packs_dispensed_twice"), (1, 3));
         assert_eq!(story.share("races_lost"), (1, 3));
     }
 

@@ -150,14 +150,16 @@ impl Plan {
         }
     }
 
-    /// Whether the workload measures what the trade asks of the final order: in one pass over it, and wherever
-    /// a service level names a measure. Trying the rules at every submission costs half of the time of a run
+    /// Whether the workload measures what the trade asks of the final order: where it is replayed or a scenario,
+    /// where an answer may name what it measures, and where a service level does. Trying the rules at every submission costs half of the time of a run
     /// with a large state, which the many cells of a sweep would all pay.
     pub fn is_measured(&self) -> bool {
         let told = |l: &LevelConfig| {
             Level::parse(&l.expect).is_ok_and(|level| level.metric == Metric::Told)
         };
-        matches!(self.kind, Kind::Replay | Kind::Scenario) || self.levels.iter().any(told)
+        matches!(self.kind, Kind::Replay | Kind::Scenario)
+            || self.answer.is_some()
+            || self.levels.iter().any(told)
     }
 
     /// The load that stands for the plan: the one that is judged, else the first; `None` where the

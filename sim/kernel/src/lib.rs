@@ -25,6 +25,7 @@ mod pending;
 mod pool;
 mod private;
 mod relay;
+mod replicas;
 mod report;
 mod reversals;
 mod setup;

@@ -76,6 +76,9 @@ pub struct Report {
     pub anchoring: Option<Box<Anchoring>>,
     /// What endorsing did, where transactions are executed before they are ordered.
     pub endorsed: Option<Endorsed>,
+    /// Nodes that executed what is final there each by itself, and came to the state of the run; 0 where
+    /// execution is shared.
+    pub replicas: u64,
     /// What liars did, if anybody lies.
     pub lies: Option<Box<Lies>>,
     /// The trace digest.

@@ -103,6 +103,8 @@ pub struct Forms {
     pub pruned: bool,
     /// Reads of keys with no watched write in flight are counted, not resolved.
     pub reads: bool,
+    /// A block is executed once, not by every node.
+    pub shared: bool,
 }
 
 impl Forms {
@@ -112,6 +114,7 @@ impl Forms {
         tally: true,
         pruned: true,
         reads: true,
+        shared: true,
     };
     /// None.
     pub const NAIVE: Self = Self {
@@ -119,5 +122,6 @@ impl Forms {
         tally: false,
         pruned: false,
         reads: false,
+        shared: false,
     };
 }

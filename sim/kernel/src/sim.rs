@@ -17,6 +17,7 @@ use crate::pool::{Place, Pool};
 use crate::private::Branch;
 use crate::probe::{ChainCounts, LatencyHistogram, Probe, Reads, Traffic};
 use crate::queue::{Entry, Queue};
+use crate::replicas::Replicas;
 use crate::report::{Conservation, RELAY_KINDS, Report, Status};
 use crate::reversals::Reversals;
 use crate::setup::Setup;
@@ -207,6 +208,7 @@ pub struct Simulation<'a, E: Engine> {
     pub(crate) store: Store,
     pub(crate) pool: Pool,
     pub(crate) book: Book<'a>,
+    pub(crate) replicas: Replicas<'a>,
     pub(crate) endorsing: Option<Box<Endorsing>>,
     pub(crate) eras: Eras,
     pub(crate) out: Outbox<E>,
@@ -421,6 +423,7 @@ impl<'a, E: Engine> Simulation<'a, E> {
             store: Store::new(n, sites),
             pool,
             book: Book::new(ledger),
+            replicas: Replicas::default(),
             endorsing,
             eras: Eras::new(committee, seconds, &net),
             liars,
@@ -465,6 +468,9 @@ impl<'a, E: Engine> Simulation<'a, E> {
             draws,
             setup,
         };
+        if !sim.setup.forms.shared {
+            sim.replicas = Replicas::new(sim.nodes.len(), ledger);
+        }
         sim.start();
         sim
     }
@@ -994,6 +1000,11 @@ impl<'a, E: Engine> Simulation<'a, E> {
             self.status = Status::SafetyViolation;
             self.violation = Some(format!("transactions are not conserved: {c:?}"));
         }
+        let replicas = self.compare_replicas().unwrap_or_else(|difference| {
+            self.status = Status::SafetyViolation;
+            self.violation = Some(difference);
+            0
+        });
         let endorsed = self.endorsing.as_ref().map(|e| e.counts);
         let refused = endorsed.map_or(0, |e| e.refused);
         let in_blocks = self.finished() - self.conservation.dropped - refused;
@@ -1032,6 +1043,7 @@ impl<'a, E: Engine> Simulation<'a, E> {
             propagation: self.propagation,
             anchoring: None,
             endorsed,
+            replicas,
             lies: (!self.liars.is_empty()).then(|| Box::new(self.lies)),
             digest: self.digest.get(),
         }

@@ -12,7 +12,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-const DOUBLE_DISPENSED: usize = 0;
+const DISPENSED_TWICE: usize = 0;
 const RACES_LOST: usize = 1;
 const COPIES_SOLD: usize = 2;
 const COPY_DETECTION: usize = 3;
@@ -26,7 +26,7 @@ const EARLY_RECEIPTS: usize = 9;
 // source: the rules are those of this ledger; what they are measured for is, where it is law, named.
 const MEASURES: [Measure; 10] = [
     Measure {
-        name: "double_dispensed",
+        name: "packs_dispensed_twice",
         what: "packs handed out on the own view, those that another site had dispensed before",
         unit: Unit::Share,
         source: "Delegated Regulation (EU) 2016/161, art. 25: verified and decommissioned when supplied",
@@ -48,7 +48,7 @@ const MEASURES: [Measure; 10] = [
     },
     Measure {
         name: "copy_detection_ms",
-        what: "from the second scan of a serial to the first alert: a refusal at a till, or in a block",
+        what: "from the second scan of a serial to the first alert: a refusal at the till itself, which takes no time, or in a block",
         unit: Unit::Time,
         source: "Delegated Regulation (EU) 2016/161, art. 36 (b): alerts on possible falsification",
         moved_by: "time to included",
@@ -162,7 +162,7 @@ impl Trade {
         let handed = next.view == Some(Verdict::Valid);
         let raced = next.verdict == refused(Reason::AlreadyDispensed);
         if handed {
-            tell.case(DOUBLE_DISPENSED, at, raced);
+            tell.case(DISPENSED_TWICE, at, raced);
         }
         if raced {
             tell.case(RACES_LOST, at, handed);
