@@ -5,7 +5,8 @@
 //! *fails* when some level fails. Between the largest load that is met, with all smaller ones, and the
 //! smallest that fails lies the interval of the capacity: loads in it are undecided, or were not tried.
 //! Both ends are located by bisection, from the loads of the plan. What limits an engine is the change
-//! that moves the deciding level most at the edge, under common random numbers. The warm-up is cut off
+//! that moves the deciding level most at the edge, or the throughput where more arrives than is carried,
+//! under common random numbers. The warm-up is cut off
 //! at every load. Intervals are corrected for engines and levels; loads on the way are not counted, as
 //! each is tried because of the answer at another.
 
@@ -17,10 +18,10 @@ use crate::results::{Folder, Kind, Value};
 use crate::run::{Outcome, Try};
 use crate::screen::table;
 use crate::study::Part;
-use crate::unit::Tweak;
+use crate::unit::{Tweak, UnitStatus};
 use crate::verdict::{self, Answer, Row};
 use crate::words::short;
-use crate::{analysis, sweep};
+use crate::{analysis, summary, sweep};
 use std::fmt::Write as _;
 
 /// What came out at a load.
@@ -128,14 +129,30 @@ pub(crate) fn to_try(part: &Part, outcome: &Outcome) -> Vec<Try> {
             );
             continue;
         }
-        let Some(edge) = found.edge().map(|t| Some(t.tps)) else {
+        let Some(probe) = probe(outcome, engine, &found) else {
             continue;
         };
-        let missing = |tweak: &Tweak| outcome.cell(engine, edge, *tweak).is_none();
-        let limits = Tweak::LIMITS.into_iter().filter(missing);
-        list.extend(limits.map(|tweak| (engine, edge, tweak)));
+        let tweaks = std::iter::once(Tweak::None).chain(Tweak::LIMITS);
+        let missing = |tweak: &Tweak| outcome.cell(engine, Some(probe), *tweak).is_none();
+        list.extend(
+            tweaks
+                .filter(missing)
+                .map(|tweak| (engine, Some(probe), tweak)),
+        );
     }
     list
+}
+
+/// The load at which the limit is looked for: the edge; where more arrives there than is carried, twice
+/// as much, as hardly anything is left over at the edge itself that a better resource could carry.
+fn probe(outcome: &Outcome, engine: usize, found: &Capacity) -> Option<f64> {
+    let edge = found.edge()?.tps;
+    let cell = outcome.cell(engine, Some(edge), Tweak::None)?;
+    if summary::status(cell) == UnitStatus::Saturated {
+        Some(rounded(2.0 * edge))
+    } else {
+        Some(edge)
+    }
 }
 
 fn loads_to_try(found: &Capacity, planned: &[f64], within: f64) -> Vec<f64> {
@@ -303,7 +320,7 @@ fn values(ran: &Ran<'_>, engine: usize) -> Vec<Value> {
         Value::from(value.and_then(|v| v.mean)),
         Value::from(value.and_then(|v| v.low)),
         Value::from(value.and_then(|v| v.high)),
-        Value::from(limit(ran, engine, edge)),
+        Value::from(limit(ran, engine, &found)),
         Value::from(bound.map(|b| b.1)),
         Value::from(bound.map(|b| b.0)),
         Value::from(found.tried.len()),
@@ -314,10 +331,17 @@ fn values(ran: &Ran<'_>, engine: usize) -> Vec<Value> {
 }
 
 /// What limits an engine at its edge.
-fn limit(ran: &Ran<'_>, engine: usize, edge: Option<&Tried>) -> String {
-    edge.map_or_else(String::new, |edge| {
-        verdict::limit_at(ran.part, ran.outcome, (engine, edge.by.level), edge.tps)
-    })
+fn limit(ran: &Ran<'_>, engine: usize, found: &Capacity) -> String {
+    let probed = probe(ran.outcome, engine, found);
+    let Some((edge, tps)) = found.edge().zip(probed) else {
+        return String::new();
+    };
+    let what = verdict::limit_at(ran.part, ran.outcome, (engine, edge.by.level), tps);
+    if tps > edge.tps {
+        format!("{what} at {tps}")
+    } else {
+        what
+    }
 }
 
 /// A part's capacities as lines of a table, with a head.
@@ -345,7 +369,7 @@ pub(crate) fn lines(ran: &Ran<'_>) -> Vec<Vec<String>> {
             tps(found.met_tps()),
             tps(found.failed_tps()),
             by,
-            limit(ran, engine, edge),
+            limit(ran, engine, &found),
             bound.map_or_else(
                 || "-".to_owned(),
                 |(what, tps)| format!("{} ({what})", short(tps)),

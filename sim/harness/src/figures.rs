@@ -92,7 +92,7 @@ pub(crate) fn capacity_curves(ran: &Ran<'_>) -> Vec<Curve> {
             label: "met above".into(),
             line: Line::Horizontal(1.0),
         }],
-        note: "Hollow: not every level is shown to hold.".into(),
+        note: "Hollow also where not every level is shown to hold.".into(),
         ..Curve::default()
     };
     load_curves(ran).into_iter().chain([margin]).collect()
@@ -166,7 +166,10 @@ fn factor_panel(group: &[Ran<'_>], factor: usize) -> Option<Vec<Curve>> {
         x_log: low > 0.0 && high > 8.0 * low,
         y_log: true,
         series,
-        note: fixed.join(", "),
+        note: match fixed.join(", ") {
+            none if none.is_empty() => none,
+            some => format!("{some}."),
+        },
         ..Curve::default()
     };
     let goodput = along(&group, &x, &|r| loads(r, f64::max), ("", 0), |cell| {

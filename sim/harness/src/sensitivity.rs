@@ -169,7 +169,11 @@ fn variations(source: &Source, plan: &Plan) -> Result<Vec<Varied>, Error> {
             };
             let change = match &plan {
                 Ok((Some(ratio), _)) => format!("× {}", short(*ratio)),
-                Ok((None, _)) => "the other".to_owned(),
+                // Only the payload is no number.
+                Ok((None, with)) => {
+                    let payload = with.workload.get("payload").and_then(toml::Value::as_str);
+                    payload.unwrap_or_default().to_owned()
+                }
                 Err(_) => format!("× {}", short(factor)),
             };
             let again = |v: &Varied| v.input == input && v.change == change;
@@ -554,7 +558,9 @@ fn matrix(family: &Family<'_>) -> Vec<Vec<String>> {
 
 fn cell(moved: &Moved) -> String {
     let change = moved.change();
-    let change = change.map_or_else(|| "-".to_owned(), |c| format!("{:+.1} %", 100.0 * c));
+    // What rounds to nothing has no sign.
+    let round = |c: f64| (1e3 * c).round() / 10.0 + 0.0;
+    let change = change.map_or_else(|| "-".to_owned(), |c| format!("{:+.1} %", round(c)));
     if moved.flips() {
         format!("{change} {}", moved.now.answer.name())
     } else {
