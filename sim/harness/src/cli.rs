@@ -7,13 +7,13 @@ use crate::output::Ran;
 use crate::pair::{self, Pair};
 use crate::plan::{BUILT_IN, BuiltIn, Kind, Plan, Source};
 use crate::resilience::BadDay;
-use crate::run::{self, Outcome, STOP};
+use crate::run::{Outcome, STOP};
 use crate::study::Study;
 use crate::validate::Tier;
 use crate::validate::run as validation;
 use crate::{
-    analysis, calibrate, engines, forecast, fuzz, import, output, places, question, regulator,
-    replay, schema, screen, self_check, told, verdict,
+    analysis, calibrate, durable, engines, forecast, fuzz, import, merge, output, places, question,
+    regulator, replay, schema, screen, self_check, told, verdict,
 };
 use clap::{Parser, Subcommand};
 #[cfg(feature = "mutants")]
@@ -36,8 +36,8 @@ struct Cli {
     command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 ok, 1 a bug, 2 usage, 20 a protocol broke its promise, \
-    21 a law of validate does not hold, 22 a protocol did not recover, 65 corrupt input, 66 missing input, 74 results cannot be written, 78 wrong plan, 130 interrupted";
+const EXIT_CODES: &str = "Exit codes: 0 ok, 1 a bug, 2 usage, 4 units are missing, 20 a protocol broke its promise, \
+    21 a law of validate does not hold, 22 a protocol did not recover, 65 corrupt input, 66 missing input, 70 a unit ended in two ways, 74 results cannot be written, 75 somebody else runs it, 78 wrong plan, 130 interrupted";
 
 #[derive(Subcommand)]
 enum Command {
@@ -51,6 +51,8 @@ enum Command {
         faults: Vec<BadDay>,
         #[command(flatten)]
         options: Options,
+        #[command(flatten)]
+        durable: durable::Wanted,
     },
     /// Run a plan: a file, or a built-in plan by name
     Run {
@@ -58,6 +60,8 @@ enum Command {
         plan: String,
         #[command(flatten)]
         options: Options,
+        #[command(flatten)]
+        durable: durable::Wanted,
     },
     /// Attack a ledger: how often it succeeds, what it costs, and what theory says
     Attack {
@@ -78,6 +82,16 @@ enum Command {
     },
     /// Print the JSON Schema of plans, for editors and validators
     Schema,
+    /// Make results of what all shards of a plan have finished
+    Merge {
+        #[command(flatten)]
+        wanted: merge::Wanted,
+    },
+    /// Say how far the shards of a plan are, and what runs the rest
+    Status {
+        #[command(flatten)]
+        asked: merge::Asked,
+    },
     /// Show what there is: engines, workloads, plans (scenarios), attacks, regions, metrics
     List {
         /// What to list; everything when left out
@@ -196,7 +210,7 @@ fn seeds(text: &str) -> Result<std::ops::Range<u64>, String> {
 }
 
 /// A number and a unit.
-fn budget(text: &str) -> Result<Duration, String> {
+pub(crate) fn budget(text: &str) -> Result<Duration, String> {
     let wrong = || "a number with s, m or h after it".to_owned();
     let unit = text.chars().last().ok_or_else(wrong)?;
     let seconds = match unit {
@@ -327,6 +341,7 @@ fn dispatch(command: Command) -> Result<u8, Error> {
             plan,
             faults,
             mut options,
+            durable,
         } => {
             let source = Source::open(plan.as_deref().unwrap_or("compare"))?;
             if !faults.is_empty() {
@@ -338,18 +353,35 @@ fn dispatch(command: Command) -> Result<u8, Error> {
                 let hint = "use `quorate run` for other kinds of plan";
                 return Err(source.at_key("kind", "is not \"compare\"", hint));
             }
-            execute(&source, plan, &options)
+            execute(&source, plan, &options, &durable)
         }
-        Command::Run { plan, options } => {
+        Command::Run {
+            plan,
+            options,
+            durable,
+        } => {
             let source = Source::open(&plan)?;
             if Attack::is_one(&source) {
+                durable.refuse("an attack")?;
                 return attack_with(&source, &options);
             }
             if Pair::is_one(&source) {
+                durable.refuse("a plan of two ledgers")?;
                 return pair_with(&source, &options);
             }
             let plan = read(&source, &options)?;
-            execute(&source, plan, &options)
+            execute(&source, plan, &options, &durable)
+        }
+        Command::Merge { wanted } => {
+            let merged = merge::merge(&wanted)?;
+            let code = publish(&merged.study, &merged.outcomes, &merged.out)?;
+            merged.clean()?;
+            Ok(code)
+        }
+        Command::Status { asked } => {
+            let (text, code) = merge::status(&asked)?;
+            print(&text);
+            Ok(code)
         }
         Command::Attack { name, options } => attack_with(&Attack::source(&name)?, &options),
         Command::List { what } => {
@@ -410,7 +442,12 @@ fn warn(study: &Study) {
     }
 }
 
-fn execute(source: &Source, plan: Plan, options: &Options) -> Result<u8, Error> {
+fn execute(
+    source: &Source,
+    plan: Plan,
+    options: &Options,
+    durable: &durable::Wanted,
+) -> Result<u8, Error> {
     #[cfg(feature = "mutants")]
     options.broken.apply()?;
     let study = Study::open(source, plan)?;
@@ -418,6 +455,7 @@ fn execute(source: &Source, plan: Plan, options: &Options) -> Result<u8, Error> 
     use_threads(options.threads)?;
     stop_on_signal();
     if study.plan.kind == Kind::Check {
+        durable.refuse("a check")?;
         let (text, code) = fuzz::check(&study)?;
         print(&text);
         if options.again.self_check.is_some() {
@@ -436,25 +474,39 @@ fn execute(source: &Source, plan: Plan, options: &Options) -> Result<u8, Error> 
         return Ok(code);
     }
     output::probe(&options.out)?;
+    if durable.shard().is_whole() {
+        print(&screen::placements(&study));
+    }
+    let again = options.again.self_check.is_some();
+    let (outcomes, store) = durable::run(&study, &options.out, durable, again)?;
     let command: Vec<String> = std::env::args().collect();
-    print(&screen::placements(&study));
     let command = command.join(" ");
-    let outcomes = run::run(&study, &command)?;
     if let Some(permille) = options.again.self_check {
         let line = self_check::units(&study, &outcomes, permille, &command)?;
         let _ = writeln!(std::io::stderr(), "{line}");
     }
-    let comparisons = verdict::comparisons(&study);
+    if !store.shard().is_whole() {
+        print(&durable::finished(&study, &options.out, &store));
+        return Ok(safety(&outcomes));
+    }
+    let code = publish(&study, &outcomes, &options.out)?;
+    store.remove();
+    Ok(code)
+}
+
+/// Writes and prints what came of a study.
+fn publish(study: &Study, outcomes: &[Outcome], out: &Path) -> Result<u8, Error> {
+    let comparisons = verdict::comparisons(study);
     let judged = study
         .parts
         .iter()
-        .zip(&outcomes)
+        .zip(outcomes)
         .map(|(part, outcome)| match study.plan.kind {
             Kind::Compare | Kind::Scenario => verdict::judge(part, outcome, comparisons),
             _ => Vec::new(),
         });
     let rows: Vec<_> = judged.collect();
-    let all = study.parts.iter().zip(&outcomes).zip(&rows);
+    let all = study.parts.iter().zip(outcomes).zip(&rows);
     let ran: Vec<Ran<'_>> = all
         .map(|((part, outcome), rows)| Ran {
             part,
@@ -462,9 +514,9 @@ fn execute(source: &Source, plan: Plan, options: &Options) -> Result<u8, Error> 
             rows,
         })
         .collect();
-    let folder = output::write(&options.out, &study, &ran)?;
-    print(&screen::report(&study, &ran, &folder));
-    Ok(safety(&outcomes))
+    let folder = output::write(out, study, &ran)?;
+    print(&screen::report(study, &ran, &folder));
+    Ok(safety(outcomes))
 }
 
 fn attack_with(source: &Source, options: &Options) -> Result<u8, Error> {

@@ -11,6 +11,8 @@ pub mod exit {
     pub const BUG: u8 = 1;
     /// The command line is wrong.
     pub const USAGE: u8 = 2;
+    /// Units are missing; the message says how to run them.
+    pub const INCOMPLETE: u8 = 4;
     /// A protocol's promise was broken in a simulation.
     pub const SAFETY: u8 = 20;
     /// A law of `quorate validate` (tier A) does not hold.
@@ -25,6 +27,8 @@ pub mod exit {
     pub const NONDETERMINISM: u8 = 70;
     /// Results cannot be written.
     pub const IO: u8 = 74;
+    /// Another process does the same.
+    pub const LOCKED: u8 = 75;
     /// A plan is wrong.
     pub const CONFIG: u8 = 78;
     /// Stopped by a signal; nothing half-written is left.

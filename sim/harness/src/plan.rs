@@ -843,6 +843,14 @@ impl Source {
         }
     }
 
+    /// The file's absolute path, so that what it names is found from elsewhere; the name of a built-in plan.
+    pub(crate) fn absolute_origin(&self) -> String {
+        let path = Path::new(&self.origin);
+        let absolute = std::path::absolute(path).ok().filter(|_| path.is_file());
+        let absolute = absolute.and_then(|p| p.to_str().map(str::to_owned));
+        absolute.unwrap_or_else(|| self.origin.clone())
+    }
+
     /// Keys of a plan's only workload stand in the table of that workload where there are several.
     fn full_path(&self, path: &str) -> String {
         let first = path.split('.').next().unwrap_or_default();

@@ -77,7 +77,7 @@ impl BadDay {
 }
 
 /// A bad day that is simulated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Day {
     /// See [`BadDay::SiteDown`].
     SiteDown,

@@ -1,13 +1,17 @@
 //! Runs the units of a plan over all cores, longest first, and collects them in plan order.
 
-use crate::error::Error;
+use crate::error::{Error, exit};
 use crate::plan::{Kind, Plan};
+use crate::record::Id;
+use crate::shard::{self, Deal};
+use crate::store::Store;
 use crate::study::{Part, Study};
 use crate::unit::{self, Done, EngineSheet, Key, Tweak};
-use crate::{knee, resilience};
+use crate::workers::{self, Budget, Sink};
+use crate::{knee, predict, resilience};
 use indicatif::{ProgressBar, ProgressStyle};
 use quorate_kernel::Trace;
-use rayon::prelude::*;
+use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -106,6 +110,61 @@ fn bad_days(part: &Part, first: usize) -> Vec<Cell> {
     all.enumerate().map(cell).collect()
 }
 
+/// A unit to run: its part, the place of its cell in the part, and the unit.
+pub(crate) type Task = (usize, usize, Key);
+
+/// Units that an outcome asks for: replications of a cell that may be there already.
+pub(crate) struct More {
+    pub(crate) engine: usize,
+    pub(crate) offered_tps: Option<f64>,
+    pub(crate) tweak: Tweak,
+    pub(crate) replications: std::ops::Range<u32>,
+}
+
+/// What decides, round after round, which further units a part has, from what its engines' units were;
+/// each engine for itself. See [`shard::is_adaptive`].
+const DECIDERS: [fn(&Part, &Outcome) -> Vec<More>; 1] = [knee::to_try];
+
+/// Runs a study without keeping its units anywhere.
+///
+/// # Errors
+/// See [`run_with`].
+pub fn run(study: &Study, command: &str) -> Result<Vec<Outcome>, Error> {
+    run_with(study, &mut Store::none(), &Budget::default(), command)
+}
+
+/// Runs what is not known of a study, or of a shard of it, and locates the knees of curves. A shard's
+/// outcomes hold its own units only, or none where they decide nothing.
+///
+/// # Errors
+/// When it was interrupted, a unit hit a bug (the message holds the command that repeats it), units are
+/// missing, or they cannot be kept.
+pub fn run_with(
+    study: &Study,
+    store: &mut Store,
+    budget: &Budget,
+    command: &str,
+) -> Result<Vec<Outcome>, Error> {
+    let (mut outcomes, mut next) = planned(study);
+    let mut tasks = first(study, &outcomes);
+    let deal = Deal::new(study, &tasks, store.shard().n);
+    let keeps = store.keeps || shard::is_adaptive(&study.plan);
+    while !tasks.is_empty() {
+        tasks.retain(|(p, _, key)| deal.shard(*p, *key) == store.shard());
+        run_units(
+            study,
+            tasks,
+            (&mut outcomes, keeps),
+            (store, budget, command),
+        )?;
+        tasks = further(study, &mut outcomes, &mut next);
+    }
+    if store.shard().is_whole() {
+        copy_twins(study, &mut outcomes);
+    }
+    Ok(outcomes)
+}
+
 /// The cells of all parts as planned, without their units, and the index of the next one.
 pub(crate) fn planned(study: &Study) -> (Vec<Outcome>, usize) {
     let mut next = 0;
@@ -126,15 +185,8 @@ pub(crate) fn planned(study: &Study) -> (Vec<Outcome>, usize) {
     (outcomes, next)
 }
 
-/// A unit to run: its part, the place of its cell in the part, and the unit.
-type Task = (usize, usize, Key);
-
-/// Runs a study, and locates the knees of curves.
-///
-/// # Errors
-/// When it was interrupted, or a unit hit a bug; the message holds the command that repeats it.
-pub fn run(study: &Study, command: &str) -> Result<Vec<Outcome>, Error> {
-    let (mut outcomes, mut next) = planned(study);
+/// The units of the cells as planned; twins are run once.
+fn first(study: &Study, outcomes: &[Outcome]) -> Vec<Task> {
     let mut tasks: Vec<Task> = Vec::new();
     for (p, part) in study.parts.iter().enumerate() {
         for (place, cell) in outcomes[p].cells.iter().enumerate() {
@@ -143,28 +195,46 @@ pub fn run(study: &Study, command: &str) -> Result<Vec<Outcome>, Error> {
             }
         }
     }
-    run_units(study, tasks, &mut outcomes, command)?;
-    copy_twins(study, &mut outcomes);
-    if study.plan.kind != Kind::Curve {
-        return Ok(outcomes);
+    tasks
+}
+
+/// All units that a study has as planned, before results decide on more.
+pub(crate) fn first_units(study: &Study) -> Vec<Task> {
+    first(study, &planned(study).0)
+}
+
+/// The units of a further round; their cells are added where they are new.
+fn further(study: &Study, outcomes: &mut [Outcome], next: &mut usize) -> Vec<Task> {
+    let mut tasks = Vec::new();
+    if !shard::is_adaptive(&study.plan) {
+        return tasks;
     }
-    loop {
-        let mut tasks = Vec::new();
-        for (p, part) in study.parts.iter().enumerate() {
-            for (engine, tps) in knee::to_try(part, &outcomes[p]) {
-                let cell = Cell::new(next, engine, Some(tps), Tweak::None);
-                next += 1;
-                let place = outcomes[p].cells.len();
-                tasks.extend(units(part, &cell).map(|key| (p, place, key)));
-                outcomes[p].cells.push(cell);
-            }
+    for (p, part) in study.parts.iter().enumerate() {
+        let outcome = &mut outcomes[p];
+        let wanted: Vec<More> = DECIDERS.iter().flat_map(|d| d(part, outcome)).collect();
+        for more in wanted {
+            let (engine, offered_tps, tweak) = (more.engine, more.offered_tps, more.tweak);
+            let same =
+                |c: &Cell| (c.engine, c.offered_tps, c.tweak) == (engine, offered_tps, tweak);
+            let place = outcome.cells.iter().position(same).unwrap_or_else(|| {
+                outcome
+                    .cells
+                    .push(Cell::new(*next, engine, offered_tps, tweak));
+                *next += 1;
+                outcome.cells.len() - 1
+            });
+            tasks.extend(more.replications.map(|replication| {
+                let key = Key {
+                    engine,
+                    offered_tps,
+                    replication,
+                    tweak,
+                };
+                (p, place, key)
+            }));
         }
-        if tasks.is_empty() {
-            break;
-        }
-        run_units(study, tasks, &mut outcomes, command)?;
     }
-    Ok(outcomes)
+    tasks
 }
 
 /// An earlier part in which an engine has the same settings under the same workload and size: it is
@@ -226,35 +296,99 @@ pub(crate) fn units(part: &Part, cell: &Cell) -> impl Iterator<Item = Key> {
     })
 }
 
+/// Takes what is known of a round, and runs the rest.
 fn run_units(
     study: &Study,
-    mut tasks: Vec<Task>,
-    outcomes: &mut [Outcome],
-    command: &str,
+    tasks: Vec<Task>,
+    (outcomes, keeps): (&mut [Outcome], bool),
+    (store, budget, command): (&mut Store, &Budget, &str),
 ) -> Result<(), Error> {
-    // Longest first, so that no core waits long for the last unit.
-    let cost = |(p, _, key): &Task| study.parts[*p].workload.cost(&study.parts[*p].plan, *key);
-    tasks.sort_by(|a, b| cost(b).total_cmp(&cost(a)));
-    let bar = progress(tasks.len() as u64);
-    let results: Vec<(usize, usize, Result<Done, Error>)> = tasks
-        .into_par_iter()
-        .with_max_len(1)
-        .map(|(p, place, key)| {
-            let done = guarded(&study.parts[p], key, command);
-            bar.inc(1);
-            (p, place, done)
-        })
-        .collect();
-    bar.finish_and_clear();
-    for (p, place, done) in results {
-        outcomes[p].cells[place].units.push(done?);
+    let mut open: Vec<Task> = Vec::new();
+    for (p, place, key) in tasks {
+        let id = Id::new(p, key);
+        if !store.knows(id) {
+            open.push((p, place, key));
+            continue;
+        }
+        store.resumed += 1;
+        store.finished += 1;
+        if keeps {
+            outcomes[p].cells[place].units.extend(store.take(id)?);
+        }
+    }
+    if store.only_known {
+        store.missing.extend(open);
+    } else {
+        // Longest first, so that no core waits long for the last unit.
+        let cost = |(p, _, key): &Task| predict::work(&study.parts[*p], *key);
+        let mut order: Vec<(f64, Task)> = open.iter().map(|task| (cost(task), *task)).collect();
+        order.sort_by(|a, b| b.0.total_cmp(&a.0));
+        open = order.into_iter().map(|(_, task)| task).collect();
+        let mut round = Round {
+            bar: progress(open.len() as u64),
+            tasks: &open,
+            is_done: vec![false; open.len()],
+            outcomes: &mut *outcomes,
+            keeps,
+            store: &mut *store,
+        };
+        let wants = (command, round.store.is_durable());
+        let ran = workers::run(study, &open, budget, wants, &mut round);
+        round.bar.finish_and_clear();
+        let done = std::mem::take(&mut round.is_done);
+        store.sync()?;
+        let missing = open.iter().zip(done).filter(|(_, done)| !done);
+        store.missing.extend(missing.map(|(task, _)| *task));
+        ran.map_err(|error| store.explained(error))?;
     }
     for outcome in outcomes {
         for cell in &mut outcome.cells {
             cell.units.sort_by_key(|u| u.key.replication);
         }
     }
-    Ok(())
+    if store.missing.is_empty() {
+        Ok(())
+    } else {
+        Err(store.incomplete(study))
+    }
+}
+
+/// Units that are being run.
+struct Round<'a> {
+    bar: ProgressBar,
+    tasks: &'a [Task],
+    is_done: Vec<bool>,
+    outcomes: &'a mut [Outcome],
+    keeps: bool,
+    store: &'a mut Store,
+}
+
+impl Sink for Round<'_> {
+    fn add(&mut self, task: usize, done: Done, bytes: &[u8]) -> Result<(), Error> {
+        self.store.add(bytes)?;
+        self.bar.inc(1);
+        self.is_done[task] = true;
+        if self.keeps {
+            let (p, place, _) = self.tasks[task];
+            self.outcomes[p].cells[place].units.push(done);
+        }
+        self.store.tick()
+    }
+
+    fn tick(&mut self) -> Result<(), Error> {
+        self.store.tick()
+    }
+
+    fn abandon(&mut self, error: Error) -> ! {
+        self.bar.finish_and_clear();
+        let error = match self.store.sync() {
+            Ok(()) => self.store.explained(error),
+            Err(worse) => worse,
+        };
+        let _ = writeln!(std::io::stderr(), "{error}");
+        // Threads cannot be stopped, and what they do is not waited for.
+        std::process::exit(i32::from(error.code))
+    }
 }
 
 /// What a unit is called in messages.
@@ -295,7 +429,7 @@ pub(crate) fn traced(
     catch_unwind(AssertUnwindSafe(run)).map_err(|_| Error {
         message: format!("a bug: {} panicked, see above", name(part, key)),
         hint: format!("please report it with this command: {command}"),
-        code: crate::error::exit::BUG,
+        code: exit::BUG,
     })
 }
 

@@ -7,6 +7,7 @@ use crate::outages;
 use crate::plan::{Axis, Kind, LoadPlan, Plan, Profile, Source, check};
 use crate::unit::{self, EngineSheet};
 use crate::workload::Workload;
+use quorate_core::hash::fold_all;
 use serde::Deserialize as _;
 
 /// One plan to run: one profile, one workload, one size.
@@ -27,6 +28,8 @@ pub struct Part {
 
 /// A plan as written, and what it comes to.
 pub struct Study {
+    /// Where the plan's file is, as an absolute path; the name of a built-in plan.
+    pub origin: String,
     /// As written, overrides applied.
     pub plan: Plan,
     /// In the order of profiles, then workloads, then sizes.
@@ -55,7 +58,20 @@ impl Study {
         }
         mempool::check_classes(source, &plan, &parts)?;
         outages::check_sites(source, &plan, &parts)?;
-        Ok(Self { plan, parts })
+        let origin = source.absolute_origin();
+        Ok(Self {
+            origin,
+            plan,
+            parts,
+        })
+    }
+
+    /// A hash of what the plan's input files hold; the same for all plans without any.
+    pub fn inputs(&self) -> u64 {
+        let parts = self.parts.iter();
+        parts.fold(0, |hash, part| {
+            fold_all(hash, &[part.workload.inputs(part.plan.seed)])
+        })
     }
 
     /// Whether several profiles stand side by side.

@@ -12,6 +12,7 @@ use quorate_core::{
 };
 use quorate_kernel::probe::LatencyHistogram;
 use quorate_kernel::{Forms, Report, RunLimits, Setup, Status, Trace, VoteChecks};
+use serde::{Deserialize, Serialize};
 
 /// Which unit of a plan to run.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,7 +28,7 @@ pub struct Key {
 }
 
 /// A counterfactual: one resource twice as good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Tweak {
     /// As planned.
     None,
@@ -335,7 +336,7 @@ fn is_steady(plan: &Plan, key: Key) -> bool {
 }
 
 /// How a unit counts in the statistics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UnitStatus {
     /// Steady and accounted for.
     Ok,
@@ -420,22 +421,39 @@ pub fn run_traced(
         status = UnitStatus::Limit;
     }
     told::tell_reads(plan, &mut report);
-    let all = Level::ALL.map(|level| merged(&report, level));
-    Done {
-        key,
-        status,
-        cut_slices,
-        report,
-        all,
+    Done::new(key, status, cut_slices, report)
+}
+
+impl Done {
+    /// What follows from the report is made here.
+    pub(crate) fn new(key: Key, status: UnitStatus, cut_slices: usize, report: Report) -> Self {
+        Self::read(key, status, cut_slices, report).expect("a bucket holds fewer than 2^32")
+    }
+
+    /// The same from a report that was read; `None` where it is none of a unit's.
+    pub(crate) fn read(
+        key: Key,
+        status: UnitStatus,
+        cut_slices: usize,
+        report: Report,
+    ) -> Option<Self> {
+        let [a, b, c] = Level::ALL.map(|level| merged(&report, level));
+        Some(Self {
+            key,
+            status,
+            cut_slices,
+            report,
+            all: [a?, b?, c?],
+        })
     }
 }
 
-fn merged(report: &Report, level: Level) -> LatencyHistogram {
+fn merged(report: &Report, level: Level) -> Option<LatencyHistogram> {
     let mut all = LatencyHistogram::default();
     for class in &report.probe.classes {
-        all.add(&class.latency[level as usize]);
+        all.checked_add(&class.latency[level as usize])?;
     }
-    all
+    Some(all)
 }
 
 /// Cuts the warm-up and judges whether the unit was steady.
