@@ -137,10 +137,15 @@ pub(crate) fn run(wanted: &Wanted) -> Result<String, Error> {
         let text = serde_json::to_string_pretty(&forecast).expect("numbers and text");
         return Ok(text + "\n");
     }
-    Ok(text(&forecast))
+    Ok(described(&forecast))
 }
 
-fn text(forecast: &Forecast) -> String {
+/// What a study comes to, in words.
+pub(crate) fn text(study: &Study) -> String {
+    described(&of(study))
+}
+
+fn described(forecast: &Forecast) -> String {
     let mut text = String::new();
     let _ = writeln!(
         text,
