@@ -8,6 +8,7 @@ cd "$(dirname "$0")/.."
 # shellcheck source=scripts/shards.lib.sh
 . scripts/shards.lib.sh
 server=
+# shellcheck disable=SC2317 # the trap calls it
 cleanup() {
     for pid in $(tasks) $server; do kill -9 "$pid" 2>/dev/null || true; done
     rm -rf "$scratch"

@@ -32,6 +32,7 @@ dir=$scratch/slurm
 export SLURM_CONF=$dir/slurm.conf
 
 pid_of() { cat "$dir/$1.pid" 2>/dev/null || true; }
+# shellcheck disable=SC2317 # the trap calls it
 cleanup() {
     scancel --user root >/dev/null 2>&1 || true
     for pid in $(tasks) $(pid_of slurmd) $(pid_of slurmctld) $(pid_of munged); do

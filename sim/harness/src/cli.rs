@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::asked::Changes;
 use crate::attack::Attack;
 use crate::catalogue::What;
 use crate::error::{Error, exit};
@@ -60,6 +61,9 @@ enum Command {
     Run {
         /// A TOML file, or a name from `quorate list plans`
         plan: String,
+        /// Only say what it comes to, as `quorate plan` does
+        #[arg(long)]
+        dry_run: bool,
         #[command(flatten)]
         options: Options,
         #[command(flatten)]
@@ -456,10 +460,15 @@ fn dispatch(command: Command) -> Result<u8, Error> {
         }
         Command::Run {
             plan,
+            dry_run,
             options,
             durable,
         } => {
             let source = Source::open(&plan)?;
+            if dry_run {
+                terminal::put(&forecast::text(&options.changes().study(&source)?));
+                return Ok(exit::OK);
+            }
             if Attack::is_one(&source) {
                 durable.refuse("an attack")?;
                 return attack_with(&source, &options);
@@ -572,16 +581,17 @@ fn printed((text, code): (String, u8)) -> Result<u8, Error> {
 
 /// The plan with its overrides; those of `--quick` go before those of the command line.
 fn read(source: &Source, options: &Options) -> Result<Plan, Error> {
-    let mut set = Vec::new();
-    if options.quick {
-        set = source.parse()?.quick;
-        if set.is_empty() {
-            let hint = "list overrides under the key quick, such as \"load.duration_s=60\"";
-            return Err(source.at_key("quick", "is empty: the plan has no smaller form", hint));
+    options.changes().plan(source)
+}
+
+impl Options {
+    fn changes(&self) -> Changes {
+        Changes {
+            set: self.overrides(),
+            engines: self.engines.clone(),
+            quick: self.quick,
         }
     }
-    set.extend(options.overrides());
-    source.plan_with(&set, options.engines.as_deref())
 }
 
 /// What every reader of the figures must know, once.

@@ -5,12 +5,13 @@ use crate::error::{Error, exit};
 use crate::launch::{self, Job, Launcher};
 use crate::output;
 use crate::plan::{Kind, Source};
+use crate::predict::{self, Prediction};
 use crate::results::sha256_hex;
+use crate::run::{self, Outcome};
 use crate::screen::table;
+use crate::shard::{self, Shard};
 use crate::study::{Part, Study};
 use crate::terminal;
-use crate::unit::Key;
-use crate::{predict, run, shard};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -65,28 +66,18 @@ pub(crate) struct Forecast {
     pub(crate) longest_unit_s: f64,
     /// What a unit takes at most while it runs.
     pub(crate) unit_memory_bytes: u64,
-    /// Journals and results together.
+    /// The whole in one process on this machine's cores, at its peak.
+    memory_bytes: u64,
+    /// The journals.
     disk_bytes: u64,
     parts: Vec<Share>,
 }
 
-/// Seconds of one core that a unit takes.
-fn seconds(part: &Part, key: Key) -> f64 {
-    predict::work(part, key)
-}
-
-/// Bytes that a unit takes while it runs.
-fn memory(part: &Part, key: Key) -> u64 {
-    predict::unit_bytes(part, key)
-}
-
-/// Bytes that a finished unit takes in a journal and in the tables of results.
-// assumption: measured on the built-in comparison.
-const DISK_BYTES: u64 = 16 << 10;
-
 /// What a study comes to.
 pub(crate) fn of(study: &Study) -> Forecast {
     let (outcomes, cells) = run::planned(study);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let predicted = Prediction::of(study, Shard::WHOLE, threads);
     let hash = sha256_hex(output::config(study).as_bytes());
     let results = output::folder_name(study, &hash);
     let mut forecast = Forecast {
@@ -97,35 +88,34 @@ pub(crate) fn of(study: &Study) -> Forecast {
         results,
         plan_hash: hash,
         cells,
-        units: 0,
+        units: predicted.units,
         adaptive: shard::is_adaptive(&study.plan),
-        cpu_s: 0.0,
-        longest_unit_s: 0.0,
+        cpu_s: predicted.cpu_s,
+        longest_unit_s: predicted.longest_s,
         unit_memory_bytes: 0,
-        disk_bytes: 0,
+        memory_bytes: predicted.peak_bytes,
+        disk_bytes: predicted.disk_bytes,
         parts: Vec::new(),
     };
-    for (part, outcome) in study.parts.iter().zip(&outcomes) {
-        let mut share = Share {
-            profile: part.profile.name(),
-            workload: part.label.clone(),
-            nodes: part.plan.network.nodes,
-            cells: outcome.cells.len(),
-            units: 0,
-            cpu_s: 0.0,
-        };
-        for key in outcome.cells.iter().flat_map(|cell| run::units(part, cell)) {
-            let takes = seconds(part, key);
-            share.units += 1;
-            share.cpu_s += takes;
-            forecast.longest_unit_s = forecast.longest_unit_s.max(takes);
-            forecast.unit_memory_bytes = forecast.unit_memory_bytes.max(memory(part, key));
-        }
-        forecast.units += share.units;
-        forecast.cpu_s += share.cpu_s;
-        forecast.parts.push(share);
+    let mut shares: Vec<(usize, f64)> = vec![(0, 0.0); study.parts.len()];
+    for (p, _, key) in run::first_units(study) {
+        let part = &study.parts[p];
+        shares[p].0 += 1;
+        shares[p].1 += predict::work(part, key);
+        forecast.unit_memory_bytes = forecast
+            .unit_memory_bytes
+            .max(predict::unit_bytes(part, key));
     }
-    forecast.disk_bytes = forecast.units as u64 * DISK_BYTES;
+    let all = study.parts.iter().zip(&outcomes).zip(shares);
+    let share = |((part, outcome), (units, cpu_s)): ((&Part, &Outcome), (usize, f64))| Share {
+        profile: part.profile.name(),
+        workload: part.label.clone(),
+        nodes: part.plan.network.nodes,
+        cells: outcome.cells.len(),
+        units,
+        cpu_s,
+    };
+    forecast.parts = all.map(share).collect();
     forecast
 }
 
@@ -145,10 +135,15 @@ pub(crate) fn run(wanted: &Wanted) -> Result<String, Error> {
         let text = serde_json::to_string_pretty(&forecast).expect("numbers and text");
         return Ok(text + "\n");
     }
-    Ok(text(&forecast))
+    Ok(described(&forecast))
 }
 
-fn text(forecast: &Forecast) -> String {
+/// What a study comes to, in words.
+pub(crate) fn text(study: &Study) -> String {
+    described(&of(study))
+}
+
+fn described(forecast: &Forecast) -> String {
     let mut text = String::new();
     let _ = writeln!(
         text,
@@ -160,11 +155,12 @@ fn text(forecast: &Forecast) -> String {
     }
     let _ = writeln!(
         text,
-        "about {} of one core, at most {} for one unit; {} of memory for each unit that runs, {} of disk\n",
-        time(forecast.cpu_s),
-        time(forecast.longest_unit_s),
-        bytes(forecast.unit_memory_bytes),
-        bytes(forecast.disk_bytes)
+        "about {} of CPU time, the longest unit {}; in one process here {} of memory (a unit at most {}), {} of journal\n",
+        predict::time(forecast.cpu_s),
+        predict::time(forecast.longest_unit_s),
+        predict::size(forecast.memory_bytes),
+        predict::size(forecast.unit_memory_bytes),
+        predict::size(forecast.disk_bytes)
     );
     let head = ["profile", "workload", "nodes", "cells", "units", "CPU time"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
@@ -175,27 +171,11 @@ fn text(forecast: &Forecast) -> String {
             part.nodes.to_string(),
             part.cells.to_string(),
             part.units.to_string(),
-            time(part.cpu_s),
+            predict::time(part.cpu_s),
         ]
     }));
     table(&mut text, &rows);
     text
-}
-
-fn time(s: f64) -> String {
-    match s {
-        s if s < 100.0 => format!("{s:.1} s"),
-        s if s < 6_000.0 => format!("{:.0} min", s / 60.0),
-        s => format!("{:.1} h", s / 3_600.0),
-    }
-}
-
-fn bytes(n: u64) -> String {
-    match n {
-        0..1_000_000 => format!("{} kB", n.div_ceil(1_000)),
-        1_000_000..1_000_000_000 => format!("{} MB", n.div_ceil(1_000_000)),
-        _ => format!("{:.1} GB", n as f64 / 1e9),
-    }
 }
 
 /// More shards than this are refused.

@@ -63,8 +63,8 @@ impl Job {
             "# The number of shards is {n}, here and in every task: it is not asked of the launcher, which\n\
              # answers with the number of tasks that it was given this time.\n\
              shard() {{\n\
-             \x20 local code=75 try\n\
-             \x20 for try in $(seq 1 60); do\n\
+             \x20 local code=75\n\
+             \x20 for _ in $(seq 1 60); do\n\
              \x20   code=0\n\
              \x20   \"$QUORATE\" {run} --threads {threads} --shard \"$1/{n}\" || code=$?\n\
              \x20   # 75: a process that was left behind still holds the journal.\n\
@@ -134,6 +134,7 @@ fn slurm(job: &Job) -> String {
          id=$(sbatch --parsable \"$0\")\n\
          # --parsable prints id;cluster where there are several.\n\
          id=${{id%%;*}}\n\
+         # shellcheck disable=SC2016 # the job expands it\n\
          sbatch --job-name={name}-merge --ntasks=1 --mem={}M --time={} --output={name}.merge.log \\\n\
          \x20 --dependency=\"afterany:$id\" --export=ALL --wrap={}\n\
          echo \"submitted $id\"\n",

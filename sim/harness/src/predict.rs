@@ -83,7 +83,8 @@ pub fn size(bytes: u64) -> String {
     }
 }
 
-fn time(seconds: f64) -> String {
+/// A time in words.
+pub fn time(seconds: f64) -> String {
     match seconds {
         ..1.0 => format!("{:.0} ms", seconds * 1e3),
         ..120.0 => format!("{seconds:.0} s"),
