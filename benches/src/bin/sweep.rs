@@ -73,7 +73,6 @@ fn main() -> Result<(), Error> {
     run::run(&Study::open(&few, few.plan(&[])?)?, "sweep")?;
     let (plain_cpu, plain_wall) = timed(&study, &mut Store::none())?;
     let (mut store, _) = store::open(&out, &study, (Shard::WHOLE, false), &[])?;
-    store.keeps = true;
     let (cpu, wall) = timed(&study, &mut store)?;
     let folder = store::folder(&out, &study);
     let file = folder.join(Shard::WHOLE.file());

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 /// How a run goes on, and what it may take.
 #[derive(clap::Args, Default)]
+#[group(skip)]
 pub struct Wanted {
     /// Forget what an interrupted run of this plan has finished; it is resumed otherwise
     #[arg(long)]

@@ -5,6 +5,7 @@ use crate::error::{Error, exit};
 
 /// Factors instead of the plan's own.
 #[derive(clap::Args)]
+#[group(skip)]
 pub(crate) struct Wanted {
     /// A key that takes numbers: `KEY MIN MAX`, or `KEY=MIN:MAX:STEP`, where a step of `x2` doubles;
     /// may be repeated, all are crossed

@@ -41,6 +41,7 @@ pub struct SensitivityPlan {
 
 /// What the command line asks for.
 #[derive(clap::Args)]
+#[group(skip)]
 pub(crate) struct Wanted {
     /// The share by which each input is made smaller and larger, such as 20% or 0.2
     #[arg(long, value_name = "SHARE", value_parser = share, default_value = "20%")]
