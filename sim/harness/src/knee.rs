@@ -4,10 +4,11 @@
 //! of what the ledger's rules would accept. The plan's loads bracket the knee; further cells at the
 //! geometric mean halve the bracket until it is as narrow as the plan asks.
 
-use crate::run::{Cell, Outcome};
+use crate::plan::Kind;
+use crate::run::{Cell, More, Outcome};
 use crate::study::Part;
 use crate::summary;
-use crate::unit::UnitStatus;
+use crate::unit::{Tweak, UnitStatus};
 
 /// Goodput over valid offered load at which a load counts as carried.
 // source: the definition of the knee in the README.
@@ -55,14 +56,22 @@ pub fn knee(outcome: &Outcome, engine: usize) -> Knee {
 }
 
 /// Loads to try next, to narrow each engine's bracket.
-pub(crate) fn to_try(part: &Part, outcome: &Outcome) -> Vec<(usize, f64)> {
+pub(crate) fn to_try(part: &Part, outcome: &Outcome) -> Vec<More> {
+    if part.plan.kind != Kind::Curve {
+        return Vec::new();
+    }
     let within = 1.0 + part.plan.load.knee_within;
     let next = |engine: usize| {
         let knee = knee(outcome, engine);
         let (low, high) = (knee.carried_tps?, knee.lost_tps?);
         let middle = rounded((low * high).sqrt());
         let inside = low < middle && middle < high;
-        (high > low * within && inside).then_some((engine, middle))
+        (high > low * within && inside).then_some(More {
+            engine,
+            offered_tps: Some(middle),
+            tweak: Tweak::None,
+            replications: 0..part.plan.replications,
+        })
     };
     (0..part.plan.engines.len()).filter_map(next).collect()
 }

@@ -118,6 +118,18 @@ fn bad_days(part: &Part, first: usize) -> Vec<Cell> {
 /// A unit to run: its part, the place of its cell in the part, and the unit.
 type Task = (usize, usize, Key);
 
+/// Units that an outcome asks for: replications of a cell that may be there already.
+pub(crate) struct More {
+    pub(crate) engine: usize,
+    pub(crate) offered_tps: Option<f64>,
+    pub(crate) tweak: Tweak,
+    pub(crate) replications: std::ops::Range<u32>,
+}
+
+/// What decides, round after round, which further units a part has, from what its engines' units were;
+/// each engine for itself.
+const DECIDERS: [fn(&Part, &Outcome) -> Vec<More>; 2] = [knee::to_try, precision::to_try];
+
 /// Runs a study, locates the knees of curves, and gives cells the replications that their precision asks
 /// for.
 ///
@@ -149,37 +161,34 @@ pub fn run(study: &Study, command: &str) -> Result<Vec<Outcome>, Error> {
     }
     run_units(study, tasks, &mut outcomes, command)?;
     loop {
-        copy_twins(study, &mut outcomes);
-        let mut tasks = more_replications(study, &outcomes);
-        for (p, part) in study.parts.iter().enumerate() {
-            if study.plan.kind != Kind::Curve {
-                break;
-            }
-            for (engine, tps) in knee::to_try(part, &outcomes[p]) {
-                let cell = Cell::new(next, engine, Some(tps), Tweak::None);
-                next += 1;
-                let place = outcomes[p].cells.len();
-                tasks.extend(units(part, &cell).map(|key| (p, place, key)));
-                outcomes[p].cells.push(cell);
-            }
-        }
+        let tasks = further(study, &mut outcomes, &mut next);
         if tasks.is_empty() {
             break;
         }
         run_units(study, tasks, &mut outcomes, command)?;
     }
+    copy_twins(study, &mut outcomes);
     Ok(outcomes)
 }
 
-/// The units that cells need to be as precise as the plan asks.
-fn more_replications(study: &Study, outcomes: &[Outcome]) -> Vec<Task> {
+/// The units of a further round; their cells are added where they are new.
+fn further(study: &Study, outcomes: &mut [Outcome], next: &mut usize) -> Vec<Task> {
     let mut tasks = Vec::new();
     for (p, part) in study.parts.iter().enumerate() {
-        for (place, replications) in precision::to_try(part, &outcomes[p]) {
-            let cell = &outcomes[p].cells[place];
-            if twin(study, p, cell.engine).is_none() {
-                tasks.extend(replications.map(|r| (p, place, cell.key(r))));
-            }
+        let outcome = &mut outcomes[p];
+        let wanted: Vec<More> = DECIDERS.iter().flat_map(|d| d(part, outcome)).collect();
+        for more in wanted {
+            let (engine, offered_tps, tweak) = (more.engine, more.offered_tps, more.tweak);
+            let same =
+                |c: &Cell| (c.engine, c.offered_tps, c.tweak) == (engine, offered_tps, tweak);
+            let place = outcome.cells.iter().position(same).unwrap_or_else(|| {
+                let cell = Cell::new(*next, engine, offered_tps, tweak);
+                outcome.cells.push(cell);
+                *next += 1;
+                outcome.cells.len() - 1
+            });
+            let cell = &outcome.cells[place];
+            tasks.extend(more.replications.map(|r| (p, place, cell.key(r))));
         }
     }
     tasks
