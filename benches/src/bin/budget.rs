@@ -100,7 +100,8 @@ fn check(file: &Path, compiler: &str, accept: bool, require: bool) -> ExitCode {
 /// so, and is red where it is required.
 fn verdict(compiler: &str, unknown: bool, failed: bool, require: bool) -> (Option<String>, bool) {
     if unknown {
-        let line = format!("SKIPPED perf (no budget for {compiler}; accept these counts: {ACCEPT})");
+        let line =
+            format!("SKIPPED perf (no budget for {compiler}; accept these counts: {ACCEPT})");
         (Some(line), !require)
     } else if failed {
         let line = format!("FAIL over or under budget; if that is meant: {ACCEPT}");

@@ -127,11 +127,22 @@ fn compare(wanted: &Wanted, a: &Saved, b: &Saved) -> Result<Difference, Error> {
         .filter(|(file, sum)| b.sums[*file] != **sum)
         .map(|(file, _)| file.clone())
         .collect();
-    let only_a = a.sums.keys().filter(|f| !has(b, f)).map(|f| format!("{f} (only in the baseline)"));
-    let only_b = b.sums.keys().filter(|f| !has(a, f)).map(|f| format!("{f} (new)"));
+    let only_a = a
+        .sums
+        .keys()
+        .filter(|f| !has(b, f))
+        .map(|f| format!("{f} (only in the baseline)"));
+    let only_b = b
+        .sums
+        .keys()
+        .filter(|f| !has(a, f))
+        .map(|f| format!("{f} (new)"));
     let unkept = differ.iter().filter(|f| !a.has(f)).cloned().collect();
     let versions = [a.model_version()?, b.model_version()?];
-    let confidence = plans.1.as_ref().and_then(|p| p.get("confidence")?.as_float());
+    let confidence = plans
+        .1
+        .as_ref()
+        .and_then(|p| p.get("confidence")?.as_float());
     let confidence = confidence.unwrap_or(0.95);
     let mut moved = Moved::between(a, b, &differ, confidence)?;
     if let Some(glob) = &wanted.only {
@@ -158,7 +169,12 @@ fn compare(wanted: &Wanted, a: &Saved, b: &Saved) -> Result<Difference, Error> {
 fn other_plan(difference: &Difference) -> Error {
     const SHOWN: usize = 12;
     let keys = &difference.keys;
-    let mut list = keys.iter().take(SHOWN).cloned().collect::<Vec<_>>().join("\n  ");
+    let mut list = keys
+        .iter()
+        .take(SHOWN)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join("\n  ");
     if keys.len() > SHOWN {
         list = format!("{list}\n  … and {} more", keys.len() - SHOWN);
     }
@@ -173,7 +189,8 @@ fn keys_that_differ(a: &toml::Table, b: &toml::Table) -> Vec<String> {
     let flat = |table: &toml::Table| {
         let mut keys = Vec::new();
         flatten("", &toml::Value::Table(table.clone()), &mut keys);
-        keys.into_iter().collect::<std::collections::BTreeMap<_, _>>()
+        keys.into_iter()
+            .collect::<std::collections::BTreeMap<_, _>>()
     };
     let (a, b) = (flat(a), flat(b));
     let all: std::collections::BTreeSet<&String> = a.keys().chain(b.keys()).collect();
@@ -215,7 +232,9 @@ fn changelog(text: &str, a: u32, b: u32) -> Vec<String> {
         let named = entries.iter().filter(|e| names(e, version)).cloned();
         let found: Vec<String> = named.collect();
         if found.is_empty() {
-            let missing = format!("model_version {version}: the changelog that this program was built with does not say");
+            let missing = format!(
+                "model_version {version}: the changelog that this program was built with does not say"
+            );
             return vec![missing];
         }
         found
@@ -246,10 +265,16 @@ fn entries(text: &str) -> Vec<String> {
 
 /// Whether an entry names a version: `model_version` 5, or model version 5.
 fn names(entry: &str, version: u32) -> bool {
-    let plain = entry.to_ascii_lowercase().replace(['`', '*', '='], " ").replace('_', " ");
+    let plain = entry
+        .to_ascii_lowercase()
+        .replace(['`', '*', '='], " ")
+        .replace('_', " ");
     let words: Vec<&str> = plain.split_whitespace().collect();
-    let is = |word: &str| word.trim_end_matches(|c: char| !c.is_ascii_digit()) == version.to_string();
-    words.windows(3).any(|w| w[0].ends_with("model") && w[1] == "version" && is(w[2]))
+    let is =
+        |word: &str| word.trim_end_matches(|c: char| !c.is_ascii_digit()) == version.to_string();
+    words
+        .windows(3)
+        .any(|w| w[0].ends_with("model") && w[1] == "version" && is(w[2]))
 }
 
 #[cfg(test)]
@@ -276,8 +301,12 @@ mod tests {
     #[test]
     fn keys_are_named_by_path() {
         let table = |text: &str| toml::from_str::<toml::Table>(text).expect("TOML");
-        let a = table("name = \"a\"\nseed = 1\n[[engines]]\nname = \"qbft\"\n[load]\noffered_tps = [1.0]\n");
-        let b = table("name = \"b\"\nseed = 2\n[[engines]]\nname = \"raft\"\n[load]\noffered_tps = [1.0]\n");
+        let a = table(
+            "name = \"a\"\nseed = 1\n[[engines]]\nname = \"qbft\"\n[load]\noffered_tps = [1.0]\n",
+        );
+        let b = table(
+            "name = \"b\"\nseed = 2\n[[engines]]\nname = \"raft\"\n[load]\noffered_tps = [1.0]\n",
+        );
         assert_eq!(
             keys_that_differ(&a, &b),
             ["engines.0.name: \"qbft\" -> \"raft\"", "seed: 1 -> 2"]

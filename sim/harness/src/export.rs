@@ -52,7 +52,12 @@ enum Format {
 /// Exports; what to print, and the exit code.
 pub(crate) fn run(wanted: &Wanted) -> Result<(String, u8), Error> {
     let saved = Saved::whole(&wanted.folder)?;
-    let folder = || wanted.out.clone().unwrap_or_else(|| wanted.folder.join("ci"));
+    let folder = || {
+        wanted
+            .out
+            .clone()
+            .unwrap_or_else(|| wanted.folder.join("ci"))
+    };
     let text = match wanted.to {
         Format::Bmf => file(wanted.out.as_deref(), &bmf(&figures(&saved)?))?,
         Format::GhAction => {
@@ -107,7 +112,10 @@ fn figures(saved: &Saved) -> Result<Vec<Figure>, Error> {
         let hint = "attacks and plans of two ledgers have tables of their own";
         return Err(Error::data(message, hint));
     };
-    let planned = table.rows.iter().filter(|r| table.cell(r, "changed") == "as planned");
+    let planned = table
+        .rows
+        .iter()
+        .filter(|r| table.cell(r, "changed") == "as planned");
     let figures: Vec<Figure> = planned.filter_map(|row| figure(&table, row)).collect();
     if figures.is_empty() {
         let message = format!("{}: summary.csv has no figure", saved.path.display());
@@ -173,7 +181,9 @@ fn gh_action(figures: &[Figure]) -> [String; 2] {
 fn otava(wanted: &Wanted, figures: &[Figure]) -> Result<String, Error> {
     let plain = |text: &str| {
         let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        text.chars().map(|c| if fits(c) { c } else { '_' }).collect::<String>()
+        text.chars()
+            .map(|c| if fits(c) { c } else { '_' })
+            .collect::<String>()
     };
     let mut head = vec!["time".to_owned(), "commit".to_owned()];
     let time = wanted.time.clone().unwrap_or_else(now);
@@ -193,7 +203,9 @@ fn otava(wanted: &Wanted, figures: &[Figure]) -> Result<String, Error> {
 }
 
 fn line(fields: &[String]) -> String {
-    let mut out = csv::WriterBuilder::new().terminator(csv::Terminator::Any(b'\n')).from_writer(Vec::new());
+    let mut out = csv::WriterBuilder::new()
+        .terminator(csv::Terminator::Any(b'\n'))
+        .from_writer(Vec::new());
     out.write_record(fields).expect("memory takes it");
     String::from_utf8(out.into_inner().expect("memory takes it")).expect("it was text")
 }
@@ -217,12 +229,20 @@ fn append(path: &Path, head: &str, row: &str) -> Result<(), Error> {
         text.push('\n');
     }
     text.push_str(row);
-    let mut file = fs::OpenOptions::new().create(true).append(true).open(path).map_err(|e| unwritten(path, &e))?;
-    file.write_all(text.as_bytes()).map_err(|e| unwritten(path, &e))
+    let mut file = fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .map_err(|e| unwritten(path, &e))?;
+    file.write_all(text.as_bytes())
+        .map_err(|e| unwritten(path, &e))
 }
 
 /// The time of the machine: a history is of days, not of plans.
-#[expect(clippy::disallowed_types, reason = "the time of the export, in a file that is not deterministic")]
+#[expect(
+    clippy::disallowed_types,
+    reason = "the time of the export, in a file that is not deterministic"
+)]
 fn now() -> String {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     timestamp(since.map_or(0, |d| d.as_secs()))
@@ -236,10 +256,16 @@ fn timestamp(seconds: u64) -> String {
     let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
     let day = day - (365 * year + year / 4 - year / 100);
     let month = (5 * day + 2) / 153;
-    let (d, m) = (day - (153 * month + 2) / 5 + 1, if month < 10 { month + 3 } else { month - 9 });
+    let (d, m) = (
+        day - (153 * month + 2) / 5 + 1,
+        if month < 10 { month + 3 } else { month - 9 },
+    );
     let y = year + era * 400 + u64::from(m <= 2);
     let (hours, minutes) = (rest / 3_600, rest / 60 % 60);
-    format!("{y:04}-{m:02}-{d:02}T{hours:02}:{minutes:02}:{:02}Z", rest % 60)
+    format!(
+        "{y:04}-{m:02}-{d:02}T{hours:02}:{minutes:02}:{:02}Z",
+        rest % 60
+    )
 }
 
 // ---- files ---------------------------------------------------------------------------------------------
@@ -259,11 +285,22 @@ fn file(path: Option<&Path>, text: &str) -> Result<String, Error> {
 }
 
 /// Writes texts into a folder.
-fn several(folder: &Path, files: impl IntoIterator<Item = (String, String)>) -> Result<String, Error> {
-    several_bytes(folder, files.into_iter().map(|(name, text)| (name, text.into_bytes())))
+fn several(
+    folder: &Path,
+    files: impl IntoIterator<Item = (String, String)>,
+) -> Result<String, Error> {
+    several_bytes(
+        folder,
+        files
+            .into_iter()
+            .map(|(name, text)| (name, text.into_bytes())),
+    )
 }
 
-fn several_bytes(folder: &Path, files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Result<String, Error> {
+fn several_bytes(
+    folder: &Path,
+    files: impl IntoIterator<Item = (String, Vec<u8>)>,
+) -> Result<String, Error> {
     fs::create_dir_all(folder).map_err(|e| unwritten(folder, &e))?;
     let mut said = String::new();
     for (name, bytes) in files {
@@ -295,8 +332,12 @@ mod tests {
 
     #[test]
     fn times_are_better_smaller_and_rates_larger() {
-        let figures = [of("latency_final", "ms", 10.0, Some(12.0)), of("goodput", "transactions/s", 5.0, None)];
-        let files = gh_action(&figures).map(|text| serde_json::from_str::<Value>(&text).expect("JSON"));
+        let figures = [
+            of("latency_final", "ms", 10.0, Some(12.0)),
+            of("goodput", "transactions/s", 5.0, None),
+        ];
+        let files =
+            gh_action(&figures).map(|text| serde_json::from_str::<Value>(&text).expect("JSON"));
         assert_eq!(files[0][0]["name"], "qbft 4 nodes: all latency_final p99");
         assert_eq!(files[0][0]["range"], "± 2");
         assert_eq!(files[1][0]["unit"], "transactions/s");
@@ -305,12 +346,22 @@ mod tests {
 
     #[test]
     fn an_interval_is_lower_and_upper_value() {
-        let figures = [of("latency_final", "ms", 10.0, Some(12.0)), of("goodput", "transactions/s", 5.0, None)];
+        let figures = [
+            of("latency_final", "ms", 10.0, Some(12.0)),
+            of("goodput", "transactions/s", 5.0, None),
+        ];
         let document: Value = serde_json::from_str(&bmf(&figures)).expect("JSON");
         let bench = &document["qbft 4 nodes"];
         let measure = &bench["all latency_final p99 (ms)"];
-        assert_eq!((&measure["lower_value"], &measure["upper_value"]), (&json!(8.0), &json!(12.0)));
-        assert!(bench["all goodput p99 (transactions/s)"].get("lower_value").is_none());
+        assert_eq!(
+            (&measure["lower_value"], &measure["upper_value"]),
+            (&json!(8.0), &json!(12.0))
+        );
+        assert!(
+            bench["all goodput p99 (transactions/s)"]
+                .get("lower_value")
+                .is_none()
+        );
     }
 
     #[test]

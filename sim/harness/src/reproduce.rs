@@ -7,7 +7,7 @@ use crate::output::{self, MODEL_VERSION, Ran};
 use crate::pair::Pair;
 use crate::plan::Source;
 use crate::run;
-use crate::saved::{CONFIG, Saved};
+use crate::saved::{CONFIG, Saved, is_table};
 use crate::study::Study;
 use crate::verdict;
 use std::path::{Path, PathBuf};
@@ -44,7 +44,10 @@ pub(crate) fn run(wanted: &Wanted) -> Result<(String, u8), Error> {
     let parent = wanted.out.as_deref().unwrap_or(scratch.path());
     if is_same(parent, wanted.folder.parent()) {
         let hint = "name another folder, or leave it out";
-        return Err(Error::usage("--out would replace what is to be reproduced", hint));
+        return Err(Error::usage(
+            "--out would replace what is to be reproduced",
+            hint,
+        ));
     }
     let rebuilt = Saved::whole(&rebuild(&source, parent)?)?;
     let same = |(file, sum): &(&String, &String)| rebuilt.sums.get(*file) == Some(sum);
@@ -71,7 +74,9 @@ pub(crate) fn scratch() -> Result<tempfile::TempDir, Error> {
 }
 
 fn is_same(a: &Path, b: Option<&Path>) -> bool {
-    let b = b.filter(|b| !b.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let b = b
+        .filter(|b| !b.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     let whole = |path: &Path| path.canonicalize().ok();
     whole(a).is_some_and(|a| Some(a) == whole(b))
 }
@@ -89,13 +94,20 @@ pub(crate) fn kept(saved: &Saved, inputs: &Path) -> Result<Source, Error> {
     };
     if let Some(version) = saved.model_version()?.filter(|v| *v != MODEL_VERSION) {
         return Err(Error {
-            message: format!("{shown} was made with model_version {version}; this program has {MODEL_VERSION}"),
-            hint: format!("build the program of model_version {version}, or run the plan again and compare with `quorate diff`"),
+            message: format!(
+                "{shown} was made with model_version {version}; this program has {MODEL_VERSION}"
+            ),
+            hint: format!(
+                "build the program of model_version {version}, or run the plan again and compare with `quorate diff`"
+            ),
             code: exit::MODEL,
         });
     }
     let name = saved.path.canonicalize().ok();
-    let name = name.as_deref().and_then(Path::file_name).unwrap_or_default();
+    let name = name
+        .as_deref()
+        .and_then(Path::file_name)
+        .unwrap_or_default();
     let origin = inputs.join(format!("{}:{CONFIG}", name.display()));
     Ok(Source::new(origin.display().to_string(), text))
 }
@@ -114,7 +126,9 @@ fn looked_for(source: &Source, error: Error) -> Error {
         return error;
     }
     let folder = Path::new(&source.origin).parent();
-    let folder = folder.filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder
+        .filter(|f| !f.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     let hint = format!(
         "the plan reads a file that results do not hold; it was looked for from {}: say where it is with --inputs",
         folder.display()
@@ -163,7 +177,9 @@ pub(crate) fn first_difference(a: &Saved, b: &Saved) -> Result<String, Error> {
     }
     let bytes = |saved: &Saved| std::fs::read(saved.path.join(&file)).unwrap_or_default();
     if !a.has(&file) {
-        return Ok(format!("{file}, of which the folder keeps the checksum only"));
+        return Ok(format!(
+            "{file}, of which the folder keeps the checksum only"
+        ));
     }
     let (old, new) = (bytes(a), bytes(b));
     let (old, new) = (String::from_utf8_lossy(&old), String::from_utf8_lossy(&new));
@@ -179,7 +195,7 @@ fn first_line(file: &str, old: &str, new: &str) -> String {
         match (a.next(), b.next()) {
             (None, None) => return "line ends".to_owned(),
             (a, b) if a == b => {}
-            (Some(a), Some(b)) if file.ends_with(".csv") && line > 1 => {
+            (Some(a), Some(b)) if is_table(file) && line > 1 => {
                 return format!("row {}, {}", line - 1, first_cell(old, a, b));
             }
             (a, b) => {
@@ -202,11 +218,20 @@ fn first_cell(table: &str, a: &str, b: &str) -> String {
         let row = reader.records().next().and_then(Result::ok);
         row.map_or_else(Vec::new, |r| r.iter().map(str::to_owned).collect())
     };
-    let (head, a, b) = (record(table.lines().next().unwrap_or_default()), record(a), record(b));
+    let (head, a, b) = (
+        record(table.lines().next().unwrap_or_default()),
+        record(a),
+        record(b),
+    );
     let differs = |at: &usize| a.get(*at) != b.get(*at);
     let at = (0..a.len().max(b.len())).find(differs).unwrap_or(0);
     let cell = |row: &[String]| row.get(at).cloned().unwrap_or_default();
-    format!("column {}: {:?}, then {:?}", cell(&head), cell(&a), cell(&b))
+    format!(
+        "column {}: {:?}, then {:?}",
+        cell(&head),
+        cell(&a),
+        cell(&b)
+    )
 }
 
 #[cfg(test)]
@@ -221,6 +246,9 @@ mod tests {
             first_line("t.csv", old, new),
             "row 2, column p99: \"2\", then \"3\""
         );
-        assert_eq!(first_line("t.txt", "a\nb", "a"), "line 2: \"b\", then nothing");
+        assert_eq!(
+            first_line("t.txt", "a\nb", "a"),
+            "line 2: \"b\", then nothing"
+        );
     }
 }

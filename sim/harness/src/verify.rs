@@ -49,7 +49,10 @@ pub(crate) fn run(wanted: &Wanted) -> Result<(String, u8), Error> {
     let saved = Saved::whole(&wanted.folder)?;
     let shown = wanted.folder.display();
     let files = saved.sums.len();
-    let mut text = format!("{shown}: {files} of {files} files are what {} says\n", crate::results::CHECKSUMS);
+    let mut text = format!(
+        "{shown}: {files} of {files} files are what {} says\n",
+        crate::results::CHECKSUMS
+    );
     if wanted.units == 0 {
         return Ok((text, exit::OK));
     }
@@ -80,7 +83,10 @@ fn again(wanted: &Wanted, saved: &Saved, source: &Source, table: &Table) -> Resu
     let study = reproduce::study(source)?;
     let config = saved.text(CONFIG)?.unwrap_or_default();
     if output::config(&study) != config {
-        let message = format!("{}: {CONFIG} is not what this program makes of it", saved.path.display());
+        let message = format!(
+            "{}: {CONFIG} is not what this program makes of it",
+            saved.path.display()
+        );
         let hint = "the program has other keys or defaults than the one that wrote it; `quorate reproduce` names the line";
         return Err(Error::data(message, hint));
     }
@@ -101,12 +107,19 @@ fn again(wanted: &Wanted, saved: &Saved, source: &Source, table: &Table) -> Resu
     for (row, ended) in chosen.iter().zip(ended) {
         if let Some((name, how)) = ended? {
             let cell = |column: &str| table.cell(row, column);
-            let which = format!(" --cell {} --replication {}", cell("cell"), cell("replication"));
+            let which = format!(
+                " --cell {} --replication {}",
+                cell("cell"),
+                cell("replication")
+            );
             return Err(otherwise(wanted, &format!("{name}: {how}"), &which));
         }
     }
     let all = table.rows.len();
-    Ok(format!("{} of {all} units run again, equal in every figure\n", chosen.len()))
+    Ok(format!(
+        "{} of {all} units run again, equal in every figure\n",
+        chosen.len()
+    ))
 }
 
 fn otherwise(wanted: &Wanted, how: &str, which: &str) -> Error {
@@ -124,16 +137,24 @@ fn otherwise(wanted: &Wanted, how: &str, which: &str) -> Error {
 fn chosen<'a>(wanted: &Wanted, table: &'a Table, config: &str) -> Vec<&'a Vec<String>> {
     let number = |row: &[String], column: &str| table.cell(row, column).parse::<u64>().ok();
     let is_asked = |row: &&Vec<String>| {
-        let is = |column: &str, asked: Option<u64>| asked.is_none_or(|a| number(row, column) == Some(a));
+        let is =
+            |column: &str, asked: Option<u64>| asked.is_none_or(|a| number(row, column) == Some(a));
         is("cell", wanted.cell) && is("replication", wanted.replication.map(u64::from))
     };
     let hash = sha256_hex(config.as_bytes());
     let seed = u64::from_str_radix(&hash[..16], 16).expect("a hash is hexadecimal");
     let draw = |row: &Vec<String>| {
-        let name = format!("{}/{}", table.cell(row, "cell"), table.cell(row, "replication"));
+        let name = format!(
+            "{}/{}",
+            table.cell(row, "cell"),
+            table.cell(row, "replication")
+        );
         Seed::new(seed, 0).key(&name)
     };
-    let mut rows: Vec<(u64, usize)> = table.rows.iter().enumerate()
+    let mut rows: Vec<(u64, usize)> = table
+        .rows
+        .iter()
+        .enumerate()
         .filter(|(_, row)| is_asked(row))
         .map(|(place, row)| (draw(row), place))
         .collect();
@@ -157,17 +178,32 @@ fn unit<'a>(study: &'a Study, table: &Table, row: &[String]) -> Result<(&'a Part
         let engines = &part.plan.engines;
         let engine = engines.iter().position(|e| e.label() == cell("engine"))?;
         let days = Day::ALL.into_iter().map(Tweak::Bad);
-        let tweaks = [Tweak::None, Tweak::SiteDown].into_iter().chain(Tweak::LIMITS).chain(days);
+        let tweaks = [Tweak::None, Tweak::SiteDown]
+            .into_iter()
+            .chain(Tweak::LIMITS)
+            .chain(days);
         let tweak = tweaks.into_iter().find(|t| t.name() == cell("changed"))?;
         let offered_tps = match cell("offered_tps") {
             "" => None,
             text => Some(text.parse().ok()?),
         };
         let replication = cell("replication").parse().ok()?;
-        Some((part, Key { engine, offered_tps, replication, tweak }))
+        Some((
+            part,
+            Key {
+                engine,
+                offered_tps,
+                replication,
+                tweak,
+            },
+        ))
     };
     found().ok_or_else(|| {
-        let message = format!("replications.csv: the plan has no cell {} ({})", cell("cell"), table.label(row));
+        let message = format!(
+            "replications.csv: the plan has no cell {} ({})",
+            cell("cell"),
+            table.label(row)
+        );
         Error::data(message, "run the plan again")
     })
 }

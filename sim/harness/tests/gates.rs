@@ -39,6 +39,27 @@ standing = "assumption"
 source = "a test"
 "#;
 
+const TWO_LEDGERS: &str = r#"name = "two"
+kind = "two-ledgers"
+replications = 2
+warm_up_s = 10.0
+duration_s = 100.0
+drain_s = 2000.0
+clinics = 4
+[health]
+engine = "qbft"
+network = { nodes = 4, regions = ["here"], one_way_ms = 10.0 }
+[token]
+engine = "qbft"
+config = { period_ms = 10000, request_timeout_ms = 20000 }
+network = { nodes = 4, regions = ["here"], one_way_ms = 10.0 }
+[teleconsult]
+requests_per_h = 360.0
+consent_min = 30.0
+consult_min = 1.0
+accesses = 3
+"#;
+
 /// Exit code, standard output and standard error of the program.
 fn quorate(arguments: &[&str]) -> (i32, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_quorate"))
@@ -67,7 +88,9 @@ fn run(plan: &str, into: &Path, more: &[&str]) -> PathBuf {
     arguments.extend(more);
     let (code, _, err) = quorate(&arguments);
     assert_eq!(code, 0, "{err}");
-    let mut folders = fs::read_dir(&out).expect("readable").map(|e| e.expect("readable").path());
+    let mut folders = fs::read_dir(&out)
+        .expect("readable")
+        .map(|e| e.expect("readable").path());
     let folder = folders.next().expect("one result");
     assert!(folders.next().is_none(), "one result");
     folder
@@ -90,7 +113,10 @@ fn copy(of: &Path, into: &Path, edit: Option<(&str, &str, &str)>, honest: bool) 
     let sums = fs::read_to_string(of.join("SHA256SUMS")).expect("checksums");
     let mut list = String::new();
     for line in sums.lines() {
-        let (mut sum, file) = line.split_once("  ").map(|(s, f)| (s.to_owned(), f)).expect("a line");
+        let (mut sum, file) = line
+            .split_once("  ")
+            .map(|(s, f)| (s.to_owned(), f))
+            .expect("a line");
         let mut bytes = fs::read(of.join(file)).expect("a file");
         if let Some((_, old, new)) = edit.filter(|e| e.0 == file) {
             let text = String::from_utf8(bytes).expect("UTF-8");
@@ -111,7 +137,8 @@ fn copy(of: &Path, into: &Path, edit: Option<(&str, &str, &str)>, honest: bool) 
 /// The column of the row of `summary.csv` about the median time to final of `qbft`.
 fn median() -> String {
     let text = fs::read_to_string(results().join("summary.csv")).expect("a table");
-    let is = |line: &&str| line.contains(",qbft,") && line.contains("as planned,all,latency_final,p50,");
+    let is =
+        |line: &&str| line.contains(",qbft,") && line.contains("as planned,all,latency_final,p50,");
     let line = text.lines().find(is).expect("a median");
     line.split(',').nth(11).expect("a value").to_owned()
 }
@@ -121,10 +148,24 @@ fn median() -> String {
 #[test]
 fn a_level_that_fails_is_exit_code_99() {
     let folder = str(results());
-    let (code, out, _) = quorate(&["check", folder, "--engines", "qbft", "--level", "all:final:avg<60s"]);
+    let (code, out, _) = quorate(&[
+        "check",
+        folder,
+        "--engines",
+        "qbft",
+        "--level",
+        "all:final:avg<60s",
+    ]);
     assert_eq!(code, 0, "{out}");
     assert!(out.contains("1 checks: 1 hold, 0 fail"), "{out}");
-    let (code, out, _) = quorate(&["check", folder, "--engines", "qbft", "--level", "all:final:avg<1ms"]);
+    let (code, out, _) = quorate(&[
+        "check",
+        folder,
+        "--engines",
+        "qbft",
+        "--level",
+        "all:final:avg<1ms",
+    ]);
     assert_eq!(code, 99, "{out}");
     assert!(out.contains("qbft") && out.contains("fails"), "{out}");
 }
@@ -134,7 +175,14 @@ fn undecided_fails_unless_it_may_pass() {
     // A bound at the mean is in the interval.
     let level = format!("all:final:med<{}ms", median());
     let of = |more: &[&str]| {
-        let mut arguments = vec!["check", str(results()), "--engines", "qbft", "--level", &level];
+        let mut arguments = vec![
+            "check",
+            str(results()),
+            "--engines",
+            "qbft",
+            "--level",
+            &level,
+        ];
         arguments.extend(more);
         quorate(&arguments)
     };
@@ -172,10 +220,20 @@ fn tables_answer_as_the_verdict_does() {
 fn answers_as_junit() {
     let into = scratch();
     let file = into.path().join("junit.xml");
-    let (code, ..) = quorate(&["check", str(results()), "--engines", "qbft", "--junit", str(&file)]);
+    let (code, ..) = quorate(&[
+        "check",
+        str(results()),
+        "--engines",
+        "qbft",
+        "--junit",
+        str(&file),
+    ]);
     assert_eq!(code, 99);
     let xml = fs::read_to_string(file).expect("a file");
-    assert!(xml.contains("<testsuite name=\"qbft deployed hospital\" tests=\"6\""), "{xml}");
+    assert!(
+        xml.contains("<testsuite name=\"qbft deployed hospital\" tests=\"6\""),
+        "{xml}"
+    );
     assert!(xml.contains("<failure message=\"fails:"), "{xml}");
 }
 
@@ -184,11 +242,31 @@ fn what_cannot_be_checked_is_said() {
     let folder = str(results());
     for (arguments, code, said) in [
         (vec!["check", "no-such-folder"], 66, "cannot read plan"),
-        (vec!["check", folder, "--engines", "quorum"], 2, "engines of this folder: qbft, central"),
-        (vec!["check", folder, "--level", "all:final:p(97)<1s"], 2, "summary.csv has no p(97)"),
-        (vec!["check", folder, "--level", "all:final<1s"], 2, "--level all:final<1s: unknown statistic"),
-        (vec!["check", folder, "--level", "nobody:final:avg<1s"], 2, "no cell has measured"),
-        (vec!["check", folder, "--at", "7"], 2, "no cell is at 7 writes/s"),
+        (
+            vec!["check", folder, "--engines", "quorum"],
+            2,
+            "engines of this folder: qbft, central",
+        ),
+        (
+            vec!["check", folder, "--level", "all:final:p(97)<1s"],
+            2,
+            "summary.csv has no p(97)",
+        ),
+        (
+            vec!["check", folder, "--level", "all:final<1s"],
+            2,
+            "--level all:final<1s: unknown statistic",
+        ),
+        (
+            vec!["check", folder, "--level", "nobody:final:avg<1s"],
+            2,
+            "no cell has measured",
+        ),
+        (
+            vec!["check", folder, "--at", "7"],
+            2,
+            "no cell is at 7 writes/s",
+        ),
     ] {
         let (got, out, err) = quorate(&arguments);
         assert_eq!(got, code, "{arguments:?}: {out}{err}");
@@ -217,14 +295,34 @@ fn the_folder_of_a_plan_is_found() {
 #[test]
 fn one_digit_moves_and_is_named() {
     let (into, old) = (scratch(), median());
-    let new = format!("{}.5", old.split('.').next().expect("a number").parse::<u64>().expect("ms") + 100);
-    let edit = (format!("latency_final,p50,{old}"), format!("latency_final,p50,{new}"));
+    let new = format!(
+        "{}.5",
+        old.split('.')
+            .next()
+            .expect("a number")
+            .parse::<u64>()
+            .expect("ms")
+            + 100
+    );
+    let edit = (
+        format!("latency_final,p50,{old}"),
+        format!("latency_final,p50,{new}"),
+    );
     let edit = ("summary.csv", &*edit.0, &*edit.1);
     let copy = copy(results(), into.path(), Some(edit), true);
     let (code, out, _) = quorate(&["diff", str(results()), str(&copy)]);
     assert_eq!(code, 3, "{out}");
-    let line = out.lines().find(|l| l.contains("latency_final p50")).expect("the move");
-    for part in ["qbft deployed hospital 4 nodes 20/s", &new, "ms", "summary.csv", "%"] {
+    let line = out
+        .lines()
+        .find(|l| l.contains("latency_final p50"))
+        .expect("the move");
+    for part in [
+        "qbft deployed hospital 4 nodes 20/s",
+        &new,
+        "ms",
+        "summary.csv",
+        "%",
+    ] {
         assert!(line.contains(part), "{line}");
     }
     assert!(out.contains("moved: 1 numbers"), "{out}");
@@ -236,8 +334,14 @@ fn one_digit_moves_and_is_named() {
     assert_eq!(code, 3);
     assert!(out.starts_with("### Simulated results: moved"), "{out}");
     // Somebody else's moves are no reason.
-    assert_eq!(quorate(&["diff", str(results()), str(&copy), "--only", "*central*"]).0, 0);
-    assert_eq!(quorate(&["diff", str(results()), str(&copy), "--only", "*qbft*p50*"]).0, 3);
+    assert_eq!(
+        quorate(&["diff", str(results()), str(&copy), "--only", "*central*"]).0,
+        0
+    );
+    assert_eq!(
+        quorate(&["diff", str(results()), str(&copy), "--only", "*qbft*p50*"]).0,
+        3
+    );
 }
 
 #[test]
@@ -246,7 +350,12 @@ fn equal_is_zero_and_corrupt_is_65() {
     let (code, out, _) = quorate(&["diff", str(results()), str(results())]);
     assert_eq!(code, 0, "{out}");
     assert!(out.contains("files equal"), "{out}");
-    let copy = copy(results(), into.path(), Some(("plan.csv", "20", "21")), false);
+    let copy = copy(
+        results(),
+        into.path(),
+        Some(("plan.csv", "20", "21")),
+        false,
+    );
     let (code, _, err) = quorate(&["diff", str(results()), str(&copy)]);
     assert_eq!(code, 65, "{err}");
     assert!(err.contains("plan.csv has changed"), "{err}");
@@ -255,7 +364,11 @@ fn equal_is_zero_and_corrupt_is_65() {
 #[test]
 fn other_plans_are_refused_and_paired_when_asked() {
     let into = scratch();
-    let other = run(PLAN, into.path(), &["-s", "node.verify_us=60.0", "-s", "seed=1"]);
+    let other = run(
+        PLAN,
+        into.path(),
+        &["-s", "node.verify_us=60.0", "-s", "seed=1"],
+    );
     let (code, _, err) = quorate(&["diff", str(results()), str(&other)]);
     assert_eq!(code, 65, "{err}");
     assert!(err.contains("node.verify_us: 28.7 -> 60.0"), "{err}");
@@ -263,7 +376,9 @@ fn other_plans_are_refused_and_paired_when_asked() {
     assert_eq!(code, 3, "{out}");
     assert!(out.contains("moved beyond chance"), "{out}");
     // Slower checks make every replication busier.
-    let busy = out.lines().filter(|l| l.contains("_busy_max") && l.contains("qbft"));
+    let busy = out
+        .lines()
+        .filter(|l| l.contains("_busy_max") && l.contains("qbft"));
     assert!(busy.count() > 0, "{out}");
 }
 
@@ -273,10 +388,18 @@ fn another_model_version_has_a_code_of_its_own() {
     let line = |version: u32| format!("# model_version = {version}");
     let now = quorate::output::MODEL_VERSION;
     let edit = (line(now), line(now + 1));
-    let copy = copy(results(), into.path(), Some(("config.resolved.toml", &edit.0, &edit.1)), true);
+    let copy = copy(
+        results(),
+        into.path(),
+        Some(("config.resolved.toml", &edit.0, &edit.1)),
+        true,
+    );
     let (code, out, _) = quorate(&["diff", str(results()), str(&copy)]);
     assert_eq!(code, 5, "{out}");
-    assert!(out.contains(&format!("model_version {now} -> {}", now + 1)), "{out}");
+    assert!(
+        out.contains(&format!("model_version {now} -> {}", now + 1)),
+        "{out}"
+    );
     let (code, _, err) = quorate(&["verify", str(&copy)]);
     assert_eq!(code, 5, "{err}");
     let (code, _, err) = quorate(&["reproduce", str(&copy)]);
@@ -290,13 +413,19 @@ fn a_reviewed_baseline_is_replaced_whole() {
     assert_eq!(quorate(&["diff", str(&old), str(results())]).0, 3);
     let (code, out, _) = quorate(&["diff", str(&old), str(results()), "--accept"]);
     assert_eq!(code, 0, "{out}");
-    assert!(out.contains("only in the baseline") && out.contains("accepted: "), "{out}");
+    assert!(
+        out.contains("only in the baseline") && out.contains("accepted: "),
+        "{out}"
+    );
     assert_eq!(quorate(&["diff", str(&old), str(results())]).0, 0);
     let left: Vec<_> = fs::read_dir(into.path()).expect("readable").collect();
     assert_eq!(left.len(), 1, "nothing half-written is left");
     // The first baseline.
     let first = into.path().join("base/line");
-    assert_eq!(quorate(&["diff", str(&first), str(results()), "--accept"]).0, 0);
+    assert_eq!(
+        quorate(&["diff", str(&first), str(results()), "--accept"]).0,
+        0
+    );
     assert_eq!(quorate(&["diff", str(&first), str(results())]).0, 0);
 }
 
@@ -310,7 +439,10 @@ fn a_baseline_of_checksums_names_files() {
     assert_eq!(quorate(&["diff", str(&baseline), str(results())]).0, 0);
     let (code, out, _) = quorate(&["diff", str(&baseline), str(&copy)]);
     assert_eq!(code, 3);
-    assert!(out.contains("not kept in the baseline") && out.contains("plan.csv"), "{out}");
+    assert!(
+        out.contains("not kept in the baseline") && out.contains("plan.csv"),
+        "{out}"
+    );
     let (code, _, err) = quorate(&["diff", str(&baseline), str(&copy), "--accept"]);
     assert_eq!(code, 65, "{err}");
 }
@@ -321,7 +453,10 @@ fn a_baseline_of_checksums_names_files() {
 fn units_end_again_as_they_did() {
     let (code, out, err) = quorate(&["verify", str(results()), "--units", "7"]);
     assert_eq!(code, 0, "{err}");
-    assert!(out.contains("7 of ") && out.contains("equal in every figure"), "{out}");
+    assert!(
+        out.contains("7 of ") && out.contains("equal in every figure"),
+        "{out}"
+    );
     let (code, out, _) = quorate(&["verify", str(results()), "--units", "0"]);
     assert_eq!((code, out.lines().count()), (0, 1));
 }
@@ -332,11 +467,22 @@ fn a_unit_that_ends_otherwise_is_exit_code_70() {
     let text = fs::read_to_string(results().join("replications.csv")).expect("a table");
     let row = text.lines().nth(1).expect("a row");
     let digest = row.rsplit(',').next().expect("a digest");
-    let forged = format!("{:016x}", u64::from_str_radix(digest, 16).expect("hexadecimal") ^ 1);
-    let copy = copy(results(), into.path(), Some(("replications.csv", digest, &forged)), true);
+    let forged = format!(
+        "{:016x}",
+        u64::from_str_radix(digest, 16).expect("hexadecimal") ^ 1
+    );
+    let copy = copy(
+        results(),
+        into.path(),
+        Some(("replications.csv", digest, &forged)),
+        true,
+    );
     let (code, _, err) = quorate(&["verify", str(&copy), "--units", "all"]);
     assert_eq!(code, 70, "{err}");
-    assert!(err.contains(&format!("digest was {forged:?} and is {digest:?}")), "{err}");
+    assert!(
+        err.contains(&format!("digest was {forged:?} and is {digest:?}")),
+        "{err}"
+    );
     // The command that is printed finds it alone.
     assert!(err.contains("--cell 0 --replication 0"), "{err}");
     let (code, ..) = quorate(&["verify", str(&copy), "--cell", "0", "--replication", "0"]);
@@ -348,7 +494,12 @@ fn a_unit_that_ends_otherwise_is_exit_code_70() {
 #[test]
 fn a_changed_file_is_exit_code_65() {
     let into = scratch();
-    let copy = copy(results(), into.path(), Some(("report.html", "tiny", "tinY")), false);
+    let copy = copy(
+        results(),
+        into.path(),
+        Some(("report.html", "tiny", "tinY")),
+        false,
+    );
     let (code, _, err) = quorate(&["verify", str(&copy)]);
     assert_eq!(code, 65, "{err}");
     assert!(err.contains("report.html has changed"), "{err}");
@@ -365,8 +516,14 @@ fn reproduces(folder: &Path, more: &[&str]) {
     arguments.extend(more);
     let (code, out, err) = quorate(&arguments);
     assert_eq!(code, 0, "{out}{err}");
-    let files = fs::read_to_string(folder.join("SHA256SUMS")).expect("checksums").lines().count();
-    assert!(out.ends_with(&format!("{files} of {files} files equal\n")), "{out}");
+    let files = fs::read_to_string(folder.join("SHA256SUMS"))
+        .expect("checksums")
+        .lines()
+        .count();
+    assert!(
+        out.ends_with(&format!("{files} of {files} files equal\n")),
+        "{out}"
+    );
 }
 
 #[test]
@@ -374,12 +531,17 @@ fn a_comparison_is_reproduced_and_a_forged_one_is_not() {
     reproduces(results(), &["--threads", "1"]);
     let into = scratch();
     let text = fs::read_to_string(results().join("replications.csv")).expect("a table");
-    let digest = text.lines().nth(2).and_then(|r| r.rsplit(',').next()).expect("a digest");
+    let digest = text
+        .lines()
+        .nth(2)
+        .and_then(|r| r.rsplit(',').next())
+        .expect("a digest");
     let edit = ("replications.csv", digest, "0123456789abcdef");
     let copy = copy(results(), into.path(), Some(edit), true);
     let (code, out, _) = quorate(&["reproduce", str(&copy)]);
     assert_eq!(code, 3, "{out}");
-    let said = format!("replications.csv, row 2, column digest: \"0123456789abcdef\", then {digest:?}");
+    let said =
+        format!("replications.csv, row 2, column digest: \"0123456789abcdef\", then {digest:?}");
     assert!(out.contains(&said), "{out}");
 }
 
@@ -387,34 +549,48 @@ fn a_comparison_is_reproduced_and_a_forged_one_is_not() {
 #[test]
 fn every_kind_of_plan_is_reproduced() {
     let head = PLAN.split("[[levels]]").next().expect("the plan");
-    let curve = head.replace("\"compare\"", "\"curve\"").replace("[load]", "[load]\nknee_within = 1000.0");
+    let curve = head
+        .replace("\"compare\"", "\"curve\"")
+        .replace("[load]", "[load]\nknee_within = 1000.0");
     let several = head
-        .replace("[workload]\nname = \"hospital\"\nsites = 4\nmost_patients = 100\n", "")
+        .replace(
+            "[workload]\nname = \"hospital\"\nsites = 4\nmost_patients = 100\n",
+            "",
+        )
         .replace("kind = ", "profiles = [\"deployed\", \"matched\"]\nkind = ")
         .replace("replications = 10", "replications = 2")
         + "[[workloads]]\nname = \"hospital\"\nsites = 4\nmost_patients = 100\n\
            [[workloads]]\nname = \"hospital\"\nlabel = \"other\"\nsites = 4\nmost_patients = 50\n";
-    let scale = head.replace("\"compare\"", "\"scale\"").replace("replications = 10", "replications = 2")
+    let scale = head
+        .replace("\"compare\"", "\"scale\"")
+        .replace("replications = 10", "replications = 2")
         + "[scale]\naxis = \"committee\"\nvalues = [4, 5]\n";
     let scenario = head.replace("\"compare\"", "\"scenario\"").replace(
         "kind = ",
         "question = \"how late?\"\nanswer = \"{all:final:avg}\"\nkind = ",
     );
-    for plan in [curve, several, scale, scenario] {
+    for plan in [curve, several, scale, scenario, TWO_LEDGERS.to_owned()] {
         let into = scratch();
         reproduces(&run(&plan, into.path(), &[]), &[]);
     }
     for (name, more) in [
-        ("sm1", &["-s", "replications=2"][..]),
-        ("cloning", &["--quick", "-s", "replications=2"][..]),
+        ("sm1", ["--quick", "-s", "replications=2"]),
+        ("cloning", ["--quick", "-s", "replications=2"]),
     ] {
         let into = scratch();
         let mut arguments = vec!["attack", name, "--out", str(into.path())];
         arguments.extend(more);
         let (code, _, err) = quorate(&arguments);
         assert_eq!(code, 0, "{err}");
-        let folder = fs::read_dir(into.path()).expect("readable").next().expect("one").expect("readable");
+        let folder = fs::read_dir(into.path())
+            .expect("readable")
+            .next()
+            .expect("one")
+            .expect("readable");
         reproduces(&folder.path(), &[]);
+        let (code, out, err) = quorate(&["verify", str(&folder.path())]);
+        assert_eq!(code, 0, "{err}");
+        assert!(out.contains("all of it was run again, equal"), "{out}");
     }
 }
 
@@ -432,9 +608,19 @@ fn a_trace_is_looked_for_and_its_absence_said() {
     for command in ["reproduce", "verify"] {
         let (code, _, err) = quorate(&[command, str(&folder), "--inputs", str(empty.path())]);
         assert_eq!(code, 66, "{err}");
-        assert!(err.contains("arrivals.csv") && err.contains("--inputs"), "{err}");
+        assert!(
+            err.contains("arrivals.csv") && err.contains("--inputs"),
+            "{err}"
+        );
     }
-    let (code, _, err) = quorate(&["verify", str(&folder), "--inputs", str(into.path()), "--units", "all"]);
+    let (code, _, err) = quorate(&[
+        "verify",
+        str(&folder),
+        "--inputs",
+        str(into.path()),
+        "--units",
+        "all",
+    ]);
     assert_eq!(code, 0, "{err}");
 }
 
@@ -478,15 +664,28 @@ fn figures_go_to_benchmark_trackers() {
     assert_eq!(code, 0);
     let document: serde_json::Value = serde_json::from_str(&out).expect("JSON");
     let value = &document["qbft deployed hospital 4 nodes 20/s"]["all latency_final p50 (ms)"];
-    assert_eq!(value["value"].as_f64().map(|v| v.to_string()), Some(median()));
+    assert_eq!(
+        value["value"].as_f64().map(|v| v.to_string()),
+        Some(median())
+    );
     assert!(value["lower_value"].as_f64() < value["upper_value"].as_f64());
     let (code, ..) = export("gh-action", Some(into.path()), &[]);
     assert_eq!(code, 0);
     for file in ["smaller.json", "bigger.json"] {
         let text = fs::read_to_string(into.path().join(file)).expect("a file");
         let entries: serde_json::Value = serde_json::from_str(&text).expect("JSON");
-        let units: Vec<&str> = entries.as_array().expect("a list").iter().filter_map(|e| e["unit"].as_str()).collect();
-        assert!(!units.is_empty() && units.iter().all(|u| (*u == "ms") == (file == "smaller.json")));
+        let units: Vec<&str> = entries
+            .as_array()
+            .expect("a list")
+            .iter()
+            .filter_map(|e| e["unit"].as_str())
+            .collect();
+        assert!(
+            !units.is_empty()
+                && units
+                    .iter()
+                    .all(|u| (*u == "ms") == (file == "smaller.json"))
+        );
     }
 }
 
@@ -494,14 +693,19 @@ fn figures_go_to_benchmark_trackers() {
 fn a_history_grows_by_a_line() {
     let into = scratch();
     let file = into.path().join("history.csv");
-    for (time, commit) in [("2026-01-01T00:00:00Z", "a1"), ("2026-01-02T00:00:00Z", "b2")] {
+    for (time, commit) in [
+        ("2026-01-01T00:00:00Z", "a1"),
+        ("2026-01-02T00:00:00Z", "b2"),
+    ] {
         let (code, _, err) = export("otava", Some(&file), &["--time", time, "--commit", commit]);
         assert_eq!(code, 0, "{err}");
     }
     let text = fs::read_to_string(&file).expect("a file");
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), 3);
-    assert!(lines[0].starts_with("time,commit,") && lines[2].starts_with("2026-01-02T00:00:00Z,b2,"));
+    assert!(
+        lines[0].starts_with("time,commit,") && lines[2].starts_with("2026-01-02T00:00:00Z,b2,")
+    );
     fs::write(&file, "time,commit,other\n").expect("writable");
     assert_eq!(export("otava", Some(&file), &[]).0, 65);
 }
@@ -513,13 +717,29 @@ fn histograms_are_text_for_each_cell() {
     let text = fs::read_to_string(into.path().join("cell-0.hgrm")).expect("the first cell");
     let table = fs::read_to_string(results().join("replications.csv")).expect("a table");
     let rows = table.lines().filter(|l| l.starts_with("0,"));
-    let most = rows.map(|r| r.split(',').nth(28).expect("final_max_ms").parse::<f64>().expect("ms"));
+    let most = rows.map(|r| {
+        r.split(',')
+            .nth(28)
+            .expect("final_max_ms")
+            .parse::<f64>()
+            .expect("ms")
+    });
     let most = most.fold(0.0, f64::max);
-    let max = text.split("#[Max     = ").nth(1).and_then(|t| t.split(',').next()).expect("a maximum");
+    let max = text
+        .split("#[Max     = ")
+        .nth(1)
+        .and_then(|t| t.split(',').next())
+        .expect("a maximum");
     let max: f64 = max.trim().parse().expect("ms");
     assert!((max / most - 1.0).abs() < 0.01, "{max} {most}");
     let (code, out, _) = export("hlog", None, &[]);
-    assert_eq!((code, out.as_bytes()), (0, &*fs::read(results().join("latency.hlog")).expect("a file")));
+    assert_eq!(
+        (code, out.as_bytes()),
+        (
+            0,
+            &*fs::read(results().join("latency.hlog")).expect("a file")
+        )
+    );
 }
 
 #[cfg(not(feature = "parquet"))]

@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::results::{CHECKSUMS, hidden};
 use crate::saved::Saved;
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -32,13 +33,20 @@ pub(super) fn replace_saved(baseline: &Saved, with: &Saved) -> Result<String, Er
 pub(super) fn replace(place: &Path, with: &Saved) -> Result<String, Error> {
     copy_into(place, with).map_err(|e| {
         let message = format!("cannot write {}: {e}", place.display());
-        Error::io(message, "nothing was changed; make the folder above it writable")
+        Error::io(
+            message,
+            "nothing was changed; make the folder above it writable",
+        )
     })?;
-    Ok(format!("accepted: {} is now {}\n", place.display(), with.path.display()))
+    Ok(format!(
+        "accepted: {} is now {}\n",
+        place.display(),
+        with.path.display()
+    ))
 }
 
 fn copy_into(place: &Path, with: &Saved) -> io::Result<()> {
-    let name = place.file_name().and_then(|n| n.to_str());
+    let name = place.file_name().and_then(OsStr::to_str);
     let name = name.ok_or_else(|| io::Error::other("it has no name"))?;
     let parent = match place.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,

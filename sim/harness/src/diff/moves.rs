@@ -1,7 +1,7 @@
 //! What moved inside the tables of two folders: rows are matched by what they are about, not by their place.
 
 use crate::error::Error;
-use crate::saved::{CELL, Saved, Table};
+use crate::saved::{CELL, Saved, Table, is_table};
 use crate::stats;
 use crate::validate::run::matches;
 use std::collections::BTreeMap;
@@ -146,7 +146,7 @@ impl Moved {
     ) -> Result<Self, Error> {
         let mut moved = Self::default();
         let mut samples = BTreeMap::new();
-        for file in files.iter().filter(|f| f.ends_with(".csv")) {
+        for file in files.iter().filter(|f| is_table(f)) {
             let (Some(old), Some(new)) = (a.table(file)?, b.table(file)?) else {
                 continue;
             };
@@ -167,13 +167,17 @@ impl Moved {
 
     /// Whether nothing moved that a table tells.
     pub(super) fn is_empty(&self) -> bool {
-        self.moves.is_empty() && self.changes.is_empty() && self.lone.is_empty() && self.digests == 0
+        self.moves.is_empty()
+            && self.changes.is_empty()
+            && self.lone.is_empty()
+            && self.digests == 0
     }
 
     /// Keeps what is like a pattern.
     pub(super) fn keep(&mut self, glob: &str) {
         let before = self.moves.len() + self.changes.len() + self.lone.len() + self.digests;
-        let is = |file: &str, cell: &str, what: &str| matches(glob, &format!("{file} {cell} {what}"));
+        let is =
+            |file: &str, cell: &str, what: &str| matches(glob, &format!("{file} {cell} {what}"));
         self.moves.retain(|m| is(&m.file, &m.cell, &m.metric));
         self.changes.retain(|c| is(&c.file, &c.cell, &c.what));
         self.paired.retain(|p| is(&p.file, &p.cell, &p.metric));
@@ -197,7 +201,9 @@ impl Moved {
             let name = name(old, row, place);
             match others.get(&name) {
                 Some(&other) => self.row(file, (old, row), (new, &new.rows[other])),
-                None => self.lone.push(format!("{file} {name}: only in the baseline")),
+                None => self
+                    .lone
+                    .push(format!("{file} {name}: only in the baseline")),
             }
         }
         for name in others.keys().filter(|name| !rows.contains_key(*name)) {
@@ -205,7 +211,12 @@ impl Moved {
         }
     }
 
-    fn row(&mut self, file: &str, (old, row): (&Table, &[String]), (new, other): (&Table, &[String])) {
+    fn row(
+        &mut self,
+        file: &str,
+        (old, row): (&Table, &[String]),
+        (new, other): (&Table, &[String]),
+    ) {
         let cell = old.label(row);
         for (column, was) in old.columns.iter().zip(row) {
             let is = new.cell(other, &column.name);
@@ -235,7 +246,14 @@ impl Moved {
                 });
             } else {
                 let (old, new) = (was.clone(), is.to_owned());
-                self.changes.push(Change { file, cell, what, old, new, rank });
+                self.changes.push(Change {
+                    file,
+                    cell,
+                    what,
+                    old,
+                    new,
+                    rank,
+                });
             }
         }
     }
@@ -380,13 +398,19 @@ mod tests {
             .collect();
         assert_eq!(
             lines,
-            ["raft replication 0 p99_ms Some(5.0) ms", "qbft replication 0 p99_ms Some(1.0) ms"]
+            [
+                "raft replication 0 p99_ms Some(5.0) ms",
+                "qbft replication 0 p99_ms Some(1.0) ms"
+            ]
         );
         assert_eq!(moved.changes.len(), 1);
         assert_eq!(moved.changes[0].new, "saturated");
         assert_eq!(
             moved.lone,
-            ["t.csv central replication 0: only in the baseline", "t.csv clique replication 0: new"]
+            [
+                "t.csv central replication 0: only in the baseline",
+                "t.csv clique replication 0: new"
+            ]
         );
     }
 
@@ -394,15 +418,27 @@ mod tests {
     fn pairs_tell_a_shift_from_chance() {
         let rows = |shift: f64, jitter: f64| -> Vec<[String; 5]> {
             let row = |r: usize| {
-                let base = 100.0 + 10.0 * (r as f64) + shift + if r.is_multiple_of(2) { jitter } else { -jitter };
-                ["0".into(), r.to_string(), "qbft".into(), "ok".into(), base.to_string()]
+                let base = 100.0
+                    + 10.0 * (r as f64)
+                    + shift
+                    + if r.is_multiple_of(2) { jitter } else { -jitter };
+                [
+                    "0".into(),
+                    r.to_string(),
+                    "qbft".into(),
+                    "ok".into(),
+                    base.to_string(),
+                ]
             };
             (0..10).map(row).collect()
         };
         let pairs = |a: &[[String; 5]], b: &[[String; 5]]| {
             let mut samples = Samples::new();
             for (side, rows) in [a, b].into_iter().enumerate() {
-                let rows: Vec<[&str; 5]> = rows.iter().map(|r| [0, 1, 2, 3, 4].map(|i| &*r[i])).collect();
+                let rows: Vec<[&str; 5]> = rows
+                    .iter()
+                    .map(|r| [0, 1, 2, 3, 4].map(|i| &*r[i]))
+                    .collect();
                 collect("t.csv", &table(&rows), side, &mut samples);
             }
             let mut moved = Moved::default();

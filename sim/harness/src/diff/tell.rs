@@ -12,18 +12,31 @@ use std::fmt::Write as _;
 const WORDS: usize = 12;
 
 fn number(value: Option<f64>) -> String {
-    value.map_or_else(|| "none".to_owned(), |v| {
-        let text = v.to_string();
-        if text.len() > 12 { words::exact(v) } else { text }
-    })
+    value.map_or_else(
+        || "none".to_owned(),
+        |v| {
+            let text = v.to_string();
+            if text.len() > 12 {
+                words::exact(v)
+            } else {
+                text
+            }
+        },
+    )
 }
 
 fn signed(value: Option<f64>) -> String {
-    value.map_or_else(|| "-".to_owned(), |v| format!("{}{}", if v > 0.0 { "+" } else { "" }, number(Some(v))))
+    value.map_or_else(
+        || "-".to_owned(),
+        |v| format!("{}{}", if v > 0.0 { "+" } else { "" }, number(Some(v))),
+    )
 }
 
 fn share(value: Option<f64>) -> String {
-    value.map_or_else(|| "new or gone".to_owned(), |v| format!("{:+.3} %", 100.0 * v))
+    value.map_or_else(
+        || "new or gone".to_owned(),
+        |v| format!("{:+.3} %", 100.0 * v),
+    )
 }
 
 fn versions(difference: &Difference) -> String {
@@ -49,7 +62,9 @@ fn line(m: &Move) -> Vec<String> {
     ]
 }
 
-const MOVES: [&str; 8] = ["cell", "metric", "old", "new", "move", "relative", "unit", "file"];
+const MOVES: [&str; 8] = [
+    "cell", "metric", "old", "new", "move", "relative", "unit", "file",
+];
 
 fn paired(p: &Paired) -> Vec<String> {
     let d = &p.difference;
@@ -57,7 +72,10 @@ fn paired(p: &Paired) -> Vec<String> {
         (Some(low), Some(high)) => format!("{} to {}", signed(Some(low)), signed(Some(high))),
         _ => "too few replications".to_owned(),
     };
-    let relative = d.mean.filter(|_| p.means[0] != 0.0).map(|m| m / p.means[0].abs());
+    let relative = d
+        .mean
+        .filter(|_| p.means[0] != 0.0)
+        .map(|m| m / p.means[0].abs());
     vec![
         p.cell.clone(),
         p.metric.clone(),
@@ -71,8 +89,17 @@ fn paired(p: &Paired) -> Vec<String> {
     ]
 }
 
-const PAIRED: [&str; 9] =
-    ["cell", "metric", "old mean", "new mean", "difference", "interval", "relative", "unit", "pairs"];
+const PAIRED: [&str; 9] = [
+    "cell",
+    "metric",
+    "old mean",
+    "new mean",
+    "difference",
+    "interval",
+    "relative",
+    "unit",
+    "pairs",
+];
 
 fn limited(most: usize, all: usize) -> usize {
     if most == 0 { all } else { most.min(all) }
@@ -85,7 +112,11 @@ fn summary(difference: &Difference) -> String {
         return format!("{all} of {all} files equal");
     }
     let names: Vec<&str> = d.differ.iter().chain(&d.lone).map(String::as_str).collect();
-    format!("{} of {all} files equal; not equal: {}", d.equal, names.join(", "))
+    format!(
+        "{} of {all} files equal; not equal: {}",
+        d.equal,
+        names.join(", ")
+    )
 }
 
 fn beyond(difference: &Difference) -> (Vec<&Paired>, String) {
@@ -132,24 +163,45 @@ pub(super) fn as_text(difference: &Difference, most: usize, only: bool) -> Strin
     }
     let m = &d.moved;
     if !d.unkept.is_empty() {
-        let _ = writeln!(text, "not kept in the baseline, so that no move can be named: {}", d.unkept.join(", "));
+        let _ = writeln!(
+            text,
+            "not kept in the baseline, so that no move can be named: {}",
+            d.unkept.join(", ")
+        );
     }
     if m.digests > 0 {
         let _ = writeln!(text, "traces of {} units differ (column digest)", m.digests);
     }
     list(&mut text, "rows of one folder only", &m.lone);
     let change = |c: &super::moves::Change| {
-        format!("{} {} {}: {:?} -> {:?}", c.file, c.cell, c.what, c.old, c.new)
+        format!(
+            "{} {} {}: {:?} -> {:?}",
+            c.file, c.cell, c.what, c.old, c.new
+        )
     };
-    list(&mut text, "words that changed", &m.changes.iter().map(change).collect::<Vec<_>>());
+    list(
+        &mut text,
+        "words that changed",
+        &m.changes.iter().map(change).collect::<Vec<_>>(),
+    );
     if !m.moves.is_empty() {
         let shown = limited(most, m.moves.len());
-        let _ = writeln!(text, "\nmoved: {} numbers; figures before single replications, of each the largest first", m.moves.len());
+        let _ = writeln!(
+            text,
+            "\nmoved: {} numbers; figures before single replications, of each the largest first",
+            m.moves.len()
+        );
         let head = MOVES.map(str::to_owned).to_vec();
-        let rows: Vec<Vec<String>> = std::iter::once(head).chain(m.moves[..shown].iter().map(line)).collect();
+        let rows: Vec<Vec<String>> = std::iter::once(head)
+            .chain(m.moves[..shown].iter().map(line))
+            .collect();
         table(&mut text, &rows);
         if shown < m.moves.len() {
-            let _ = writeln!(text, "  … and {} more (--most 0 or --json)\n", m.moves.len() - shown);
+            let _ = writeln!(
+                text,
+                "  … and {} more (--most 0 or --json)\n",
+                m.moves.len() - shown
+            );
         }
     }
     if !m.paired.is_empty() {
@@ -157,8 +209,9 @@ pub(super) fn as_text(difference: &Difference, most: usize, only: bool) -> Strin
         let _ = writeln!(text, "{line}");
         let shown = limited(most, beyond.len());
         let head = PAIRED.map(str::to_owned).to_vec();
-        let rows: Vec<Vec<String>> =
-            std::iter::once(head).chain(beyond[..shown].iter().map(|p| paired(p))).collect();
+        let rows: Vec<Vec<String>> = std::iter::once(head)
+            .chain(beyond[..shown].iter().map(|p| paired(p)))
+            .collect();
         if shown > 0 {
             table(&mut text, &rows);
         }
@@ -167,7 +220,11 @@ pub(super) fn as_text(difference: &Difference, most: usize, only: bool) -> Strin
         }
     }
     if only {
-        let _ = writeln!(text, "not looked at because of --only: {} moves", m.left_out);
+        let _ = writeln!(
+            text,
+            "not looked at because of --only: {} moves",
+            m.left_out
+        );
     }
     let _ = writeln!(text, "{}", meaning(d));
     text
@@ -190,10 +247,18 @@ pub(super) fn as_markdown(difference: &Difference, most: usize) -> String {
     let d = difference;
     let [a, b] = &d.paths;
     if d.is_equal() {
-        return format!("### Simulated results: equal\n\n{} (`{a}` against `{b}`, {}).\n", summary(d), versions(d));
+        return format!(
+            "### Simulated results: equal\n\n{} (`{a}` against `{b}`, {}).\n",
+            summary(d),
+            versions(d)
+        );
     }
     let m = &d.moved;
-    let title = if d.is_other_model() { "of another model_version" } else { "moved" };
+    let title = if d.is_other_model() {
+        "of another model_version"
+    } else {
+        "moved"
+    };
     let mut text = format!(
         "### Simulated results: {title}\n\n`{a}` against `{b}`, {}. {}.\n\n{}\n",
         versions(d),
@@ -203,12 +268,22 @@ pub(super) fn as_markdown(difference: &Difference, most: usize) -> String {
     if !m.changes.is_empty() {
         let _ = writeln!(text, "\n| what changed | old | new |\n|---|---|---|");
         for c in m.changes.iter().take(WORDS) {
-            let _ = writeln!(text, "| {} | {} | {} |", bar(&format!("{} {}", c.cell, c.what)), bar(&c.old), bar(&c.new));
+            let _ = writeln!(
+                text,
+                "| {} | {} | {} |",
+                bar(&format!("{} {}", c.cell, c.what)),
+                bar(&c.old),
+                bar(&c.new)
+            );
         }
     }
     if !m.moves.is_empty() {
         let shown = limited(most, m.moves.len());
-        let _ = writeln!(text, "\n{} numbers moved, the largest first:\n", m.moves.len());
+        let _ = writeln!(
+            text,
+            "\n{} numbers moved, the largest first:\n",
+            m.moves.len()
+        );
         rows(&mut text, &MOVES, m.moves[..shown].iter().map(line));
     }
     if !m.paired.is_empty() {
@@ -216,7 +291,11 @@ pub(super) fn as_markdown(difference: &Difference, most: usize) -> String {
         let _ = writeln!(text, "\n{line}.\n");
         let shown = limited(most, beyond.len());
         if shown > 0 {
-            rows(&mut text, &PAIRED, beyond[..shown].iter().map(|p| paired(p)));
+            rows(
+                &mut text,
+                &PAIRED,
+                beyond[..shown].iter().map(|p| paired(p)),
+            );
         }
     }
     text
@@ -228,7 +307,12 @@ fn bar(text: &str) -> String {
 }
 
 fn rows(text: &mut String, head: &[&str], lines: impl Iterator<Item = Vec<String>>) {
-    let _ = writeln!(text, "| {} |\n|{}", head.join(" | "), "---|".repeat(head.len()));
+    let _ = writeln!(
+        text,
+        "| {} |\n|{}",
+        head.join(" | "),
+        "---|".repeat(head.len())
+    );
     for line in lines {
         let cells: Vec<String> = line.iter().map(|cell| bar(cell)).collect();
         let _ = writeln!(text, "| {} |", cells.join(" | "));
@@ -244,9 +328,9 @@ pub(super) fn as_json(difference: &Difference, only: bool) -> String {
             "old": m.old, "new": m.new, "absolute": m.absolute(), "relative": m.relative(),
         })
     });
-    let changes = m.changes.iter().map(|c| {
-        json!({ "file": c.file, "cell": c.cell, "what": c.what, "old": c.old, "new": c.new })
-    });
+    let changes = m.changes.iter().map(
+        |c| json!({ "file": c.file, "cell": c.cell, "what": c.what, "old": c.old, "new": c.new }),
+    );
     let paired = m.paired.iter().map(|p| {
         json!({
             "file": p.file, "cell": p.cell, "metric": p.metric, "unit": p.unit,

@@ -14,7 +14,10 @@ const FILE: &str = "latency.hlog";
 pub(super) fn hlog(saved: &Saved) -> Result<String, Error> {
     saved.text(FILE)?.ok_or_else(|| {
         let message = format!("{} has no {FILE}", saved.path.display());
-        Error::data(message, "attacks and plans of two ledgers measure no latencies")
+        Error::data(
+            message,
+            "attacks and plans of two ledgers measure no latencies",
+        )
     })
 }
 
@@ -24,7 +27,9 @@ pub(super) fn hgrm(saved: &Saved) -> Result<Vec<(String, String)>, Error> {
         let message = format!("{}: {why}", saved.path.join(FILE).display());
         Error::data(message, "run the plan again")
     })?;
-    let file = |(tag, histogram): (String, Histogram<u64>)| (format!("{tag}.hgrm"), percentiles(&histogram));
+    let file = |(tag, histogram): (String, Histogram<u64>)| {
+        (format!("{tag}.hgrm"), percentiles(&histogram))
+    };
     Ok(cells.into_iter().map(file).collect())
 }
 
@@ -69,7 +74,7 @@ fn base64(text: &str) -> Result<Vec<u8>, String> {
     for group in plain.chunks(4) {
         let mut bits = 0;
         for &c in group {
-            bits = bits << 6 | value(c)?;
+            bits = (bits << 6) | value(c)?;
         }
         bits <<= 6 * (4 - group.len());
         let all = bits.to_be_bytes();
@@ -83,7 +88,10 @@ fn base64(text: &str) -> Result<Vec<u8>, String> {
 fn percentiles(histogram: &Histogram<u64>) -> String {
     const TICKS: u32 = 5;
     let ms = |us: f64| us / 1e3;
-    let mut text = format!("{:>12} {:>14} {:>10} {:>14}\n\n", "Value", "Percentile", "TotalCount", "1/(1-Percentile)");
+    let mut text = format!(
+        "{:>12} {:>14} {:>10} {:>14}\n\n",
+        "Value", "Percentile", "TotalCount", "1/(1-Percentile)"
+    );
     let mut count = 0;
     for step in histogram.iter_quantiles(TICKS) {
         count += step.count_since_last_iteration();
@@ -99,12 +107,21 @@ fn percentiles(histogram: &Histogram<u64>) -> String {
     }
     let (mean, deviation) = (ms(histogram.mean()), ms(histogram.stdev()));
     let (max, total) = (ms(histogram.max() as f64), histogram.len());
-    let _ = writeln!(text, "#[Mean    = {mean:>12.3}, StdDeviation   = {deviation:>12.3}]");
-    let _ = writeln!(text, "#[Max     = {max:>12.3}, Total count    = {total:>12}]");
+    let _ = writeln!(
+        text,
+        "#[Mean    = {mean:>12.3}, StdDeviation   = {deviation:>12.3}]"
+    );
+    let _ = writeln!(
+        text,
+        "#[Max     = {max:>12.3}, Total count    = {total:>12}]"
+    );
     // The first bucket has all of its sub-buckets, each further one the upper half.
     let buckets = usize::from(histogram.buckets());
     let sub = 2 * histogram.distinct_values() / (buckets + 1);
-    let _ = writeln!(text, "#[Buckets = {buckets:>12}, SubBuckets     = {sub:>12}]");
+    let _ = writeln!(
+        text,
+        "#[Buckets = {buckets:>12}, SubBuckets     = {sub:>12}]"
+    );
     text
 }
 
@@ -127,7 +144,10 @@ mod tests {
             histogram += us * 1_000;
         }
         let text = percentiles(&histogram);
-        let last = text.lines().rfind(|l| !l.starts_with('#')).expect("a last line");
+        let last = text
+            .lines()
+            .rfind(|l| !l.starts_with('#'))
+            .expect("a last line");
         let fields: Vec<&str> = last.split_whitespace().collect();
         assert_eq!(fields[1..], ["1.000000000000", "1000"]);
         assert!(text.contains("Total count    =         1000"), "{text}");

@@ -2,7 +2,7 @@
 
 use super::{several_bytes, unwritten};
 use crate::error::Error;
-use crate::saved::{Saved, Table};
+use crate::saved::{Saved, Table, is_table};
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, DoubleType, Int64Type};
 use parquet::errors::Result as Written;
 use parquet::file::properties::WriterProperties;
@@ -16,12 +16,13 @@ use std::sync::Arc;
 /// Writes every table of a folder.
 pub(super) fn write(saved: &Saved, folder: &Path) -> Result<String, Error> {
     let mut files = Vec::new();
-    for file in saved.sums.keys().filter(|f| f.ends_with(".csv")) {
+    for file in saved.sums.keys().filter(|f| is_table(f)) {
         let Some(table) = saved.table(file)? else {
             continue;
         };
         let name = file.replace('/', "-").replace(".csv", ".parquet");
-        let bytes = encode(&table).map_err(|e| unwritten(&folder.join(&name), &io::Error::other(e)))?;
+        let bytes =
+            encode(&table).map_err(|e| unwritten(&folder.join(&name), &io::Error::other(e)))?;
         files.push((name, bytes));
     }
     several_bytes(folder, files)
@@ -36,7 +37,11 @@ enum Kind {
 }
 
 fn kind(table: &Table, column: usize) -> Kind {
-    let mut cells = table.rows.iter().map(|row| row[column].as_str()).filter(|cell| !cell.is_empty());
+    let mut cells = table
+        .rows
+        .iter()
+        .map(|row| row[column].as_str())
+        .filter(|cell| !cell.is_empty());
     if !table.columns[column].is_number {
         return Kind::Text;
     }
@@ -86,7 +91,9 @@ fn column<'a, T: DataType>(
     let present: Vec<i16> = values.iter().map(|v| i16::from(v.is_some())).collect();
     let values: Vec<T::T> = values.into_iter().flatten().collect();
     let mut writer = group.next_column()?.expect("the schema has it");
-    writer.typed::<T>().write_batch(&values, Some(&present), None)?;
+    writer
+        .typed::<T>()
+        .write_batch(&values, Some(&present), None)?;
     writer.close()
 }
 
@@ -104,7 +111,11 @@ mod tests {
             is_key: false,
             is_number,
         };
-        let columns = vec![field("cell", true), field("engine", false), field("p99_ms", true)];
+        let columns = vec![
+            field("cell", true),
+            field("engine", false),
+            field("p99_ms", true),
+        ];
         let rows = [["0", "qbft", "1.5"], ["1", "", ""]];
         let rows = rows.map(|r| r.map(str::to_owned).to_vec()).to_vec();
         let bytes = encode(&Table { columns, rows }).expect("encoded");
@@ -118,7 +129,10 @@ mod tests {
             .collect();
         assert_eq!(
             rows,
-            ["{cell: 0, engine: \"qbft\", p99_ms: 1.5}", "{cell: 1, engine: null, p99_ms: null}"]
+            [
+                "{cell: 0, engine: \"qbft\", p99_ms: 1.5}",
+                "{cell: 1, engine: null, p99_ms: null}"
+            ]
         );
     }
 }
