@@ -199,6 +199,11 @@ impl Saved {
     }
 }
 
+/// Whether a file is a table, by its name.
+pub(crate) fn is_table(file: &str) -> bool {
+    Path::new(file).extension().is_some_and(|e| e == "csv")
+}
+
 /// The version that a resolved plan names in its first line.
 pub(crate) fn model_version(config: &str) -> Option<u32> {
     let line = config.lines().next()?;

@@ -1,7 +1,7 @@
 //! What moved inside the tables of two folders: rows are matched by what they are about, not by their place.
 
 use crate::error::Error;
-use crate::saved::{CELL, Saved, Table};
+use crate::saved::{CELL, Saved, Table, is_table};
 use crate::stats;
 use crate::validate::run::matches;
 use std::collections::BTreeMap;
@@ -146,7 +146,7 @@ impl Moved {
     ) -> Result<Self, Error> {
         let mut moved = Self::default();
         let mut samples = BTreeMap::new();
-        for file in files.iter().filter(|f| f.ends_with(".csv")) {
+        for file in files.iter().filter(|f| is_table(f)) {
             let (Some(old), Some(new)) = (a.table(file)?, b.table(file)?) else {
                 continue;
             };
