@@ -355,7 +355,10 @@ fn capacity_is_block_space_over_interval() {
         found.failed_tps().expect("failed"),
     );
     assert!(met >= 0.85 * 40.0 && met < 40.0, "{met} to {failed}");
-    assert!(failed > 0.95 * 40.0 && failed <= 1.1 * 40.0, "{met} to {failed}");
+    assert!(
+        failed > 0.95 * 40.0 && failed <= 1.1 * 40.0,
+        "{met} to {failed}"
+    );
     assert!(found.exceptions().is_empty());
     // The limit is block space or, which is the same, the interval.
     let limits = Tweak::LIMITS.map(|t| outcomes[0].cells.iter().filter(|c| c.tweak == t).count());
