@@ -16,6 +16,7 @@ mod doctor;
 mod document;
 pub mod engines;
 pub mod error;
+mod excerpt;
 pub mod execution;
 mod explain;
 mod faults;
