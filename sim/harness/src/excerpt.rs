@@ -66,7 +66,9 @@ pub(crate) fn of_data(folder: &Path, error: &Wrong) -> String {
             let number = after(place, "line ").or(number);
             let at = column.unwrap_or(1).saturating_sub(1) as usize;
             let path = folder.join(file);
-            number.and_then(|n| Some(marked(n, &line_of(&path, n)?, &(at..at + 1))))
+            let shown = number.and_then(|n| Some(marked(n, &line_of(&path, n)?, &(at..at + 1))));
+            // A document that breaks off does so behind its last line.
+            shown.or_else(|| whole(&path, number?.checked_sub(1)?))
         }
         Wrong::Document { file, key, .. } => {
             let path = folder.join(file);
@@ -98,6 +100,30 @@ pub(crate) fn of_message(text: &str, message: &str) -> String {
         Some((n, text.lines().nth(place)?))
     });
     line.map_or_else(String::new, |(n, line)| marked(n, line, &(0..line.len())))
+}
+
+/// How a file begins; nothing for a folder.
+pub(crate) fn of_start(path: &Path) -> String {
+    whole(path, 1).unwrap_or_default()
+}
+
+/// The word that was meant by an unknown one, where a message lists what there is.
+pub(crate) fn meant(message: &str) -> Option<&str> {
+    let (_, rest) = message.split_once("unknown ")?;
+    let mut quoted = rest.split('`').skip(1).step_by(2);
+    let asked = quoted.next()?;
+    let likeness = |word: &&str| strsim::jaro_winkler(asked, word);
+    let best = quoted.max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+    // assumption: what is less alike is not what was meant.
+    (likeness(&best) > 0.8).then_some(best)
+}
+
+/// A hint that begins with what was meant, where that can be guessed.
+pub(crate) fn hinted(message: &str, hint: &str) -> String {
+    meant(message).map_or_else(
+        || hint.to_owned(),
+        |word| format!("did you mean `{word}`? {hint}"),
+    )
 }
 
 /// The number that follows a word.
@@ -197,6 +223,15 @@ mod tests {
         assert_eq!(lines[3].find('^'), lines[2].find('H'));
         let end = of(&line, &(1_003..1_004));
         assert!(end.lines().all(|l| l.len() <= ROOM + 6), "{end}");
+    }
+
+    #[test]
+    fn a_slip_is_recognised() {
+        let list = "unknown field `nodez`, expected one of `name`, `nodes`, `regions`";
+        assert_eq!(meant(list), Some("nodes"));
+        assert_eq!(meant(&list.replace("nodez", "xyz")), None);
+        assert_eq!(meant("missing field `nodes`"), None);
+        assert_eq!(hinted(list, "see there"), "did you mean `nodes`? see there");
     }
 
     #[test]

@@ -100,7 +100,10 @@ impl Format {
         }
         let hint = "say which with --format: fhir, synthea, epcis, sdtm or arrivals";
         Err(Error::data(
-            format!("{source} shows no format that is known"),
+            format!(
+                "{source} shows no format that is known{}",
+                excerpt::of_start(path)
+            ),
             hint,
         ))
     }

@@ -883,6 +883,7 @@ impl Source {
         let line = line_of(&self.text, span.start);
         let message = one_line(error.message());
         let shown = excerpt::of(&self.text, &span);
+        let hint = excerpt::hinted(&message, hint);
         Error::config(
             format!("{}:{line}: {message}{more}{shown}", self.origin),
             hint,
@@ -932,6 +933,7 @@ impl Source {
                 (format!("{}:{line}", self.origin), shown)
             }
         };
+        let hint = excerpt::hinted(why, hint);
         Error::config(format!("{place}: `{path}` {why}{shown}"), hint)
     }
 }
