@@ -9,7 +9,6 @@ use crate::run::Cell;
 use crate::stats::Interval;
 use crate::study::{Part, Study};
 use crate::summary::{self, mean};
-use crate::sweep::Factor;
 use crate::unit::{Done, Tweak, UnitStatus};
 use crate::verdict::Answer;
 use crate::{analysis, capacity, engines, knee, precision};
