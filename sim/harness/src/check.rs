@@ -13,9 +13,11 @@ use crate::error::{Error, exit};
 use crate::level::{GRAMMAR, Level as ServiceLevel, Statistic};
 use crate::output;
 use crate::plan::Source;
+use crate::results::sha256_hex;
 use crate::saved::{Saved, Table};
 use crate::stats::Interval;
 use crate::study::Study;
+use crate::terminal;
 use crate::verdict::Answer;
 use std::path::{Path, PathBuf};
 
@@ -39,9 +41,6 @@ pub(crate) struct Wanted {
     /// Write the answers as JUnit XML too
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
-    /// Print one JSON document instead of the table
-    #[arg(long)]
-    json: bool,
     /// With a plan: an override that it was run with; may be repeated
     #[arg(short = 's', long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -103,7 +102,7 @@ pub(crate) fn run(wanted: &Wanted) -> Result<(String, u8), Error> {
             Error::io(message, "name a file in a folder that can be written")
         })?;
     }
-    let text = if wanted.json {
+    let text = if terminal::manner().json {
         tell::as_json(&folder, &checks, code)
     } else {
         tell::as_text(&folder, &checks, wanted.undecided)
@@ -131,7 +130,7 @@ fn find(what: &str, out: &Path, set: &[String]) -> Result<PathBuf, Error> {
     }
     let source = Source::open(what)?;
     let study = Study::open(&source, source.plan(set)?)?;
-    let name = output::folder_name(&study.plan.name, &output::config(&study));
+    let name = output::folder_name(&study, &sha256_hex(output::config(&study).as_bytes()));
     let folder = out.join(name);
     if folder.is_dir() {
         return Ok(folder);

@@ -8,6 +8,7 @@ mod tell;
 
 use crate::error::{Error, exit};
 use crate::saved::Saved;
+use crate::terminal;
 use moves::Moved;
 use std::path::PathBuf;
 
@@ -20,11 +21,8 @@ pub(crate) struct Wanted {
     /// What is held against it: a results folder
     b: PathBuf,
     /// Print a comment for a pull request
-    #[arg(long, conflicts_with = "json")]
-    markdown: bool,
-    /// Print one JSON document with every move
     #[arg(long)]
-    json: bool,
+    markdown: bool,
     /// Make B the baseline: after what moved is printed, A is replaced, whole or not at all
     #[arg(long)]
     accept: bool,
@@ -96,7 +94,7 @@ pub(crate) fn run(wanted: &Wanted) -> Result<(String, u8), Error> {
     if !difference.keys.is_empty() && !wanted.across_plans {
         return Err(other_plan(&difference));
     }
-    let mut text = if wanted.json {
+    let mut text = if terminal::manner().json {
         tell::as_json(&difference, wanted.only.is_some())
     } else if wanted.markdown {
         tell::as_markdown(&difference, wanted.most)
@@ -108,7 +106,7 @@ pub(crate) fn run(wanted: &Wanted) -> Result<(String, u8), Error> {
     }
     if !difference.is_equal() {
         let line = accept::replace_saved(&a, &b)?;
-        if !wanted.json {
+        if !terminal::manner().json {
             text.push_str(&line);
         }
     }

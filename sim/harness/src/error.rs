@@ -13,6 +13,8 @@ pub mod exit {
     pub const USAGE: u8 = 2;
     /// Results are not those of the baseline, or of the folder that was rebuilt.
     pub const MOVED: u8 = 3;
+    /// Units are missing; the message says how to run them.
+    pub const INCOMPLETE: u8 = 4;
     /// Results of another `model_version`: figures may differ, and the changelog says why.
     pub const MODEL: u8 = 5;
     /// A protocol's promise was broken in a simulation.
@@ -29,6 +31,8 @@ pub mod exit {
     pub const NONDETERMINISM: u8 = 70;
     /// Results cannot be written.
     pub const IO: u8 = 74;
+    /// Another process does the same.
+    pub const LOCKED: u8 = 75;
     /// A plan is wrong.
     pub const CONFIG: u8 = 78;
     /// A service level fails.

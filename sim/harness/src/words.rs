@@ -6,9 +6,10 @@ use crate::level::{Level as ServiceLevel, LevelConfig, Standing as LevelStanding
 use crate::plan::Plan;
 use crate::run::Outcome;
 use crate::stats::Interval;
+use crate::study::Study;
 use crate::summary;
 use crate::unit::{EngineSheet, Tweak};
-use crate::verdict::{Answer, Row};
+use crate::verdict::{self, Answer, Row};
 use quorate_core::{Family, Finality, Guarantee, Level, Standing};
 
 /// Milliseconds in the unit that reads best.
@@ -66,6 +67,15 @@ pub(crate) fn interval(value: &Interval, format: impl Fn(f64) -> String) -> Stri
 pub(crate) fn at(plan: &Plan) -> String {
     plan.judged_tps()
         .map_or_else(String::new, |tps| format!(" at {tps} writes/s"))
+}
+
+/// For how many answers the intervals of a verdict are corrected.
+pub(crate) fn corrected(study: &Study) -> String {
+    format!(
+        "{} % intervals corrected for {} comparisons",
+        100.0 * study.plan.confidence,
+        verdict::comparisons(study)
+    )
 }
 
 /// A verdict's value with its interval.
@@ -209,7 +219,7 @@ pub(crate) fn price(plan: &Plan, outcome: &Outcome) -> Option<String> {
             let h = summary::latency(u, None, Level::Final);
             (!h.is_empty()).then(|| summary::mean_ms(h))
         });
-        summary::interval(&samples, plan.confidence).mean
+        Interval::point(&samples).mean
     };
     let base = mean(baseline)?;
     let costs: Vec<String> = engines

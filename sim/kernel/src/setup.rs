@@ -3,6 +3,7 @@
 use crate::endorse::Endorse;
 use crate::network::NetworkConfig;
 use crate::pool::MempoolConfig;
+use crate::trace::Trace;
 use quorate_core::{Corrupt, Costs, Fault, Finality, Level, NodeId, Seed, Span, Time};
 
 /// Everything that a simulation needs besides its engine, load and ledger.
@@ -48,6 +49,8 @@ pub struct Setup {
     pub forms: Forms,
     /// The seed of the replication.
     pub seed: Seed,
+    /// Who is told what happens; changes nothing.
+    pub trace: Option<Trace>,
 }
 
 /// Where votes are checked.

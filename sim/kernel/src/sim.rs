@@ -159,6 +159,10 @@ impl<E: Engine> Node<E> {
 /// One ledger under one engine.
 pub struct Simulation<'a, E: Engine> {
     pub(crate) setup: Setup,
+    /// Whether somebody is told what happens.
+    pub(crate) is_traced: bool,
+    /// Whether messages need nobody's attention: no fault swallows them, and nobody is told of them.
+    pub(crate) is_plain: bool,
     pub(crate) faults: Faults,
     pub(crate) liars: Liars,
     pub(crate) lies: Lies,
@@ -383,6 +387,8 @@ impl<'a, E: Engine> Simulation<'a, E> {
         let endorse_kinds = endorsing.as_ref().map_or(0, |_| ENDORSE_KINDS.len());
         let kinds = E::KINDS.len() + E::PHASES.len() + kernel + endorse_kinds;
         let mut sim = Self {
+            is_traced: setup.trace.is_some(),
+            is_plain: faults.is_empty() && setup.trace.is_none(),
             next_edge: faults.next_edge(Time::ZERO),
             cpus: Cpus::new(n, setup.cores, setup.cpu_speed, faults.paces()),
             faults,
@@ -832,6 +838,14 @@ impl<'a, E: Engine> Simulation<'a, E> {
     }
 
     pub(crate) fn handle(&mut self, node: NodeId, input: Input<E>) {
+        if self.is_traced {
+            return self.handle_traced(node, input);
+        }
+        self.take_in(node, input);
+    }
+
+    #[inline]
+    pub(crate) fn take_in(&mut self, node: NodeId, input: Input<E>) {
         self.inputs += 1;
         let (source, word) = self.input_word(&input);
         self.digest.add(self.now.ns());
@@ -846,6 +860,9 @@ impl<'a, E: Engine> Simulation<'a, E> {
             &mut self.out,
         );
         let effects = self.out.take();
+        if self.is_traced {
+            self.trace_effects(node, &effects);
+        }
         for effect in &effects {
             self.carry_out(node, effect);
         }
