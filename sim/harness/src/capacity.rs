@@ -433,7 +433,7 @@ mod tests {
             engine: 0,
             level: 0,
             site_down: false,
-            answer: Answer::Holds,
+            answer: Holds,
             value: Interval {
                 mean: None,
                 low: None,
@@ -451,13 +451,10 @@ mod tests {
             by: by(),
         });
         let tried: Vec<Tried> = tried.collect();
-        let met = tried
-            .iter()
-            .take_while(|t| t.answer == Answer::Holds)
-            .count();
+        let met = tried.iter().take_while(|t| t.answer == Holds).count();
         Capacity {
             met: met.checked_sub(1),
-            failed: tried.iter().position(|t| t.answer == Answer::Fails),
+            failed: tried.iter().position(|t| t.answer == Fails),
             tried,
         }
     }

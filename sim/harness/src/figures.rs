@@ -8,7 +8,6 @@ use crate::results::Folder;
 use crate::run::Cell;
 use crate::stats::Interval;
 use crate::study::{Part, Study};
-use crate::sweep::Factor;
 use crate::unit::{Done, Tweak, UnitStatus};
 use crate::verdict::Answer;
 use crate::{analysis, capacity, engines, knee, summary};
