@@ -43,6 +43,7 @@ pub mod study;
 pub mod summary;
 mod told;
 pub mod unit;
+pub mod upkeep;
 pub mod validate;
 pub mod verdict;
 mod words;

@@ -310,7 +310,7 @@ impl NetworkPlan {
     }
 
     /// Latencies between the plan's regions.
-    fn one_way(&self) -> Vec<Vec<Span>> {
+    pub(crate) fn one_way(&self) -> Vec<Vec<Span>> {
         let regions = self.regions.len();
         if let Some(ms) = self.one_way_ms {
             return vec![vec![Span::from_ms_f64(ms); regions]; regions];

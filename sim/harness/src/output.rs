@@ -10,7 +10,7 @@ use crate::study::{Part, Study};
 use crate::unit::{Done, Tweak};
 use crate::verdict::Row;
 use crate::{
-    execution, figures, incidents, knee, question, report, resilience, risk, summary, told,
+    execution, figures, incidents, knee, question, report, resilience, risk, summary, told, upkeep,
 };
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
@@ -127,6 +127,7 @@ pub fn write(parent: &Path, study: &Study, ran: &[Ran<'_>]) -> Result<PathBuf, E
     folder.bytes("latency.hlog", &writer.histograms())?;
     figures::write(&mut folder, study, ran)?;
     risk::write(&mut folder, study, ran)?;
+    upkeep::write(&mut folder, study, ran)?;
     folder.text("report.html", &report::page(study, ran, &config))?;
     Ok(folder.finish()?)
 }

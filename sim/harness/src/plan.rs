@@ -14,6 +14,7 @@ pub use crate::network::NetworkPlan;
 use crate::outages::{self, OutagePlan};
 use crate::resilience::{self, ResiliencePlan};
 use crate::study;
+pub use crate::upkeep::CostPlan;
 use quorate_core::Span;
 use quorate_kernel::ViewAge;
 use serde::{Deserialize, Serialize};
@@ -99,6 +100,9 @@ pub struct Plan {
     /// What a comparison says of bad days.
     #[serde(default, skip_serializing_if = "ResiliencePlan::is_default")]
     pub resilience: ResiliencePlan,
+    /// Watts, joules and prices of a year; no run depends on them.
+    #[serde(default, skip_serializing_if = "CostPlan::is_default")]
+    pub cost: CostPlan,
     /// When a unit is given up.
     #[serde(default)]
     pub limits: LimitsPlan,
@@ -970,6 +974,7 @@ pub(crate) mod check {
         crate::mempool::check(source, plan)?;
         crate::execution::check(source, plan)?;
         adversary(source, plan)?;
+        crate::upkeep::check(source, plan)?;
         load(source, plan)?;
         engines(source, plan)?;
         levels(source, plan)?;

@@ -32,6 +32,16 @@ impl Answer {
             Self::NotApplicable => "n/a",
         }
     }
+
+    /// The predicate of a sentence.
+    pub(crate) const fn said(self) -> &'static str {
+        match self {
+            Self::Holds => "holds",
+            Self::Fails => "fails",
+            Self::Undecided => "is undecided",
+            Self::NotApplicable => "is not asked",
+        }
+    }
 }
 
 /// One engine against one service level.
@@ -50,8 +60,18 @@ pub struct Row {
     pub margin: Option<f64>,
     /// Whether the value is a share, which cannot be inside by much.
     pub share: bool,
+    /// The resource that it hangs on most, of those that were tried; `None` if none does or none can
+    /// be said to.
+    pub limit: Option<&'static str>,
     /// What limits it, or why it cannot be said.
     pub reason: String,
+}
+
+/// What a row rests on: the resource, if one was found, and the words.
+type Because = (Option<&'static str>, String);
+
+fn because(says: impl Into<String>) -> Because {
+    (None, says.into())
 }
 
 /// What an engine's rows come to.
@@ -120,7 +140,7 @@ pub fn judge(part: &Part, outcome: &Outcome, comparisons: usize) -> Vec<Row> {
                     engine,
                     config,
                 };
-                let (answer, value, margin, reason) = judge.row(site_down);
+                let (answer, value, margin, (limit, reason)) = judge.row(site_down);
                 rows.push(Row {
                     engine,
                     level,
@@ -129,6 +149,7 @@ pub fn judge(part: &Part, outcome: &Outcome, comparisons: usize) -> Vec<Row> {
                     value,
                     margin,
                     share: words::is_share(config),
+                    limit,
                     reason,
                 });
             }
@@ -155,9 +176,9 @@ const NOTHING: Interval = Interval {
 };
 
 impl Judge<'_> {
-    fn row(&self, site_down: bool) -> (Answer, Interval, Option<f64>, String) {
+    fn row(&self, site_down: bool) -> (Answer, Interval, Option<f64>, Because) {
         if let Err(why) = &self.outcome.sheets[self.engine].finality {
-            return (Answer::Fails, NOTHING, None, why.clone());
+            return (Answer::Fails, NOTHING, None, because(why.as_str()));
         }
         let tweak = if site_down {
             Tweak::SiteDown
@@ -168,10 +189,10 @@ impl Judge<'_> {
         if is_beside(&self.outcome.sheets[self.engine], &level) {
             let why = "it proves when something was there; it keeps no state that could be \
                        consented to, revoked or spent twice";
-            return (Answer::NotApplicable, NOTHING, None, why.to_owned());
+            return (Answer::NotApplicable, NOTHING, None, because(why));
         }
         let Some(cell) = self.cell(tweak) else {
-            return (Answer::Undecided, NOTHING, None, "not simulated".to_owned());
+            return (Answer::Undecided, NOTHING, None, because("not simulated"));
         };
         let samples = self.samples(cell, &level);
         let value = summary::interval(&samples, self.confidence);
@@ -198,7 +219,7 @@ impl Judge<'_> {
                     Answer::Fails,
                     value,
                     margin,
-                    "nothing became final".to_owned(),
+                    because("nothing became final"),
                 );
             }
             UnitStatus::Limit => {
@@ -206,7 +227,7 @@ impl Judge<'_> {
                     Answer::Undecided,
                     value,
                     margin,
-                    "given up before all was final: raise load.drain_s or limits.events".to_owned(),
+                    because("given up before all was final: raise load.drain_s or limits.events"),
                 );
             }
             UnitStatus::SafetyViolation => {
@@ -214,18 +235,18 @@ impl Judge<'_> {
                     Answer::Fails,
                     value,
                     margin,
-                    "a safety promise was broken".to_owned(),
+                    because("a safety promise was broken"),
                 );
             }
             UnitStatus::Ok | UnitStatus::NotSteady => {}
         }
         if let Some(open) = self.unseen(cell, &level) {
             let why = format!("{open} never reached every live site's view: run longer");
-            return (Answer::Undecided, value, margin, why);
+            return (Answer::Undecided, value, margin, because(why));
         }
         let answer = self.answer(cell, &level, &value);
         let reason = match answer {
-            Answer::Undecided => self.doubt(cell, &level, &samples),
+            Answer::Undecided => because(self.doubt(cell, &level, &samples)),
             _ if site_down => self.against_planned(&level, &samples),
             _ => self.limiting(&level, &samples),
         };
@@ -245,26 +266,27 @@ impl Judge<'_> {
 
     /// Why more arrives than can be committed: what raises the throughput most, counted where
     /// transactions enter blocks, because a run that is given up may end before any is final.
-    fn saturation(&self) -> String {
+    fn saturation(&self) -> Because {
         let included = |tweak| {
             let cell = self.cell(tweak)?;
             let samples = summary::samples(cell, |u| Some(summary::included_tps(u)));
             (!samples.is_empty()).then_some(samples)
         };
         let Some(base) = included(Tweak::None) else {
-            return "saturated".to_owned();
+            return because("saturated");
         };
         let moves = Tweak::LIMITS
             .into_iter()
             .filter_map(|tweak| Some((change(&base, &included(tweak)?)?, tweak.name())));
         match moves.max_by(|a, b| a.0.total_cmp(&b.0)) {
             Some((change, what)) if change > VISIBLE => {
-                format!(
+                let says = format!(
                     "saturated; better {what}: {:+.0} % throughput",
                     100.0 * change
-                )
+                );
+                (Some(what), says)
             }
-            _ => "saturated: more arrives than it can commit".to_owned(),
+            _ => because("saturated: more arrives than it can commit"),
         }
     }
 
@@ -316,20 +338,23 @@ impl Judge<'_> {
         "the bound lies in the interval: run more replications".to_owned()
     }
 
-    fn against_planned(&self, level: &ServiceLevel, samples: &[f64]) -> String {
+    fn against_planned(&self, level: &ServiceLevel, samples: &[f64]) -> Because {
         let Some(base) = self.cell(Tweak::None).map(|c| self.samples(c, level)) else {
-            return "all sites up was not simulated".to_owned();
+            return because("all sites up was not simulated");
         };
         match change(&base, samples) {
-            Some(change) => format!("{:+.0} % against all sites up", 100.0 * change),
-            None if base == samples => "the same with all sites up".to_owned(),
-            None => "fewer replications were measured with all sites up".to_owned(),
+            Some(change) => (
+                (change.abs() > VISIBLE).then_some("the absent site"),
+                format!("{:+.0} % against all sites up", 100.0 * change),
+            ),
+            None if base == samples => because("the same with all sites up"),
+            None => because("fewer replications were measured with all sites up"),
         }
     }
 
     /// The counterfactual that moves the value most, under common random numbers.
-    fn limiting(&self, level: &ServiceLevel, base: &[f64]) -> String {
-        let mut moves: Vec<(f64, String)> = Vec::new();
+    fn limiting(&self, level: &ServiceLevel, base: &[f64]) -> Because {
+        let mut moves: Vec<(f64, &'static str, &str)> = Vec::new();
         for tweak in Tweak::LIMITS {
             let Some(cell) = self.cell(tweak) else {
                 continue;
@@ -340,22 +365,23 @@ impl Judge<'_> {
                 } else {
                     "doubled"
                 };
-                moves.push((change, format!("{} {how}", tweak.name())));
+                moves.push((change, tweak.name(), how));
             }
         }
         if let Some(change) = self.finality_one_down(level, base) {
-            moves.push((change, "finality one level down".to_owned()));
+            moves.push((change, "finality", "one level down"));
         }
         let sign = if level.below { -1.0 } else { 1.0 };
         let best = moves
             .into_iter()
             .max_by(|a, b| (sign * a.0).total_cmp(&(sign * b.0)));
         match best {
-            Some((change, what)) if sign * change > VISIBLE => {
-                format!("{what}: {:+.0} %", 100.0 * change)
-            }
-            _ if self.plan.kind == Kind::Scenario => String::new(),
-            _ => format!("nothing tried moves it by {} %", 100.0 * VISIBLE),
+            Some((change, what, how)) if sign * change > VISIBLE => (
+                Some(what),
+                format!("{what} {how}: {:+.0} %", 100.0 * change),
+            ),
+            _ if self.plan.kind == Kind::Scenario => because(""),
+            _ => because(format!("nothing tried moves it by {} %", 100.0 * VISIBLE)),
         }
     }
 
