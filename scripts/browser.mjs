@@ -191,6 +191,7 @@ const run = async () => {
   check("focus follows the text", order, "no positive tabindex");
 
   // Pictures for a person.
+  await evaluate("document.activeElement.blur()");
   const clip = { width: 1400, height: Math.min(5000, await evaluate("document.documentElement.scrollHeight")) };
   await shoot("light", clip);
   await shoot("first-screen");

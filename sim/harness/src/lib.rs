@@ -30,6 +30,8 @@ pub mod places;
 pub mod plan;
 pub mod plots;
 mod question;
+#[cfg(feature = "png")]
+mod raster;
 mod regulator;
 mod report;
 pub mod resilience;

@@ -32,16 +32,6 @@ impl Answer {
             Self::NotApplicable => "n/a",
         }
     }
-
-    /// The predicate of a sentence.
-    pub(crate) const fn said(self) -> &'static str {
-        match self {
-            Self::Holds => "holds",
-            Self::Fails => "fails",
-            Self::Undecided => "is undecided",
-            Self::NotApplicable => "is not asked",
-        }
-    }
 }
 
 /// One engine against one service level.

@@ -66,7 +66,8 @@ pub(crate) fn value(row: &Row, share: bool) -> String {
     }
 }
 
-/// Why a service level is answered as it is, in a sentence.
+/// Why a service level is answered as it is, in a sentence: what was found against what is asked, and
+/// what moves it or why it cannot be said.
 pub(crate) fn why(row: &Row, level: &LevelConfig) -> String {
     let parsed = ServiceLevel::parse(&level.expect).expect("the plan was checked");
     let format = |x: f64| {
@@ -78,32 +79,24 @@ pub(crate) fn why(row: &Row, level: &LevelConfig) -> String {
     };
     let most = if parsed.below { "at most" } else { "at least" };
     let bound = format(parsed.bound);
-    let found = row.value.mean.map(format);
-    let limit = match row.limit {
-        Some(what) => format!("; it hangs on {what} most"),
-        None => String::new(),
+    let found = match (row.value.mean.map(format), row.margin) {
+        (None, _) => None,
+        (Some(found), Some(margin)) if !row.share && margin >= 1.0 => Some(format!(
+            "{found} is {}× better than the {bound} asked",
+            short(margin)
+        )),
+        (Some(found), Some(margin)) if !row.share && margin > 0.0 => Some(format!(
+            "{found} is {}× the {bound} allowed",
+            short(1.0 / margin)
+        )),
+        (Some(found), _) => Some(format!("{found}, where {most} {bound} is asked")),
     };
-    match (row.answer, found, row.margin) {
-        (Answer::Holds, Some(found), _) if row.share => {
-            format!("{found}, and {most} {bound} is asked{limit}.")
-        }
-        (Answer::Holds, Some(found), Some(margin)) => {
-            format!(
-                "{found} is {}× better than the {bound} asked{limit}.",
-                short(margin)
-            )
-        }
-        (Answer::Fails, Some(found), _) if row.share => {
-            format!("{found}, but {most} {bound} is asked{limit}.")
-        }
-        (Answer::Fails, Some(found), Some(margin)) if margin > 0.0 && margin < 1.0 => {
-            let times = short(1.0 / margin);
-            format!("{found} is {times}× the {bound} allowed{limit}.")
-        }
-        (Answer::Holds, Some(found), None) => format!("{found}, within {bound}{limit}."),
-        _ if row.reason.is_empty() => format!("It {}.", row.answer.said()),
-        _ => format!("It {}: {}.", row.answer.said(), row.reason),
-    }
+    let parts: Vec<String> = [found, Some(row.reason.clone())]
+        .into_iter()
+        .flatten()
+        .filter(|part| !part.is_empty())
+        .collect();
+    format!("{}.", parts.join("; "))
 }
 
 /// Whether a level's value is a share, not a time.

@@ -165,14 +165,15 @@ fn matrix(study: &Study, parts: &[Ran<'_>]) -> String {
         }));
         table.rows.push(row);
     }
-    let note = tag(
+    let note = class(
         "p",
+        "note",
         "An engine answers for itself, not for its row or column: two engines may differ in a \
          timeout only. The worst of its service levels decides, with all sites up and with one \
          down.",
     );
     let title = tag("h2", &format!("Answer{settings}"));
-    title + &note + &class("div", "matrix", &table.markup())
+    title + &class("div", "matrix", &table.markup()) + &note
 }
 
 /// An engine with its answer to each workload.
@@ -186,12 +187,15 @@ fn engine_answers(parts: &[Ran<'_>], engine: usize) -> String {
         } else {
             ""
         };
-        let margin = match all.by.margin {
-            Some(_) => format!("margin {}; ", words::margin(all.by)),
-            None => String::new(),
+        let by = match (all.by.margin, all.by.limit) {
+            (Some(_), Some(limit)) => {
+                format!("margin {}, hangs on {limit}", words::margin(all.by))
+            }
+            (Some(_), None) => format!("margin {}", words::margin(all.by)),
+            (None, _) => all.by.reason.clone(),
         };
         let line = text(&format!("{} ", one.part.label)) + &answer(all.answer);
-        let by = tag("code", &level.expect) + &text(&format!("{sites}: {margin}{}", all.by.reason));
+        let by = tag("code", &level.expect) + &text(&format!("{sites}: {by}"));
         let reason = element("small", &[], &by);
         Some(line + &reason)
     });

@@ -51,7 +51,6 @@ fn answers(ran: &Ran<'_>) -> String {
         "value (interval)",
         "margin",
         "hangs on",
-        "what was tried",
         "why",
     ];
     let mut table = Table::new(format!("Answers{}", words::at(plan)), &head);
@@ -66,8 +65,7 @@ fn answers(ran: &Ran<'_>) -> String {
             measured(&words::value(row, words::is_share(level))),
             text(&words::margin(row)),
             text(row.limit.unwrap_or("-")),
-            text(&row.reason),
-            text(&words::why(row, level)),
+            text(&capital(&words::why(row, level))),
         ]);
     }
     table.markup()
