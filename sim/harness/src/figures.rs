@@ -304,7 +304,7 @@ fn domain_curves(ran: &Ran<'_>) -> Vec<Curve> {
 }
 
 /// Points of a backlog's line.
-const STEPS: usize = 40;
+const STEPS: usize = 25;
 
 /// What is pending over time, wherever something goes wrong.
 fn backlog_curves(ran: &Ran<'_>) -> Vec<Curve> {

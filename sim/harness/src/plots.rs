@@ -816,13 +816,14 @@ impl Shown {
     /// `qbft: 0.41 (0.4 to 0.43) at 33`.
     fn says(&self, label: &str) -> String {
         let mut says = label.to_owned();
+        // Writing to a string cannot fail.
         if let Some(y) = self.y {
-            says += &format!(": {}", short_number(y));
+            let _ = write!(says, ": {}", short_number(y));
         }
         if let Some((low, high)) = self.interval {
-            says += &format!(" ({} to {})", short_number(low), short_number(high));
+            let _ = write!(says, " ({} to {})", short_number(low), short_number(high));
         }
-        says += &format!(" at {}", short_number(self.x));
+        let _ = write!(says, " at {}", short_number(self.x));
         if self.flagged {
             says += ", flagged";
         }
@@ -1473,11 +1474,42 @@ impl Canvas {
 
     /// A marker with a white rim, which parts it from lines below; a hollow one is white inside.
     fn marker(&mut self, centre: Place, look: &Look, hollow: bool) {
-        self.shape(centre, look, look.radius + 1.3, WHITE);
-        self.shape(centre, look, look.radius, look.colour);
+        self.rimmed(centre, look);
         if hollow {
             self.shape(centre, look, look.radius - 1.5, WHITE);
         }
+    }
+
+    /// A shape with its rim in one element, which the backend has none for: markers are most of a picture.
+    fn rimmed(&mut self, (x, y): Place, look: &Look) {
+        const RIM: f64 = 1.3;
+        let RGBColor(red, green, blue) = look.colour;
+        let paint = format!(
+            "fill=\"#{red:02X}{green:02X}{blue:02X}\" stroke=\"#FFFFFF\" stroke-width=\"{}\"",
+            (RIM * UNITS).round()
+        );
+        // Half of a stroke lies within.
+        let radius = look.radius + RIM / 2.0;
+        // Writing to a string cannot fail.
+        if look.marker.is_empty() {
+            let (x, y) = units((x, y));
+            let r = (radius * UNITS).round();
+            let _ = writeln!(
+                self.body,
+                "<circle cx=\"{x}\" cy=\"{y}\" r=\"{r}\" {paint}/>"
+            );
+            return;
+        }
+        let corner = |&(dx, dy): &Place| {
+            let (x, y) = units((x + dx * radius, y + dy * radius));
+            format!("{x},{y}")
+        };
+        let points: Vec<String> = look.marker.iter().map(corner).collect();
+        let _ = writeln!(
+            self.body,
+            "<polygon {paint} points=\"{}\"/>",
+            points.join(" ")
+        );
     }
 
     fn shape(&mut self, (x, y): Place, look: &Look, radius: f64, colour: RGBColor) {
