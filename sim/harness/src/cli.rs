@@ -1,26 +1,27 @@
 //! The command line.
 
-use crate::attack::{self, Attack};
-use crate::engines::AnyEngine;
+use crate::asked::Changes;
+use crate::attack::Attack;
+use crate::catalogue::What;
 use crate::error::{Error, exit};
 use crate::output::Ran;
-use crate::pair::{self, Pair};
-use crate::plan::{BUILT_IN, BuiltIn, Kind, Plan, Source};
+use crate::pair::Pair;
+use crate::plan::{BUILT_IN, Kind, Plan, Source};
 use crate::resilience::BadDay;
-use crate::run::{self, Outcome, STOP};
+use crate::run::{Outcome, STOP};
 use crate::study::Study;
+use crate::terminal::{self, Manner};
 use crate::validate::Tier;
 use crate::validate::run as validation;
 use crate::{
-    analysis, calibrate, engines, fuzz, import, output, places, question, regulator, screen,
-    self_check, told, verdict,
+    calibrate, catalogue, check, diff, doctor, document, durable, engines, explain, export,
+    forecast, fuzz, help, import, merge, output, precision, regulator, replay, reproduce, scan,
+    schema, screen, self_check, sensitivity, verdict, verify,
 };
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 #[cfg(feature = "mutants")]
 use quorate_consensus::mutants::{Mutant, break_rule};
-use quorate_core::{Engine, Guarantee};
-use quorate_workloads::WorkloadKind;
-use std::fmt::Write as _;
+use quorate_core::Engine;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -30,14 +31,13 @@ use std::time::Duration;
 /// Which consensus should a healthcare ledger run on, and what will it do under load, on this
 /// network, on a bad day?
 #[derive(Parser)]
-#[command(name = "quorate", version, after_help = EXIT_CODES)]
+#[command(name = "quorate", version)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
+    #[command(flatten)]
+    manner: Manner,
 }
-
-const EXIT_CODES: &str = "Exit codes: 0 ok, 1 a bug, 2 usage, 20 a protocol broke its promise, \
-    21 a law of validate does not hold, 22 a protocol did not recover, 65 corrupt input, 66 missing input, 74 results cannot be written, 78 wrong plan, 130 interrupted";
 
 #[derive(Subcommand)]
 enum Command {
@@ -49,15 +49,59 @@ enum Command {
         /// with commas between them
         #[arg(long, value_name = "LIST", value_enum, value_delimiter = ',')]
         faults: Vec<BadDay>,
+        /// Also find the smallest interval between blocks at which each engine meets the levels
+        #[arg(long)]
+        tune: bool,
         #[command(flatten)]
         options: Options,
+        #[command(flatten)]
+        durable: durable::Wanted,
     },
     /// Run a plan: a file, or a built-in plan by name
     Run {
         /// A TOML file, or a name from `quorate list plans`
         plan: String,
+        /// Only say what it comes to, as `quorate plan` does
+        #[arg(long)]
+        dry_run: bool,
         #[command(flatten)]
         options: Options,
+        #[command(flatten)]
+        durable: durable::Wanted,
+    },
+    /// Run a plan for every combination of some of its keys
+    Sweep {
+        /// A TOML file, or a name from `quorate list plans`; stands before -P and -L
+        #[arg(default_value = "sweep")]
+        plan: String,
+        #[command(flatten)]
+        scan: scan::Wanted,
+        #[command(flatten)]
+        options: Options,
+        #[command(flatten)]
+        durable: durable::Wanted,
+    },
+    /// Find the largest load at which each engine meets the service levels
+    Capacity {
+        /// A TOML file with service levels, or a name from `quorate list plans`
+        #[arg(default_value = "capacity")]
+        plan: String,
+        #[command(flatten)]
+        options: Options,
+        #[command(flatten)]
+        durable: durable::Wanted,
+    },
+    /// Find out which inputs move the margins of the service levels
+    Sensitivity {
+        /// A TOML file with service levels, or a name from `quorate list plans`
+        #[arg(default_value = "compare")]
+        plan: String,
+        #[command(flatten)]
+        wanted: sensitivity::Wanted,
+        #[command(flatten)]
+        options: Options,
+        #[command(flatten)]
+        durable: durable::Wanted,
     },
     /// Attack a ledger: how often it succeeds, what it costs, and what theory says
     Attack {
@@ -66,6 +110,28 @@ enum Command {
         #[command(flatten)]
         options: Options,
     },
+    /// Make results of what all shards of a plan have finished
+    Merge {
+        #[command(flatten)]
+        wanted: merge::Wanted,
+    },
+    /// Say how far the shards of a plan are, and what runs the rest
+    Status {
+        #[command(flatten)]
+        asked: merge::Asked,
+    },
+    /// What a plan comes to before it is run: cells, units, time and memory; or a script that runs it in shards
+    Plan {
+        #[command(flatten)]
+        wanted: forecast::Wanted,
+    },
+    /// Run one unit again and tell what happened in it: events, and a space-time diagram
+    Replay {
+        #[command(flatten)]
+        wanted: replay::Wanted,
+    },
+    /// Print the JSON Schema of plans, for editors and validators
+    Schema,
     /// Show what there is: engines, workloads, plans (scenarios), attacks, regions, metrics
     List {
         /// What to list; everything when left out
@@ -95,6 +161,31 @@ enum Command {
         #[command(flatten)]
         wanted: import::Wanted,
     },
+    /// Hold a results folder against service levels: a gate, exit code 99 when one fails
+    Check {
+        #[command(flatten)]
+        wanted: check::Wanted,
+    },
+    /// Name what moved between two results folders: a gate, exit code 3 when results moved
+    Diff {
+        #[command(flatten)]
+        wanted: diff::Wanted,
+    },
+    /// Recompute a folder's checksums and run some of its units again
+    Verify {
+        #[command(flatten)]
+        wanted: verify::Wanted,
+    },
+    /// Rebuild a whole folder from its own plan and compare every byte
+    Reproduce {
+        #[command(flatten)]
+        wanted: reproduce::Wanted,
+    },
+    /// Write a folder's figures for other tools
+    Export {
+        #[command(flatten)]
+        wanted: export::Wanted,
+    },
     /// Measure what signing, hashing and execution cost here: a file that plans can name
     Calibrate {
         /// The file to write
@@ -103,6 +194,26 @@ enum Command {
         /// A few seconds instead of a quarter of a minute; less exact
         #[arg(long)]
         quick: bool,
+    },
+    /// What an engine, metric, scenario, error or exit code is, and how to read it
+    Explain {
+        #[command(flatten)]
+        wanted: explain::Wanted,
+    },
+    /// Whether this machine can run everything, and what to do where not
+    Doctor {
+        #[command(flatten)]
+        wanted: doctor::Wanted,
+    },
+    /// Completions of commands and options for a shell
+    Completions {
+        #[command(flatten)]
+        wanted: help::Shell,
+    },
+    /// The manual pages
+    Man {
+        #[command(flatten)]
+        wanted: help::Man,
     },
 }
 
@@ -184,7 +295,7 @@ fn seeds(text: &str) -> Result<std::ops::Range<u64>, String> {
 }
 
 /// A number and a unit.
-fn budget(text: &str) -> Result<Duration, String> {
+pub(crate) fn budget(text: &str) -> Result<Duration, String> {
     let wrong = || "a number with s, m or h after it".to_owned();
     let unit = text.chars().last().ok_or_else(wrong)?;
     let seconds = match unit {
@@ -236,6 +347,13 @@ struct Options {
     /// Override a key of the plan, such as `load.duration_s=60`; may be repeated
     #[arg(short = 's', long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Run more replications until the half of every deciding interval is at most this share of its
+    /// mean, such as 5%: in blocks of twice as many, up to --replications-max
+    #[arg(long, value_name = "SHARE", value_parser = precision::parse)]
+    precision: Option<f64>,
+    /// The most replications that a cell gets for the sake of --precision; 200 when left out
+    #[arg(long, value_name = "N")]
+    replications_max: Option<u32>,
     /// Only these engines, by label or name with commas between them; `all` for every one there is
     #[arg(long, value_name = "LIST")]
     engines: Option<String>,
@@ -255,16 +373,16 @@ struct Options {
     broken: BrokenRule,
 }
 
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum What {
-    Engines,
-    Workloads,
-    /// Built-in plans
-    #[value(alias = "scenarios")]
-    Plans,
-    Attacks,
-    Regions,
-    Metrics,
+impl Options {
+    /// What is set on the command line, as overrides of keys.
+    fn overrides(&self) -> Vec<String> {
+        let precision = self.precision.map(|share| format!("precision={share}"));
+        let most = self
+            .replications_max
+            .map(|n| format!("replications_max={n}"));
+        let flags = precision.into_iter().chain(most);
+        flags.chain(self.set.iter().cloned()).collect()
+    }
 }
 
 /// The program, to which engines of one's own can be added before it runs.
@@ -287,7 +405,8 @@ impl Program {
 }
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let parsed = whole_command().try_get_matches();
+    let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
             let code = if error.use_stderr() {
@@ -300,13 +419,19 @@ fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
+    terminal::speak(cli.manner);
     match dispatch(cli.command) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "{error}");
+            terminal::fail(&error);
             ExitCode::from(error.code)
         }
     }
+}
+
+/// The command line as it is parsed, shown, completed and printed as a manual.
+fn whole_command() -> clap::Command {
+    help::grouped(Cli::command())
 }
 
 fn dispatch(command: Command) -> Result<u8, Error> {
@@ -314,34 +439,84 @@ fn dispatch(command: Command) -> Result<u8, Error> {
         Command::Compare {
             plan,
             faults,
+            tune,
             mut options,
+            durable,
         } => {
             let source = Source::open(plan.as_deref().unwrap_or("compare"))?;
             if !faults.is_empty() {
                 let names: Vec<&str> = faults.iter().map(|f| f.name()).collect();
                 options.set.push(format!("resilience.bad_days={names:?}"));
             }
+            if tune {
+                options.set.push("tune=true".to_owned());
+            }
             let plan = read(&source, &options)?;
             if plan.kind != Kind::Compare {
                 let hint = "use `quorate run` for other kinds of plan";
                 return Err(source.at_key("kind", "is not \"compare\"", hint));
             }
-            execute(&source, plan, &options)
+            execute(&source, plan, &options, &durable)
         }
-        Command::Run { plan, options } => {
+        Command::Run {
+            plan,
+            dry_run,
+            options,
+            durable,
+        } => {
             let source = Source::open(&plan)?;
+            if dry_run {
+                terminal::put(&forecast::text(&options.changes().study(&source)?));
+                return Ok(exit::OK);
+            }
             if Attack::is_one(&source) {
+                durable.refuse("an attack")?;
                 return attack_with(&source, &options);
             }
             if Pair::is_one(&source) {
+                durable.refuse("a plan of two ledgers")?;
                 return pair_with(&source, &options);
             }
             let plan = read(&source, &options)?;
-            execute(&source, plan, &options)
+            execute(&source, plan, &options, &durable)
         }
+        Command::Merge { wanted } => {
+            let merged = merge::merge(&wanted)?;
+            let code = publish(&merged.study, &merged.outcomes, &merged.out)?;
+            merged.clean()?;
+            Ok(code)
+        }
+        Command::Status { asked } => {
+            let (text, code) = merge::status(&asked)?;
+            terminal::put(&text);
+            Ok(code)
+        }
+        Command::Sweep {
+            plan,
+            scan,
+            options,
+            durable,
+        } => run_as(
+            &plan,
+            scan.sweep()?.into_iter().collect(),
+            options,
+            &durable,
+        ),
+        Command::Capacity {
+            plan,
+            options,
+            durable,
+        } => run_as(&plan, vec!["kind=capacity".to_owned()], options, &durable),
+        Command::Sensitivity {
+            plan,
+            wanted,
+            options,
+            durable,
+        } => run_as(&plan, wanted.overrides(), options, &durable),
         Command::Attack { name, options } => attack_with(&Attack::source(&name)?, &options),
         Command::List { what } => {
-            print(&list(what));
+            let names = || catalogue::names(what);
+            terminal::end(&catalogue::text(what), || catalogue::json(what), &names());
             Ok(exit::OK)
         }
         Command::Init { file, from } => init(&file, &from),
@@ -349,28 +524,74 @@ fn dispatch(command: Command) -> Result<u8, Error> {
         Command::Fuzz { swarm } => swarm_out(&swarm),
         Command::Import { wanted } => {
             stop_on_signal();
-            print(&import::run(&wanted)?);
+            import::run(&wanted)
+        }
+        Command::Schema => {
+            terminal::put(&schema::text());
             Ok(exit::OK)
         }
+        Command::Plan { wanted } => {
+            terminal::put(&forecast::run(&wanted)?);
+            Ok(exit::OK)
+        }
+        Command::Replay { wanted } => {
+            stop_on_signal();
+            terminal::put(&replay::run(&wanted)?);
+            Ok(exit::OK)
+        }
+        Command::Check { wanted } => printed(check::run(&wanted)?),
+        Command::Diff { wanted } => printed(diff::run(&wanted)?),
+        Command::Verify { wanted } => printed(verify::run(&wanted)?),
+        Command::Reproduce { wanted } => printed(reproduce::run(&wanted)?),
+        Command::Export { wanted } => printed(export::run(&wanted)?),
         Command::Calibrate { out, quick } => {
-            print(&calibrate::run(&out, quick)?);
+            let text = calibrate::run(&out, quick)?;
+            let written = out.display().to_string();
+            let document =
+                || serde_json::json!({ "command": "calibrate", "file": written, "exit_code": 0 });
+            terminal::end(&text, document, &written);
             Ok(exit::OK)
         }
+        Command::Explain { wanted } => explain::run(&wanted),
+        Command::Doctor { wanted } => doctor::run(&wanted),
+        Command::Completions { wanted } => Ok(help::completions(&wanted, whole_command())),
+        Command::Man { wanted } => help::man(&wanted, whole_command()),
     }
+}
+
+/// Runs a plan with overrides that a command stands for; those of the command line go after them.
+fn run_as(
+    plan: &str,
+    overrides: Vec<String>,
+    mut options: Options,
+    durable: &durable::Wanted,
+) -> Result<u8, Error> {
+    let source = Source::open(plan)?;
+    options.set.splice(0..0, overrides);
+    let plan = read(&source, &options)?;
+    execute(&source, plan, &options, durable)
+}
+
+/// Prints what a command says, and passes on its exit code.
+#[expect(clippy::unnecessary_wraps, reason = "the form of every command")]
+fn printed((text, code): (String, u8)) -> Result<u8, Error> {
+    terminal::put(&text);
+    Ok(code)
 }
 
 /// The plan with its overrides; those of `--quick` go before those of the command line.
 fn read(source: &Source, options: &Options) -> Result<Plan, Error> {
-    let mut set = Vec::new();
-    if options.quick {
-        set = source.parse()?.quick;
-        if set.is_empty() {
-            let hint = "list overrides under the key quick, such as \"load.duration_s=60\"";
-            return Err(source.at_key("quick", "is empty: the plan has no smaller form", hint));
+    options.changes().plan(source)
+}
+
+impl Options {
+    fn changes(&self) -> Changes {
+        Changes {
+            set: self.overrides(),
+            engines: self.engines.clone(),
+            quick: self.quick,
         }
     }
-    set.extend(options.set.iter().cloned());
-    source.plan_with(&set, options.engines.as_deref())
 }
 
 /// What every reader of the figures must know, once.
@@ -380,12 +601,22 @@ fn warn(study: &Study) {
         .iter()
         .filter_map(|part| part.workload.warning());
     let warnings: std::collections::BTreeSet<String> = warnings.map(str::to_owned).collect();
-    for warning in regulator::warnings(study).into_iter().chain(warnings) {
-        let _ = writeln!(std::io::stderr(), "warning: {warning}");
+    let few = precision::warning(&study.plan);
+    for warning in regulator::warnings(study)
+        .into_iter()
+        .chain(warnings)
+        .chain(few)
+    {
+        terminal::warn(&warning);
     }
 }
 
-fn execute(source: &Source, plan: Plan, options: &Options) -> Result<u8, Error> {
+fn execute(
+    source: &Source,
+    plan: Plan,
+    options: &Options,
+    durable: &durable::Wanted,
+) -> Result<u8, Error> {
     #[cfg(feature = "mutants")]
     options.broken.apply()?;
     let study = Study::open(source, plan)?;
@@ -393,8 +624,12 @@ fn execute(source: &Source, plan: Plan, options: &Options) -> Result<u8, Error> 
     use_threads(options.threads)?;
     stop_on_signal();
     if study.plan.kind == Kind::Check {
+        durable.refuse("a check")?;
         let (text, code) = fuzz::check(&study)?;
-        print(&text);
+        let lines: Vec<&str> = text.lines().collect();
+        let document =
+            || serde_json::json!({ "command": "run", "lines": lines, "exit_code": code });
+        terminal::end(&text, document, text.trim_end());
         if options.again.self_check.is_some() {
             // Few units: all of them.
             let same = fuzz::check(&study)?.0 == text;
@@ -411,35 +646,35 @@ fn execute(source: &Source, plan: Plan, options: &Options) -> Result<u8, Error> 
         return Ok(code);
     }
     output::probe(&options.out)?;
+    if durable.shard().is_whole() {
+        terminal::say(&screen::placements(&study));
+    }
+    let again = options.again.self_check.is_some();
+    let (outcomes, store) = durable::run(&study, &options.out, durable, again)?;
     let command: Vec<String> = std::env::args().collect();
-    print(&screen::placements(&study));
     let command = command.join(" ");
-    let outcomes = run::run(&study, &command)?;
     if let Some(permille) = options.again.self_check {
         let line = self_check::units(&study, &outcomes, permille, &command)?;
         let _ = writeln!(std::io::stderr(), "{line}");
     }
-    let comparisons = verdict::comparisons(&study);
-    let judged = study
-        .parts
-        .iter()
-        .zip(&outcomes)
-        .map(|(part, outcome)| match study.plan.kind {
-            Kind::Compare | Kind::Scenario => verdict::judge(part, outcome, comparisons),
-            _ => Vec::new(),
-        });
-    let rows: Vec<_> = judged.collect();
-    let all = study.parts.iter().zip(&outcomes).zip(&rows);
-    let ran: Vec<Ran<'_>> = all
-        .map(|((part, outcome), rows)| Ran {
-            part,
-            outcome,
-            rows,
-        })
-        .collect();
-    let folder = output::write(&options.out, &study, &ran)?;
-    print(&screen::report(&study, &ran, &folder));
-    Ok(safety(&outcomes))
+    if !store.shard().is_whole() {
+        terminal::say(&durable::finished(&study, &options.out, &store));
+        return Ok(safety(&outcomes));
+    }
+    let code = publish(&study, &outcomes, &options.out)?;
+    store.remove();
+    Ok(code)
+}
+
+/// Writes and prints what came of a study.
+fn publish(study: &Study, outcomes: &[Outcome], out: &Path) -> Result<u8, Error> {
+    let rows = verdict::judge_all(study, outcomes);
+    let ran = Ran::all(study, outcomes, &rows);
+    let folder = output::write(out, study, &ran)?;
+    let code = safety(outcomes);
+    let text = screen::report(study, &ran, &folder);
+    told_of(name(study.plan.kind), &text, &folder, code);
+    Ok(code)
 }
 
 fn attack_with(source: &Source, options: &Options) -> Result<u8, Error> {
@@ -448,15 +683,16 @@ fn attack_with(source: &Source, options: &Options) -> Result<u8, Error> {
         return Err(source.at_key("kind", "is not \"attack\"", hint));
     }
     let engines = options.engines.as_deref();
-    let attack = Attack::open(source, &options.set, engines, options.quick)?;
+    let attack = Attack::open(source, &options.overrides(), engines, options.quick)?;
     output::probe(&options.out)?;
     use_threads(options.threads)?;
     stop_on_signal();
     let command: Vec<String> = std::env::args().collect();
     let result = attack.run(&command.join(" "))?;
     let folder = result.write(&options.out)?;
-    print(&result.report(&folder));
-    Ok(kept(result.broken.as_deref()))
+    let code = kept(result.broken.as_deref());
+    told_of("attack", &result.report(&folder), &folder, code);
+    Ok(code)
 }
 
 fn pair_with(source: &Source, options: &Options) -> Result<u8, Error> {
@@ -464,18 +700,33 @@ fn pair_with(source: &Source, options: &Options) -> Result<u8, Error> {
         let hint = "leave out --engines: -s token.engine=praos sets that of a ledger";
         return Err(source.at_key("kind", "is of two ledgers, each with an engine", hint));
     }
-    let pair = Pair::open(source, &options.set, options.quick)?;
+    let pair = Pair::open(source, &options.overrides(), options.quick)?;
     output::probe(&options.out)?;
     use_threads(options.threads)?;
     stop_on_signal();
     let command: Vec<String> = std::env::args().collect();
     let result = pair.run(&command.join(" "))?;
     let folder = result.write(&options.out)?;
-    print(&result.report(&folder));
-    Ok(kept(result.broken()))
+    let code = kept(result.broken());
+    told_of("run", &result.report(&folder), &folder, code);
+    Ok(code)
 }
 
-fn use_threads(threads: Option<usize>) -> Result<(), Error> {
+/// The command that runs such plans.
+const fn name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Compare => "compare",
+        _ => "run",
+    }
+}
+
+/// What a command has to say of the results that it wrote.
+fn told_of(command: &str, text: &str, folder: &Path, code: u8) {
+    let document = || document::results(command, folder, code);
+    terminal::end(text, document, &folder.display().to_string());
+}
+
+pub(crate) fn use_threads(threads: Option<usize>) -> Result<(), Error> {
     let Some(threads) = threads else {
         return Ok(());
     };
@@ -489,7 +740,7 @@ fn swarm_out(swarm: &Swarm) -> Result<u8, Error> {
     #[cfg(feature = "mutants")]
     if swarm.broken.mutant.as_deref() == Some("list") {
         let line = |m: &Mutant| format!("{:<18} {}\n", m.name(), m.doc());
-        print(&Mutant::ALL.iter().map(line).collect::<String>());
+        terminal::put(&Mutant::ALL.iter().map(line).collect::<String>());
         return Ok(exit::OK);
     }
     let only = swarm.engine.as_deref();
@@ -502,7 +753,7 @@ fn swarm_out(swarm: &Swarm) -> Result<u8, Error> {
     let seeds = one.or(swarm.seeds.clone()).unwrap_or(0..all);
     if swarm.plan {
         let draw = fuzz::draw(seeds.start, only)?;
-        print(&toml::to_string(&draw.plan).expect("a plan is a table"));
+        terminal::put(&toml::to_string(&draw.plan).expect("a plan is a table"));
         return Ok(exit::OK);
     }
     use_threads(swarm.threads)?;
@@ -517,9 +768,9 @@ fn swarm_out(swarm: &Swarm) -> Result<u8, Error> {
         hunt,
         options: &options,
     };
-    let (text, code) = fuzz::run(&wanted)?;
-    print(&text);
-    Ok(code)
+    let found = fuzz::run(&wanted)?;
+    terminal::end(&found.text, || found.json(), &found.broken());
+    Ok(found.code)
 }
 
 /// Breaks the rule that is asked for; the engines that have it, and the option.
@@ -565,8 +816,14 @@ fn validate(rows: Rows) -> Result<u8, Error> {
     stop_on_signal();
     let rows_run = validation::run(jobs)?;
     let folder = validation::write(&out, &rows_run)?;
-    print(&validation::report(&rows_run, left, &folder));
-    Ok(validation::code(&rows_run))
+    let code = validation::code(&rows_run);
+    told_of(
+        "validate",
+        &validation::report(&rows_run, left, &folder),
+        &folder,
+        code,
+    );
+    Ok(code)
 }
 
 fn safety(outcomes: &[Outcome]) -> u8 {
@@ -591,7 +848,7 @@ fn kept(evidence: Option<&str>) -> u8 {
 }
 
 /// The first signal lets running units end and writes nothing; the second ends the program.
-fn stop_on_signal() {
+pub(crate) fn stop_on_signal() {
     // A second handler in one process is refused; the first one then serves.
     let _ = ctrlc::set_handler(|| {
         if STOP.swap(true, Ordering::Relaxed) {
@@ -599,183 +856,6 @@ fn stop_on_signal() {
         }
         let _ = writeln!(std::io::stderr(), "\nstopping; once more to stop at once");
     });
-}
-
-fn print(text: &str) {
-    // A closed pipe is no reason to fail.
-    let _ = std::io::stdout().write_all(text.as_bytes());
-}
-
-fn list(what: Option<What>) -> String {
-    let mut text = String::new();
-    let wanted = |w: What| what.is_none_or(|only| only as u8 == w as u8);
-    let mut section = |title: &str, lines: Vec<(String, String)>| {
-        let width = lines.iter().map(|l| l.0.len()).max().unwrap_or(0);
-        let _ = writeln!(text, "{title}");
-        for (name, about) in lines {
-            let _ = writeln!(text, "  {name:width$}  {about}");
-        }
-        text.push('\n');
-    };
-    if wanted(What::Engines) {
-        let lines = engines::all().into_iter();
-        section(
-            "engines",
-            lines.map(|e| (e.name().to_owned(), engine(e))).collect(),
-        );
-    }
-    if wanted(What::Workloads) {
-        let lines = WorkloadKind::ALL
-            .iter()
-            .map(|&k| (k.name().to_owned(), workload(k)));
-        section("workloads", lines.collect());
-    }
-    if wanted(What::Plans) {
-        let lines = BUILT_IN.iter().map(|p| (p.name.to_owned(), scenario(p)));
-        let pairs = pair::BUILT_IN.iter();
-        let lines = lines.chain(pairs.map(|p| (p.name.to_owned(), p.about.to_owned())));
-        section("plans", lines.collect());
-    }
-    if wanted(What::Attacks) {
-        let line = |a: &attack::BuiltIn| {
-            let text = format!(
-                "{}\n      source: {}\n      needs: {}\n      look at: {}",
-                a.about, a.source, a.needs, a.look
-            );
-            (a.name.to_owned(), text)
-        };
-        section("attacks", attack::BUILT_IN.iter().map(line).collect());
-    }
-    if wanted(What::Regions) {
-        let line = |t: &places::Table| {
-            let shares = if t.shares.is_some() {
-                " Has published shares."
-            } else {
-                ""
-            };
-            let text = format!("{}{shares}\n      {}", t.about, t.regions.join(" "));
-            (t.name.to_owned(), text)
-        };
-        section("regions", places::TABLES.iter().map(line).collect());
-    }
-    if wanted(What::Metrics) {
-        section("metrics", told::list());
-    }
-    text
-}
-
-/// What an engine is: its facts, its presets with their standing, and its settings.
-fn engine(engine: &dyn AnyEngine) -> String {
-    let facts = engine.facts();
-    let mut text = engine.doc().to_owned();
-    let family = format!(
-        "{}; {} by {}",
-        analysis::family_name(facts.family),
-        facts.electorate.name(),
-        facts.agreement.name()
-    );
-    let conditional = match facts.guarantee {
-        Guarantee::Commit => String::new(),
-        other => format!(" ({})", other.name()),
-    };
-    let final_if = format!(
-        "{}{conditional}, if {}",
-        facts.finality, facts.final_holds_if
-    );
-    for (what, value) in [
-        ("family", family.as_str()),
-        ("fault bound", facts.bound),
-        ("quorum", facts.quorum),
-        ("messages a block", facts.messages),
-        ("best-case latency", facts.latency),
-        ("final", &final_if),
-        ("source", facts.source),
-    ] {
-        let _ = write!(text, "\n      {what}: {value}");
-    }
-    for preset in engine.presets() {
-        let _ = write!(
-            text,
-            "\n      preset {preset}: {}",
-            engine.standing(preset).name()
-        );
-    }
-    text + &settings(&engine.defaults())
-}
-
-fn presets(names: &[&str]) -> String {
-    if names.is_empty() {
-        return String::new();
-    }
-    format!(" Presets: {}.", names.join(", "))
-}
-
-/// The keys of a table with their values, a line each.
-fn settings(table: &toml::Table) -> String {
-    table.iter().fold(String::new(), |mut text, (key, value)| {
-        let _ = write!(text, "\n      {key} = {value}");
-        text
-    })
-}
-
-/// What a workload is, what one transaction of it is, where its figures are from, what of consensus moves
-/// what it measures, its classes and its settings.
-fn workload(kind: WorkloadKind) -> String {
-    let [unit, source, moved_by] = match kind {
-        WorkloadKind::Hospital => [
-            "a document, prescription, claim, consent or access a transaction; granularity makes it a root, a FHIR \
-             resource, an access or an HL7 message",
-            "rates: CDC, IQVIA, Surescripts, Carequality, Premier, Kodiak, NHS; sizes: FHIR R4 examples, Synthea; hours: \
-             NHS England, clinosim; each setting names its own in the source code",
-            "time until a revocation, dispense or claim is in every site's view; time to final (audit); order (races)",
-        ],
-        WorkloadKind::Pharma => [
-            "a pack, case or pallet a transaction; verifications are reads",
-            "rates: securPharm, European Commission, WHO, FDA, TraceLink; sizes: EPCIS 2.0 examples; each setting names \
-             its own in the source code",
-            "time until a dispense or recall is in every site's view; order of two dispenses",
-        ],
-        WorkloadKind::Trial => [
-            "a form or value, a signature, an allocation, a report a transaction; checks are reads",
-            "counts: TransCelerate and Tufts 2025, PLoS ONE 17(7) e0271819, Tufts-Veeva; CDISC pilot study 01; each \
-             setting names its own in the source code",
-            "time to final (signatures, safety reports); order around a lock; who proposes blocks (allocation)",
-        ],
-        WorkloadKind::Trace => [
-            "a row of a file, or what an importer makes of it",
-            "the file",
-            "the same as of the workload that its classes belong to",
-        ],
-    };
-    let mut text = format!("{}{}", kind.doc(), presets(kind.presets()));
-    for (what, about) in [("unit", unit), ("source", source), ("moved by", moved_by)] {
-        let _ = write!(text, "\n      {what}: {about}");
-    }
-    if let Ok(settings) = kind.parse(toml::Table::new()) {
-        for (class, name) in settings.vocabulary() {
-            let _ = write!(text, "\n      class {class}: {name}");
-        }
-    }
-    text + &settings(&workload_defaults(kind))
-}
-
-/// What a built-in plan asks, which figures answer it, and what moves them.
-fn scenario(plan: &BuiltIn) -> String {
-    let mut text = plan.about.to_owned();
-    let parsed = Source::new(plan.name, plan.text).parse();
-    for line in parsed.map(|p| question::explain(&p)).unwrap_or_default() {
-        let _ = write!(text, "\n      {line}");
-    }
-    text
-}
-
-/// Empty for a workload that cannot do without a setting.
-fn workload_defaults(kind: WorkloadKind) -> toml::Table {
-    let workload = kind.parse(toml::Table::new());
-    workload
-        .ok()
-        .and_then(|w| toml::Table::try_from(&w).ok())
-        .unwrap_or_default()
 }
 
 fn init(file: &Path, from: &str) -> Result<u8, Error> {
@@ -786,18 +866,28 @@ fn init(file: &Path, from: &str) -> Result<u8, Error> {
             format!("built-in plans: {}", names.join(", ")),
         ));
     };
-    let written = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(file)
-        .and_then(|mut f| f.write_all(plan.text.as_bytes()));
+    let create = |file: &Path, text: &str| {
+        let new = std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(file);
+        new.and_then(|mut f| f.write_all(text.as_bytes()))
+    };
+    // Editors look for the schema beside the plan; one that stands there already may be somebody's.
+    let text = format!("#:schema {}\n{}", schema::FILE, plan.text);
+    let written = create(file, &text).and_then(|()| {
+        match create(&file.with_file_name(schema::FILE), &schema::text()) {
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+            other => other,
+        }
+    });
     match written {
         Ok(()) => {
-            print(&format!(
-                "wrote {}; run it with: quorate run {}\n",
-                file.display(),
-                file.display()
-            ));
+            let name = file.display().to_string();
+            let text = format!("wrote {name}; run it with: quorate run {name}\n");
+            let document =
+                || serde_json::json!({ "command": "init", "file": name, "exit_code": 0 });
+            terminal::end(&text, document, &name);
             Ok(exit::OK)
         }
         Err(e) => Err(Error {

@@ -13,7 +13,7 @@ mod swarm;
 
 pub use judge::{Breach, Broken, Promise, check, judge};
 pub use shrink::{Shrunk, shrink};
-pub use swarm::{Ended, Wanted, run, run_one};
+pub use swarm::{Ended, Found, Wanted, run, run_one};
 
 use crate::engines::{self, AnyEngine};
 use crate::error::Error;

@@ -3,15 +3,19 @@
 
 use crate::error::{Error, exit};
 use crate::plan;
+use crate::progress::Progress;
 use crate::run::STOP;
 use crate::screen::table;
+use crate::terminal;
 use crate::workload::open_input;
 use quorate_core::Seed;
 use quorate_workloads::trace::Imported;
 use quorate_workloads::{self as workloads, Import, Workload, WorkloadKind, register};
+use serde_json::json;
 use std::fmt::Write as _;
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use tempfile::NamedTempFile;
 
@@ -120,20 +124,32 @@ fn start_of(path: &Path, source: &str) -> Result<String, Error> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// A file that ends when the program is to stop.
-struct Stoppable(Box<dyn Read>);
+/// A file that ends when the program is to stop, and says how far it is read.
+struct Stoppable(Box<dyn Read>, Rc<Progress>);
+
+/// Bytes that lie there; none where nobody knows.
+fn bytes_of(path: &Path) -> Option<u64> {
+    let about = std::fs::metadata(path).ok()?;
+    if !about.is_dir() {
+        return Some(about.len());
+    }
+    let entries = std::fs::read_dir(path).ok()?.flatten();
+    Some(entries.filter_map(|e| Some(e.metadata().ok()?.len())).sum())
+}
 
 impl Read for Stoppable {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if STOP.load(Ordering::Relaxed) {
             return Err(io::Error::other("interrupted"));
         }
-        self.0.read(into)
+        let read = self.0.read(into)?;
+        self.1.inc(read as u64);
+        Ok(read)
     }
 }
 
-/// Imports; the text that says what became of the rows.
-pub(crate) fn run(wanted: &Wanted) -> Result<String, Error> {
+/// Imports, and says what became of the rows.
+pub(crate) fn run(wanted: &Wanted) -> Result<u8, Error> {
     let source = wanted.source.trim_end_matches('/');
     let format = match wanted.format {
         Some(format) => format,
@@ -153,10 +169,13 @@ pub(crate) fn run(wanted: &Wanted) -> Result<String, Error> {
     let Workload::Trace(config) = trace else {
         unreachable!("it was parsed as a trace");
     };
+    let progress = Rc::new(Progress::new(bytes_of(Path::new(source)), "bytes"));
     let mut open = |path: &str| -> io::Result<Box<dyn Read>> {
-        Ok(Box::new(Stoppable(open_input(Path::new(path))?)))
+        let input = open_input(Path::new(path))?;
+        Ok(Box::new(Stoppable(input, Rc::clone(&progress))))
     };
     let imported = config.import(Seed::new(wanted.seed, 0), &mut open);
+    progress.finish();
     if STOP.load(Ordering::Relaxed) {
         return Err(Error::interrupted());
     }
@@ -169,7 +188,10 @@ pub(crate) fn run(wanted: &Wanted) -> Result<String, Error> {
     let file = account_of(&imported.account);
     whole(&account, &mut |out| out.write_all(file.as_bytes()))?;
     whole(&wanted.out, &mut |out| register::write(&imported, out))?;
-    Ok(text(format, source, &imported, [&wanted.out, &account]))
+    let text = text(format, source, &imported, [&wanted.out, &account]);
+    let document = || document(format, source, &imported, [&wanted.out, &account]);
+    terminal::end(&text, document, &wanted.out.display().to_string());
+    Ok(exit::OK)
 }
 
 /// A workload's error as one of the program.
@@ -186,7 +208,7 @@ fn refused(error: &workloads::Error) -> Error {
 }
 
 /// Writes a file that appears whole or not at all.
-fn whole(
+pub(crate) fn whole(
     path: &Path,
     write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), Error> {
@@ -226,6 +248,35 @@ fn account_of(account: &Import) -> String {
         row(["", "note", note, ""]);
     }
     String::from_utf8(out.into_inner().expect("memory takes it")).expect("it was text")
+}
+
+/// The same as a document.
+fn document(
+    format: Format,
+    source: &str,
+    imported: &Imported,
+    written: [&Path; 2],
+) -> serde_json::Value {
+    let account = &imported.account;
+    let mapped = account.mapped.iter();
+    let mapped =
+        mapped.map(|((from, class), n)| json!({ "from": from, "class": class, "arrivals": n }));
+    let left_out = account.left_out.iter();
+    let left_out = left_out.map(|((what, why), n)| json!({ "what": what, "why": why, "rows": n }));
+    json!({
+        "command": "import",
+        "exit_code": exit::OK,
+        "source": source,
+        "format": format.name(),
+        "rows": account.rows,
+        "used": account.used(),
+        "arrivals": account.arrivals,
+        "sites": imported.sites,
+        "mapped": mapped.collect::<Vec<_>>(),
+        "left_out": left_out.collect::<Vec<_>>(),
+        "notes": account.notes,
+        "files": written.map(|path| path.display().to_string()),
+    })
 }
 
 fn text(format: Format, source: &str, imported: &Imported, written: [&Path; 2]) -> String {

@@ -8,6 +8,7 @@
 //! with them, so that a figure survives a black-and-white printer.
 
 pub mod map;
+pub(crate) mod tornado;
 
 use std::cmp::Ordering;
 use std::fmt::Write as _;
@@ -267,7 +268,7 @@ fn write_dashes(svg: &mut String, content: &str) {
     }
 }
 
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let text = printable(text);
     text.replace('&', "&amp;")
         .replace('<', "&lt;")

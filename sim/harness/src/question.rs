@@ -213,10 +213,7 @@ impl Figure {
             }
             _ => true,
         };
-        (
-            summary::interval(&samples, ran.part.plan.confidence),
-            enough,
-        )
+        (summary::interval(&ran.part.plan, cell, &samples), enough)
     }
 
     /// Whether an engine keeps no state that it could be about.
@@ -346,9 +343,9 @@ fn shown(value: f64, unit: &str) -> String {
     }
 }
 
-/// What a plan asks, the figures that answer it with their units, and what of consensus moves them: lines
+/// What a plan asks, the figures that answer it with their units, and what of consensus moves them: facts
 /// for `list`.
-pub(crate) fn explain(plan: &Plan) -> Vec<String> {
+pub(crate) fn explain(plan: &Plan) -> Vec<(String, String)> {
     let of = |table: &toml::Table, key: &str| Some(table.get(key)?.as_str()?.to_owned());
     let own = plan.question.clone().zip(plan.answer.clone());
     let tables = plan.workloads.iter();
@@ -356,7 +353,7 @@ pub(crate) fn explain(plan: &Plan) -> Vec<String> {
     let mut lines = Vec::new();
     let (mut figures, mut moved): (Vec<String>, Vec<&str>) = (Vec::new(), Vec::new());
     for (question, answer) in own.into_iter().chain(asked) {
-        lines.push(format!("asks: {question}"));
+        lines.push(("asks".to_owned(), question));
         let template = Template::parse(&answer).unwrap_or(Template(Vec::new()));
         for figure in template.figures() {
             let unit = match figure.unit() {
@@ -375,7 +372,7 @@ pub(crate) fn explain(plan: &Plan) -> Vec<String> {
     }
     let mut list = |what: &str, items: &[String]| {
         if !items.is_empty() {
-            lines.push(format!("{what}: {}", items.join("; ")));
+            lines.push((what.to_owned(), items.join("; ")));
         }
     };
     list("answers with", &figures);
@@ -394,7 +391,7 @@ pub(crate) fn write(folder: &mut Folder, writer: &Writer<'_>) -> Result<(), Erro
     if writer.ran.iter().all(|ran| ran.part.plan.answer.is_none()) {
         return Ok(());
     }
-    let mut columns = Writer::cell_columns();
+    let mut columns = writer.cell_columns();
     columns.extend([
         key("figure", Kind::String, "as the plan's answer names it"),
         column(

@@ -1,6 +1,7 @@
 //! What workloads measure themselves: the table about it, its lines for screen and page, the levels
 //! that name it, and the list of all metrics.
 
+use crate::catalogue::Entry;
 use crate::error::Error;
 use crate::level::{GRAMMAR, Level as ServiceLevel, Statistic};
 use crate::output::{Ran, Writer, column, key};
@@ -27,7 +28,7 @@ pub(crate) fn write(folder: &mut Folder, writer: &Writer<'_>) -> Result<(), Erro
     }
     let count = |name, unit, about| column(name, Kind::Integer, unit, about);
     let ms = |name, about| column(name, Kind::Number, "ms", about);
-    let mut columns = Writer::cell_columns();
+    let mut columns = writer.cell_columns();
     let keys = [
         key("replication", Kind::Integer, "number of the replication"),
         key("measure", Kind::String, "name, see `quorate list metrics`"),
@@ -150,7 +151,7 @@ fn share(ran: &Ran<'_>, cell: &Cell, measure: usize, brief: bool) -> String {
     let samples = summary::samples(cell, |u| {
         summary::told_share(&u.report.probe.domain[measure])
     });
-    let value = interval(ran, &samples, brief);
+    let value = interval(ran, cell, &samples, brief);
     let shown = words::interval(&value, |x| format!("{:.2} %", 100.0 * x));
     match shown.strip_suffix(')') {
         Some(open) => format!("{open}; {hits} of {of})"),
@@ -178,11 +179,11 @@ fn time(
         let of = |p| summary::percentile_ms(times, p);
         (!times.is_empty()).then(|| percentile.map_or(times.max() as f64 / 1e3, of))
     });
-    words::interval(&interval(ran, &samples, brief), duration)
+    words::interval(&interval(ran, cell, &samples, brief), duration)
 }
 
-fn interval(ran: &Ran<'_>, samples: &[f64], brief: bool) -> Interval {
-    let full = summary::interval(samples, ran.part.plan.confidence);
+fn interval(ran: &Ran<'_>, cell: &Cell, samples: &[f64], brief: bool) -> Interval {
+    let full = summary::interval(&ran.part.plan, cell, samples);
     Interval {
         low: full.low.filter(|_| !brief),
         ..full
@@ -338,26 +339,24 @@ struct Kernel {
 }
 
 /// Every metric with what it says: those of all workloads, then each workload's own.
-pub(crate) fn list() -> Vec<(String, String)> {
-    let text = |what: &str, unit: &str, source: &str, moved_by: &str| {
-        format!("{what}\n      unit: {unit}\n      source: {source}\n      moved by: {moved_by}")
+pub(crate) fn list() -> Vec<Entry> {
+    let entry = |name: String, what: &str, unit: &str, source: &str, moved_by: &str| {
+        let entry = Entry::new(name, what).with("unit", unit);
+        entry.with("source", source).with("moved by", moved_by)
     };
-    let kernel = |k: &Kernel| {
-        let about = text(k.what, k.unit, k.source, k.moved_by);
-        (k.name.to_owned(), about)
-    };
+    let kernel = |k: &Kernel| entry(k.name.to_owned(), k.what, k.unit, k.source, k.moved_by);
     let own = |kind: &WorkloadKind| {
         let line = |m: &'static Measure, kind: WorkloadKind| {
-            let about = text(m.what, unit(m.unit), m.source, m.moved_by);
-            (format!("{} ({})", m.name, kind.name()), about)
+            let name = format!("{} ({})", m.name, kind.name());
+            entry(name, m.what, unit(m.unit), m.source, m.moved_by)
         };
         let kind = *kind;
         measures(kind).iter().map(move |m| line(m, kind))
     };
     let reads = [OLD, DISCLOSED, DENIED, CARE_DENIED, GLASS_BROKEN];
     let reads = reads.into_iter().map(|(m, _)| {
-        let about = text(m.what, unit(m.unit), m.source, m.moved_by);
-        (m.name.to_owned(), about)
+        let name = m.name.to_owned();
+        entry(name, m.what, unit(m.unit), m.source, m.moved_by)
     });
     let all = KERNEL.iter().map(kernel).chain(reads);
     all.chain(WorkloadKind::ALL.iter().flat_map(own)).collect()

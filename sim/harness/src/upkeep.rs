@@ -14,10 +14,11 @@ use crate::study::{Part, Study};
 use crate::summary;
 use crate::unit::{Done, EngineSheet};
 use quorate_core::Family;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The table `[cost]`: what replaces the published figures, whose ranges then no longer count.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CostPlan {
     /// What an idle node draws, W.

@@ -11,11 +11,11 @@ use super::{Draw, Faults, draw, drawn_engine};
 use crate::engines;
 use crate::error::{Error, exit};
 use crate::plan::{Plan, Source};
+use crate::progress::Progress;
 use crate::run::STOP;
 use crate::study::Study;
 use crate::unit::{Key, Tweak};
 use crate::{output, self_check};
-use indicatif::{ProgressBar, ProgressStyle};
 use quorate_core::Seed;
 use quorate_kernel::Report;
 use rayon::prelude::*;
@@ -124,11 +124,12 @@ pub fn run_one(seed: u64, only: Option<&str>) -> Result<Ended, Error> {
 ///
 /// # Errors
 /// When the engine is not there, a shrunk plan cannot be written, or a seed that is run again ends otherwise.
-pub fn run(wanted: &Wanted<'_>) -> Result<(String, u8), Error> {
+pub fn run(wanted: &Wanted<'_>) -> Result<Found, Error> {
     draw(wanted.seeds.start, wanted.only)?;
     output::probe(wanted.out)?;
     let (done, end) = all(wanted)?;
-    let mut text = summary(&done);
+    let rows = rows(&done);
+    let mut text = summary(&rows);
     let _ = writeln!(
         text,
         "{} seeds, {} broken ({}..{end})",
@@ -151,20 +152,69 @@ pub fn run(wanted: &Wanted<'_>) -> Result<(String, u8), Error> {
     } else {
         exit::OK
     };
-    Ok((text, worst.unwrap_or(clean)))
+    Ok(Found {
+        text,
+        code: worst.unwrap_or(clean),
+        seeds: wanted.seeds.start..end,
+        rows,
+        done,
+    })
+}
+
+/// What a swarm found.
+pub struct Found {
+    /// For the screen.
+    pub text: String,
+    /// The exit code of the worst.
+    pub code: u8,
+    /// The seeds that were looked at.
+    seeds: Range<u64>,
+    rows: Vec<(&'static str, [u64; COUNTS.len()])>,
+    done: Vec<Ended>,
+}
+
+impl Found {
+    /// A line for each seed that broke a promise.
+    pub fn broken(&self) -> String {
+        let broken = self.done.iter().filter_map(|ended| {
+            let broken = ended.broken.as_ref()?;
+            Some(format!("seed {} ({}): {broken}", ended.seed, ended.engine))
+        });
+        broken.collect::<Vec<_>>().join("\n")
+    }
+
+    /// The same tables as a document.
+    pub fn json(&self) -> serde_json::Value {
+        let engine = |(name, counts): &(&str, [u64; COUNTS.len()])| {
+            let counts = COUNTS.iter().zip(counts);
+            let head = [("engine".to_owned(), (*name).into())];
+            let counts = counts.map(|(what, n)| (what.replace(' ', "_"), (*n).into()));
+            head.into_iter()
+                .chain(counts)
+                .collect::<serde_json::Map<_, _>>()
+        };
+        let broken = self.done.iter().filter_map(|ended| {
+            let broken = ended.broken.as_ref()?.to_string();
+            Some(serde_json::json!({
+                "seed": ended.seed, "engine": ended.engine, "faults": ended.faults.name(), "broken": broken,
+            }))
+        });
+        serde_json::json!({
+            "command": "fuzz",
+            "exit_code": self.code,
+            "seeds": { "from": self.seeds.start, "until": self.seeds.end, "run": self.done.len() },
+            "engines": self.rows.iter().map(engine).collect::<Vec<_>>(),
+            "broken": broken.collect::<Vec<_>>(),
+        })
+    }
 }
 
 /// All seeds that are wanted and that the time allows, and the first that was not looked at.
 fn all(wanted: &Wanted<'_>) -> Result<(Vec<Ended>, u64), Error> {
     let began = Instant::now();
     let Range { start, end } = wanted.seeds;
-    let style = if wanted.budget.is_some() {
-        "{elapsed} {pos} seeds"
-    } else {
-        "{bar:30} {pos}/{len} seeds, {eta} left"
-    };
-    let style = ProgressStyle::with_template(style).expect("the template is fixed");
-    let bar = ProgressBar::new(end - start).with_style(style);
+    let known = wanted.budget.is_none().then_some(end - start);
+    let bar = Progress::new(known, "seeds");
     let (mut done, mut next) = (Vec::new(), start);
     let hurries = wanted.budget.is_some() || wanted.hunt.is_some();
     let most = if hurries { CHUNK } else { LONG_CHUNK };
@@ -200,40 +250,68 @@ fn all(wanted: &Wanted<'_>) -> Result<(Vec<Ended>, u64), Error> {
             break;
         }
     }
-    bar.finish_and_clear();
+    bar.finish();
     Ok((done, next))
 }
 
-/// A line for each engine.
-fn summary(done: &[Ended]) -> String {
-    let mut text = format!("{:<12}", "engine");
-    for kind in Faults::ALL {
-        let _ = write!(text, "{:>13}", kind.name());
-    }
-    let _ = writeln!(
-        text,
-        "{:>10}{:>12}{:>10}{:>7}{:>10}{:>8}",
-        "blocks", "new rounds", "reversed", "apart", "evidence", "broken"
-    );
+/// What is counted of each engine.
+const COUNTS: [&str; 11] = [
+    "within",
+    "healed",
+    "beyond",
+    "lied",
+    "outnumbered",
+    "blocks",
+    "new rounds",
+    "reversed",
+    "apart",
+    "evidence",
+    "broken",
+];
+
+/// The counts of each engine that was drawn.
+fn rows(done: &[Ended]) -> Vec<(&'static str, [u64; COUNTS.len()])> {
+    let mut rows = Vec::new();
     for engine in engines::all() {
         let of = || done.iter().filter(|e| e.engine == engine.name());
         if of().next().is_none() {
             continue;
         }
-        let _ = write!(text, "{:<12}", engine.name());
-        for kind in Faults::ALL {
-            let _ = write!(text, "{:>13}", of().filter(|e| e.faults == kind).count());
+        let [within, healed, beyond, lied, outnumbered] =
+            Faults::ALL.map(|kind| of().filter(|e| e.faults == kind).count() as u64);
+        let sum = |count: fn(&Ended) -> u64| of().map(count).sum::<u64>();
+        let counts = [
+            within,
+            healed,
+            beyond,
+            lied,
+            outnumbered,
+            sum(|e| e.blocks),
+            sum(|e| e.round_changes),
+            sum(|e| e.reversed),
+            sum(|e| e.apart),
+            sum(|e| e.evidence),
+            sum(|e| u64::from(e.broken.is_some())),
+        ];
+        rows.push((engine.name(), counts));
+    }
+    rows
+}
+
+/// A line for each engine.
+fn summary(rows: &[(&'static str, [u64; COUNTS.len()])]) -> String {
+    const WIDTHS: [usize; COUNTS.len()] = [13, 13, 13, 13, 13, 10, 12, 10, 7, 10, 8];
+    let mut text = format!("{:<12}", "engine");
+    for (what, width) in COUNTS.iter().zip(WIDTHS) {
+        let _ = write!(text, "{what:>width$}");
+    }
+    text.push('\n');
+    for (engine, counts) in rows {
+        let _ = write!(text, "{engine:<12}");
+        for (n, width) in counts.iter().zip(WIDTHS) {
+            let _ = write!(text, "{n:>width$}");
         }
-        let _ = writeln!(
-            text,
-            "{:>10}{:>12}{:>10}{:>7}{:>10}{:>8}",
-            of().map(|e| e.blocks).sum::<u64>(),
-            of().map(|e| e.round_changes).sum::<u64>(),
-            of().map(|e| e.reversed).sum::<u64>(),
-            of().map(|e| e.apart).sum::<u64>(),
-            of().map(|e| e.evidence).sum::<u64>(),
-            of().filter(|e| e.broken.is_some()).count(),
-        );
+        text.push('\n');
     }
     text
 }

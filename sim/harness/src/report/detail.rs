@@ -1,7 +1,7 @@
 //! What the answer rests on: service levels, curves and domain metrics of each profile and workload.
 
 use super::answer::{answer, capital};
-use super::chart::figures;
+use super::chart;
 use super::html::{Table, element, list, measured, tag, text};
 use super::part_name;
 use crate::output::Ran;
@@ -13,18 +13,27 @@ use crate::study::{Part, Study};
 use crate::summary::{decisive, load};
 use crate::unit::{Done, UnitStatus};
 use crate::words::{self, duration, percent, short};
-use crate::{analysis, figures, incidents, knee, summary, told};
+use crate::{
+    analysis, capacity, figures, incidents, knee, sensitivity, summary, sweep, told, tune,
+};
 use quorate_core::{Class, Kind, Level, Seed};
 use quorate_kernel::probe::LatencyHistogram;
 
 /// All parts of a study.
 pub(super) fn section(study: &Study, ran: &[Ran<'_>]) -> String {
-    let body: String = if study.plan.kind == PlanKind::Scale {
-        let groups = figures::scale_groups(ran);
-        groups.iter().map(|group| scale(study, group)).collect()
-    } else {
-        ran.iter().map(|one| part(study, one)).collect()
+    let mut body: String = match study.plan.kind {
+        PlanKind::Scale => {
+            let groups = figures::scale_groups(ran);
+            groups.iter().map(|group| scale(study, group)).collect()
+        }
+        PlanKind::Sweep => plain("Every combination", sweep::lines(ran)),
+        PlanKind::Sensitivity => sensitivities(ran),
+        _ => ran.iter().map(|one| part(study, one)).collect(),
     };
+    for curves in figures::factor_curves(ran) {
+        let note = curves.first().map_or("", |c| &*c.note);
+        body += &(tag("h3", note) + &chart::figures(&curves));
+    }
     let title = tag("h2", "Curves and figures");
     element("section", &[("id", "detail")], &(title + &body))
 }
@@ -35,14 +44,15 @@ fn part(study: &Study, ran: &Ran<'_>) -> String {
     match study.plan.kind {
         PlanKind::Compare => {
             body += &bad_days(ran);
+            body += &tuned(ran);
             body += &curves(ran);
-            body += &sweep(ran);
+            body += &sweep_of(ran);
             body += &domain(ran);
         }
         PlanKind::Curve => {
             body += &curves(ran);
             body += &knees(ran);
-            body += &sweep(ran);
+            body += &sweep_of(ran);
             body += &domain(ran);
         }
         PlanKind::Scenario => {
@@ -51,7 +61,19 @@ fn part(study: &Study, ran: &Ran<'_>) -> String {
             body += &classes(ran);
             body += &domain(ran);
         }
-        PlanKind::Scale => {}
+        PlanKind::Capacity => {
+            body += &super::levels::sources(ran.part);
+            body += &chart::figures(&figures::capacity_curves(ran));
+            body += &plain("Capacity (writes/s)", capacity::lines(ran));
+            body += &list(
+                &capacity::notes(ran)
+                    .iter()
+                    .map(|n| text(n))
+                    .collect::<Vec<_>>(),
+            );
+            body += &sweep_of(ran);
+        }
+        PlanKind::Scale | PlanKind::Sweep | PlanKind::Sensitivity => {}
         PlanKind::Replay | PlanKind::Check | PlanKind::Attack => {
             body += &imported(ran.part);
             body += &more_curves(ran);
@@ -61,6 +83,38 @@ fn part(study: &Study, ran: &Ran<'_>) -> String {
     }
     body += &outages(ran);
     marked(ran.part, &body)
+}
+
+/// Lines of cells under a head, as a table.
+fn plain(title: &str, lines: Vec<Vec<String>>) -> String {
+    let mut lines = lines.into_iter();
+    let head = lines.next().unwrap_or_default();
+    let head: Vec<&str> = head.iter().map(String::as_str).collect();
+    let mut table = Table::new(title, &head);
+    for line in lines {
+        table
+            .rows
+            .push(line.iter().map(|cell| text(cell)).collect());
+    }
+    table.markup()
+}
+
+/// What shorter intervals come to, if they were looked for.
+fn tuned(ran: &Ran<'_>) -> String {
+    let lines = tune::lines(ran);
+    if lines.is_empty() {
+        return String::new();
+    }
+    let lines: Vec<String> = lines.iter().map(|line| text(line)).collect();
+    tag("h4", "Tuned intervals") + &list(&lines)
+}
+
+/// What each varied input does to the margins.
+fn sensitivities(ran: &[Ran<'_>]) -> String {
+    let all = sensitivity::tables(ran).into_iter();
+    let each =
+        all.map(|(title, lines, figure)| plain(&title, lines) + &element("figure", &[], &figure));
+    each.collect()
 }
 
 fn marked(part: &Part, body: &str) -> String {
@@ -73,12 +127,12 @@ fn marked(part: &Part, body: &str) -> String {
 }
 
 fn curves(ran: &Ran<'_>) -> String {
-    figures(&[figures::load_curves(ran).to_vec(), further(ran)].concat())
+    chart::figures(&[figures::load_curves(ran).to_vec(), further(ran)].concat())
 }
 
 /// The curves of a plan that is not swept.
 fn more_curves(ran: &Ran<'_>) -> String {
-    figures(&further(ran))
+    chart::figures(&further(ran))
 }
 
 fn further(ran: &Ran<'_>) -> Vec<crate::plots::Curve> {
@@ -135,7 +189,7 @@ fn knees(ran: &Ran<'_>) -> String {
 }
 
 /// Every load that was tried.
-fn sweep(ran: &Ran<'_>) -> String {
+fn sweep_of(ran: &Ran<'_>) -> String {
     let head = [
         "engine",
         "offered/s",
@@ -194,7 +248,7 @@ fn details(title: &str, table: &Table) -> String {
 
 /// The mean of a measure over a cell's replications, with its interval.
 fn mean(part: &Part, cell: &Cell, of: impl Fn(&Done) -> Option<f64>) -> Interval {
-    summary::interval(&summary::samples(cell, of), part.plan.confidence)
+    summary::mean(&part.plan, cell, of)
 }
 
 /// A percentile of a latency, where the cell's blocks support it.
@@ -362,7 +416,7 @@ fn scale(study: &Study, group: &[Ran<'_>]) -> String {
         }
     }
     let body = tag("h3", &part_name(study, group[0].part))
-        + &figures(&curves)
+        + &chart::figures(&curves)
         + &table.markup()
         + &group.iter().map(outages).collect::<String>();
     marked(group[0].part, &body)

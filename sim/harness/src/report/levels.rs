@@ -72,7 +72,7 @@ fn answers(ran: &Ran<'_>) -> String {
 }
 
 /// What the levels rest on.
-fn sources(part: &Part) -> String {
+pub(super) fn sources(part: &Part) -> String {
     let head = ["service level", "standing", "source"];
     let mut table = Table::new("Service levels and what they rest on", &head);
     for level in &part.plan.levels {

@@ -2,9 +2,9 @@
 
 use super::{Case, Check, FAMILIES, Family, Kind, Tier, cases, page};
 use crate::error::{Error, exit};
+use crate::progress::Progress;
 use crate::results::{Column, Folder, Kind as Cell, Value};
 use crate::run::STOP;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rayon::prelude::*;
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -195,7 +195,7 @@ fn find(name: &str) -> Result<(&'static Family, Check), String> {
 }
 
 /// Whether a text is what a pattern with `*` and `?` says.
-fn matches(glob: &str, text: &str) -> bool {
+pub(crate) fn matches(glob: &str, text: &str) -> bool {
     let mut letters = glob.chars();
     match letters.next() {
         None => text.is_empty(),
@@ -219,7 +219,7 @@ fn matches(glob: &str, text: &str) -> bool {
 /// # Errors
 /// When interrupted.
 pub fn run(jobs: Vec<Job>) -> Result<Vec<Row>, Error> {
-    let progress = Progress::new(jobs.len() as u64);
+    let progress = Progress::new(Some(jobs.len() as u64), "rows");
     let mut order: Vec<(usize, Job)> = jobs.into_iter().enumerate().collect();
     order.sort_by_key(|(_, job)| job.case.fast || job.check.is_none());
     let mut rows: Vec<(usize, Row)> = order
@@ -227,11 +227,11 @@ pub fn run(jobs: Vec<Job>) -> Result<Vec<Row>, Error> {
         .with_max_len(1)
         .map(|(place, job)| {
             let row = measure(job);
-            progress.done();
+            progress.inc(1);
             (place, row)
         })
         .collect();
-    progress.bar.finish_and_clear();
+    progress.finish();
     if STOP.load(Ordering::Relaxed) {
         return Err(Error::interrupted());
     }
@@ -259,33 +259,6 @@ fn measure(job: Job) -> Row {
         case,
         got,
         took: since.elapsed(),
-    }
-}
-
-/// A bar on stderr once it has taken two seconds; never when stderr is no terminal.
-struct Progress {
-    bar: ProgressBar,
-    #[allow(clippy::disallowed_types, reason = "for the screen only")]
-    since: std::time::Instant,
-}
-
-#[allow(clippy::disallowed_types, reason = "for the screen only")]
-impl Progress {
-    fn new(rows: u64) -> Self {
-        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} rows, {eta} left")
-            .expect("the template is fixed");
-        let hidden = ProgressDrawTarget::hidden();
-        Self {
-            bar: ProgressBar::with_draw_target(Some(rows), hidden).with_style(style),
-            since: std::time::Instant::now(),
-        }
-    }
-
-    fn done(&self) {
-        if self.bar.is_hidden() && self.since.elapsed() > Duration::from_secs(2) {
-            self.bar.set_draw_target(ProgressDrawTarget::stderr());
-        }
-        self.bar.inc(1);
     }
 }
 
