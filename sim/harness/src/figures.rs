@@ -22,28 +22,34 @@ use std::collections::BTreeMap;
 pub(crate) fn write(folder: &mut Folder, study: &Study, ran: &[Ran<'_>]) -> Result<(), Error> {
     match study.plan.kind {
         // An attack draws its own.
-        Kind::Replay
-        | Kind::Scenario
-        | Kind::Check
-        | Kind::Attack
-        | Kind::Sweep
-        | Kind::Sensitivity => {}
+        Kind::Check | Kind::Attack | Kind::Sweep | Kind::Sensitivity => {}
+        Kind::Replay | Kind::Scenario => {
+            for ran in ran {
+                let suffix = suffix(study, ran.part);
+                for (name, curves) in more_curves(ran) {
+                    save(folder, &format!("{name}{suffix}"), &curves)?;
+                }
+            }
+        }
         Kind::Capacity => {
             for ran in ran {
-                let name = format!("plots/capacity{}.svg", suffix(study, ran.part));
-                folder.text(&name, &plots::draw_panel(&capacity_curves(ran)))?;
+                let name = format!("capacity{}", suffix(study, ran.part));
+                save(folder, &name, &capacity_curves(ran))?;
             }
         }
         Kind::Compare | Kind::Curve => {
             for ran in ran {
-                let name = format!("plots/load{}.svg", suffix(study, ran.part));
-                folder.text(&name, &plots::draw_panel(&load_curves(ran)))?;
+                let suffix = suffix(study, ran.part);
+                save(folder, &format!("load{suffix}"), &load_curves(ran))?;
+                for (name, curves) in more_curves(ran) {
+                    save(folder, &format!("{name}{suffix}"), &curves)?;
+                }
             }
         }
         Kind::Scale => {
             for group in scale_groups(ran) {
-                let name = format!("plots/scale{}.svg", suffix(study, group[0].part));
-                folder.text(&name, &plots::draw_panel(&scale_curves(study, &group)))?;
+                let name = format!("scale{}", suffix(study, group[0].part));
+                save(folder, &name, &scale_curves(study, &group))?;
             }
         }
     }
@@ -52,6 +58,26 @@ pub(crate) fn write(folder: &mut Folder, study: &Study, ran: &[Ran<'_>]) -> Resu
             &format!("plots/sweep-{i:03}.svg"),
             &plots::draw_panel(&curves),
         )?;
+    }
+    Ok(())
+}
+
+/// Saves figures side by side, and where there are several each in a file of its own.
+///
+/// # Errors
+/// When a file cannot be written.
+pub(crate) fn save(folder: &mut Folder, name: &str, curves: &[Curve]) -> Result<(), Error> {
+    let mut one = |name: &str, svg: &str| -> Result<(), Error> {
+        folder.text(&format!("plots/{name}.svg"), svg)?;
+        #[cfg(feature = "png")]
+        folder.bytes(&format!("plots/{name}.png"), &crate::raster::png(svg)?)?;
+        Ok(())
+    };
+    one(name, &plots::draw_panel(curves))?;
+    if curves.len() > 1 {
+        for (i, curve) in curves.iter().enumerate() {
+            one(&format!("{name}-{}", i + 1), &plots::draw(curve))?;
+        }
     }
     Ok(())
 }
@@ -334,6 +360,214 @@ pub(crate) fn load_curves(ran: &Ran<'_>) -> [Curve; 2] {
             .into(),
     };
     [goodput, latency]
+}
+
+/// The further figures of a part, by the name of their file: those that have something to show.
+pub(crate) fn more_curves(ran: &Ran<'_>) -> Vec<(&'static str, Vec<Curve>)> {
+    let swept = matches!(ran.part.plan.kind, Kind::Compare | Kind::Curve);
+    let mut all = vec![("cdf", vec![cdf(ran)])];
+    if swept {
+        all.push(("chain", chain_curves(ran)));
+        all.push(("domain", domain_curves(ran)));
+    }
+    all.push(("backlog", backlog_curves(ran)));
+    for (_, curves) in &mut all {
+        curves.retain(|c| c.series.iter().any(|s| s.points.iter().any(|p| p.y > 0.0)));
+    }
+    all.retain(|(_, curves)| !curves.is_empty());
+    all
+}
+
+/// A curve without bounds or flags of its own.
+fn plain(title: String, x_label: &str, y_label: &str, note: &str, series: Vec<Series>) -> Curve {
+    Curve {
+        title,
+        x_label: x_label.into(),
+        y_label: y_label.into(),
+        series,
+        note: note.into(),
+        ..Curve::default()
+    }
+}
+
+/// Percentiles that stand for a distribution.
+const SHARES: [f64; 11] = [
+    1.0, 5.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 99.0, 99.9, 99.99,
+];
+
+/// How the latency to final is distributed at the load that is judged.
+fn cdf(ran: &Ran<'_>) -> Curve {
+    let plan = &ran.part.plan;
+    let line = |engine: usize| {
+        let points = summary::decisive(ran, engine).into_iter().flat_map(|cell| {
+            let flagged = !matches!(summary::status(cell), UnitStatus::Ok);
+            SHARES.into_iter().filter_map(move |p| {
+                Some(Point {
+                    x: latency_s(plan, cell, Level::Final, p)?.mean?,
+                    y: p / 100.0,
+                    low: None,
+                    high: None,
+                    status: if flagged {
+                        PointStatus::Flagged
+                    } else {
+                        PointStatus::Ok
+                    },
+                })
+            })
+        });
+        of_engine(plan, engine, points.collect())
+    };
+    let lines = (0..plan.engines.len()).map(line);
+    Curve {
+        x_log: true,
+        ..plain(
+            format!(
+                "Distribution of the latency to final{}",
+                crate::words::at(plan)
+            ),
+            "at the submitting site (s)",
+            "share of writes that are final by then",
+            "Means over replications of the percentiles that the sample supports.",
+            lines.filter(|s| !s.points.is_empty()).collect(),
+        )
+    }
+}
+
+fn of_engine(plan: &Plan, engine: usize, points: Vec<Point>) -> Series {
+    Series {
+        label: plan.engines[engine].label().to_owned(),
+        look: look(plan, engine),
+        variant: 0,
+        points,
+    }
+}
+
+/// Blocks left behind, and views given up, against offered load.
+fn chain_curves(ran: &Ran<'_>) -> Vec<Curve> {
+    let plan = &ran.part.plan;
+    let stale = series(ran, "", 0, |cell| {
+        let samples = summary::samples(cell, summary::stale_share);
+        (!samples.is_empty()).then(|| summary::interval(&samples, plan.confidence))
+    });
+    let rounds = series(ran, "", 0, |cell| {
+        Some(mean(plan, cell, |u| {
+            let chain = &u.report.chain;
+            (chain.height > 0).then(|| 1e3 * chain.round_changes as f64 / chain.height as f64)
+        }))
+    });
+    let log = |curve| Curve {
+        x_log: true,
+        ..curve
+    };
+    let offered = "offered load (transactions/s)";
+    vec![
+        log(plain(
+            "Forks".into(),
+            offered,
+            "share of blocks that did not stay on the chain",
+            "An engine whose every block stays lies on zero.",
+            stale,
+        )),
+        log(plain(
+            "Views given up".into(),
+            offered,
+            "round changes per 1,000 blocks",
+            "An engine without rounds, or one that gave up none, lies on zero.",
+            rounds,
+        )),
+    ]
+}
+
+/// How long what the trade watches stays unknown somewhere, against offered load.
+fn domain_curves(ran: &Ran<'_>) -> Vec<Curve> {
+    let plan = &ran.part.plan;
+    let view = summary::read_level(plan) as usize;
+    let names = ran.part.workload.classes();
+    let curve = |(c, name): (usize, &&str)| Curve {
+        x_log: true,
+        y_log: true,
+        ..plain(
+            format!("{name}: until the last site knows"),
+            "offered load (transactions/s)",
+            "95th percentile (s)",
+            "What each site's readers see decides; intervals over replications.",
+            series(ran, "", 0, |cell| {
+                let longest = |u: &Done| u.report.probe.exposure[c].longest[view].clone();
+                let count = cell.units.iter().map(|u| longest(u).len()).sum();
+                summary::supports(cell, count, 95.0).then(|| {
+                    mean(plan, cell, |u| {
+                        let h = longest(u);
+                        (!h.is_empty()).then(|| summary::percentile_ms(&h, 95.0) / 1e3)
+                    })
+                })
+            }),
+        )
+    };
+    names.iter().enumerate().map(curve).collect()
+}
+
+/// Points of a backlog's line.
+const STEPS: usize = 25;
+
+/// What is pending over time, wherever something goes wrong.
+fn backlog_curves(ran: &Ran<'_>) -> Vec<Curve> {
+    let plan = &ran.part.plan;
+    let mut tweaks: Vec<Tweak> = Vec::new();
+    for cell in &ran.outcome.cells {
+        let is_bad = matches!(cell.tweak, Tweak::SiteDown | Tweak::Bad(_));
+        let is_planned =
+            cell.tweak == Tweak::None && !(plan.faults.is_empty() && plan.outages.is_empty());
+        if (is_bad || is_planned) && !tweaks.contains(&cell.tweak) {
+            tweaks.push(cell.tweak);
+        }
+    }
+    tweaks
+        .into_iter()
+        .map(|tweak| backlog(ran, tweak))
+        .collect()
+}
+
+fn backlog(ran: &Ran<'_>, tweak: Tweak) -> Curve {
+    let plan = &ran.part.plan;
+    let line = |engine: usize| {
+        let cell = ran.outcome.cell(engine, plan.judged_tps(), tweak);
+        of_engine(plan, engine, cell.map(pending).unwrap_or_default())
+    };
+    let lines = (0..plan.engines.len()).map(line);
+    let what = match tweak {
+        Tweak::None => "as planned",
+        other => other.name(),
+    };
+    Curve {
+        y_log: true,
+        ..plain(
+            format!("Backlog over time, {what}{}", crate::words::at(plan)),
+            "time (s)",
+            "writes in no block yet, plus one",
+            "Means over replications. One more is drawn than is pending, so that none has a place.",
+            lines.filter(|s| !s.points.is_empty()).collect(),
+        )
+    }
+}
+
+/// A cell's backlog at equal steps of its measured span, as far as all replications came.
+fn pending(cell: &Cell) -> Vec<Point> {
+    let slices = quorate_kernel::probe::SLICES;
+    let of = |u: &Done, slice: usize| u.report.probe.backlog.get(slice).map(|&n| n as f64);
+    let at = |step: usize| {
+        let slice = step * slices / STEPS - 1;
+        let values: Option<Vec<f64>> = cell.units.iter().map(|u| of(u, slice)).collect();
+        let values = values.filter(|v| !v.is_empty())?;
+        let span = cell.units[0].report.horizon.as_s();
+        Some(Point {
+            x: span * step as f64 / STEPS as f64,
+            y: 1.0 + values.iter().sum::<f64>() / values.len() as f64,
+            low: None,
+            high: None,
+            status: PointStatus::Ok,
+        })
+    };
+    (1..=STEPS).filter_map(at).collect()
 }
 
 /// What arithmetic allows each engine at most, beside its knee where that was located.

@@ -52,6 +52,8 @@ pub mod predict;
 mod progress;
 mod quantity;
 mod question;
+#[cfg(feature = "png")]
+mod raster;
 pub mod record;
 mod regulator;
 mod replay;
@@ -77,6 +79,7 @@ mod terminal;
 mod told;
 pub mod tune;
 pub mod unit;
+pub mod upkeep;
 pub mod validate;
 pub mod verdict;
 mod verify;

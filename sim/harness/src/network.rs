@@ -326,7 +326,7 @@ impl NetworkPlan {
     }
 
     /// Latencies between the plan's regions.
-    fn one_way(&self) -> Vec<Vec<Span>> {
+    pub(crate) fn one_way(&self) -> Vec<Vec<Span>> {
         let mut spans = self.listed();
         if self.latency_permille != default_latency() {
             let permille = u64::from(self.latency_permille);

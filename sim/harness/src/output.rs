@@ -11,7 +11,7 @@ use crate::unit::{Done, Tweak, settled};
 use crate::verdict::Row;
 use crate::{
     analysis, capacity, differences, execution, figures, incidents, knee, precision, question,
-    report, resilience, risk, sensitivity, summary, sweep, told, tune,
+    report, resilience, risk, sensitivity, summary, sweep, told, tune, upkeep,
 };
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
@@ -166,6 +166,7 @@ pub fn write(parent: &Path, study: &Study, ran: &[Ran<'_>]) -> Result<PathBuf, E
     folder.bytes("latency.hlog", &writer.histograms())?;
     figures::write(&mut folder, study, ran)?;
     risk::write(&mut folder, study, ran)?;
+    upkeep::write(&mut folder, study, ran)?;
     folder.text("report.html", &report::page(study, ran, &config))?;
     Ok(folder.finish()?)
 }

@@ -213,6 +213,40 @@ fn hospital(a: usize, b: usize) -> f64 {
     CITY_KM[city(a)][city(b)] * DETOUR / FIBRE_KM_PER_MS
 }
 
+/// Latitude and longitude of a region, degrees north and east; `None` of one that is in no table.
+// source: AWS documentation names the cities of its regions; of a continent the place is where most of
+// its nodes are (assumption); cities by the coordinates of their centres. For drawing alone.
+pub fn coordinates(region: &str) -> Option<(f64, f64)> {
+    Some(match region {
+        "us-east-1" => (38.9, -77.4),
+        "us-west-1" => (37.4, -122.0),
+        "us-west-2" => (45.8, -119.7),
+        "eu-west-1" => (53.3, -6.3),
+        "eu-central-1" => (50.1, 8.7),
+        "ap-northeast-1" => (35.7, 139.7),
+        "ap-northeast-2" => (37.6, 127.0),
+        "ap-southeast-1" => (1.35, 103.8),
+        "ap-southeast-2" => (-33.9, 151.2),
+        "sa-east-1" => (-23.5, -46.6),
+        "north-america" => (39.0, -98.0),
+        "europe" => (50.0, 9.0),
+        "south-america" => (-15.0, -55.0),
+        "asia-pacific" => (22.3, 114.2),
+        "japan" => (35.7, 139.7),
+        "australia" => (-33.9, 151.2),
+        // A campus lies in its city; so that both are seen it is drawn beside it.
+        "berlin-campus" => (52.9, 13.9),
+        "berlin" => (52.5, 13.4),
+        "hamburg" => (53.6, 10.0),
+        "leipzig" => (51.3, 12.4),
+        "cologne" => (50.9, 7.0),
+        "frankfurt" => (50.1, 8.7),
+        "stuttgart" => (48.8, 9.2),
+        "munich" => (48.1, 11.6),
+        _ => return None,
+    })
+}
+
 /// The table with this name.
 pub fn table(name: &str) -> Option<&'static Table> {
     TABLES.iter().find(|t| t.name == name)
@@ -301,6 +335,11 @@ mod tests {
             for (a, row) in rows.iter().enumerate() {
                 for (b, latency) in row.iter().enumerate() {
                     assert!(!latency.is_zero(), "{} {a} {b}", table.name);
+                    assert!(
+                        coordinates(table.regions[a]).is_some(),
+                        "{} {a}",
+                        table.name
+                    );
                     // The cloud table was measured from both ends.
                     let gap = latency.as_ms() - rows[b][a].as_ms();
                     assert!(gap.abs() < 1.0, "{} {a} {b}", table.name);

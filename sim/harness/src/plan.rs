@@ -18,6 +18,7 @@ use crate::schema::Table;
 use crate::sensitivity::SensitivityPlan;
 use crate::study;
 use crate::sweep::SweepPlan;
+pub use crate::upkeep::CostPlan;
 use quorate_core::Span;
 use quorate_kernel::ViewAge;
 use schemars::JsonSchema;
@@ -127,6 +128,9 @@ pub struct Plan {
     /// What a comparison says of bad days.
     #[serde(default, skip_serializing_if = "ResiliencePlan::is_default")]
     pub resilience: ResiliencePlan,
+    /// Watts, joules and prices of a year; no run depends on them.
+    #[serde(default, skip_serializing_if = "CostPlan::is_default")]
+    pub cost: CostPlan,
     /// When a unit is given up.
     #[serde(default)]
     pub limits: LimitsPlan,
@@ -1115,6 +1119,7 @@ pub(crate) mod check {
         crate::mempool::check(source, plan)?;
         crate::execution::check(source, plan)?;
         adversary(source, plan)?;
+        crate::upkeep::check(source, plan)?;
         load(source, plan)?;
         engines(source, plan)?;
         levels(source, plan)?;

@@ -7,6 +7,7 @@
 //! Colours are those of Okabe and Ito, which colour-blind readers tell apart; marker and dash vary
 //! with them, so that a figure survives a black-and-white printer.
 
+pub mod map;
 pub(crate) mod tornado;
 
 use std::cmp::Ordering;
@@ -211,8 +212,7 @@ pub fn draw_panel(curves: &[Curve]) -> String {
         height += arrange(row, height);
     }
     let (width, height) = (WIDTH * columns as f64, height.max(1.0));
-    let mut body = String::new();
-    let mut canvas = Canvas::new(&mut body, width, height);
+    let mut canvas = Canvas::new(width, height);
     canvas.polygon(
         &[(0.0, 0.0), (width, 0.0), (width, height), (0.0, height)],
         WHITE,
@@ -220,8 +220,9 @@ pub fn draw_panel(curves: &[Curve]) -> String {
     for chart in &charts {
         chart.draw(&mut canvas);
     }
-    drop(canvas);
-    finish_svg(&body, width, height, curves)
+    let titles: Vec<&str> = curves.iter().map(|curve| curve.title.as_str()).collect();
+    let about: Vec<String> = curves.iter().map(description).collect();
+    canvas.finish(&titles.join("; "), &about.join(" "))
 }
 
 /// Aligns the plotted areas of one row of charts below `top`; returns the row's height.
@@ -239,27 +240,6 @@ fn arrange(row: &mut [Chart], top: f64) -> f64 {
         chart.area.bottom = top + head + area;
     }
     head + area + foot
-}
-
-/// Puts our own opening tag, with a viewport in pixels and a description, in place of the backend's.
-fn finish_svg(body: &str, width: f64, height: f64, curves: &[Curve]) -> String {
-    let mut svg = String::new();
-    // Writing to a string cannot fail.
-    let _ = writeln!(
-        svg,
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
-         viewBox=\"0 0 {} {}\" role=\"img\">",
-        width * UNITS,
-        height * UNITS,
-    );
-    let titles: Vec<&str> = curves.iter().map(|curve| curve.title.as_str()).collect();
-    let about: Vec<String> = curves.iter().map(description).collect();
-    let _ = writeln!(svg, "<title>{}</title>", escape(&titles.join("; ")));
-    let _ = writeln!(svg, "<desc>{}</desc>", escape(&about.join(" ")));
-    let content = body.split_once('\n').map_or("", |(_, content)| content);
-    // Full opacity is the default. A text cannot hold this attribute: its quotes are escaped.
-    write_dashes(&mut svg, &content.replace(" opacity=\"1\"", ""));
-    svg
 }
 
 /// What a figure shows, for those who do not see it.
@@ -401,10 +381,14 @@ impl<'a> Chart<'a> {
         let mut labels = self.draw_bounds(canvas);
         self.draw_flags(canvas);
         for series in &self.curve.series {
+            canvas.open(series.look);
             self.draw_line(canvas, series);
+            canvas.close();
         }
         for series in &self.curve.series {
+            canvas.open(series.look);
             labels.extend(self.draw_points(canvas, series));
+            canvas.close();
         }
         self.draw_labels(canvas, labels);
     }
@@ -654,7 +638,9 @@ impl<'a> Chart<'a> {
         };
         for point in points.iter().step_by(step) {
             let hollow = point.status == PointStatus::Flagged;
+            canvas.open_titled(&Shown::of(self.curve, point).says(&series.label));
             canvas.marker(self.place(point.x, point.y), &look, hollow);
+            canvas.close();
         }
         // The label belongs to the right-most end of the line.
         let last = points.iter().max_by(|a, b| a.x.total_cmp(&b.x))?;
@@ -662,7 +648,7 @@ impl<'a> Chart<'a> {
         Some(Label {
             text: &series.label,
             end,
-            look: Some(look),
+            look: Some((series.look, look)),
         })
     }
 
@@ -742,8 +728,8 @@ struct Label<'a> {
     text: &'a str,
     /// The end of the line.
     end: Place,
-    /// Whose marker stands before the text; a bound has none.
-    look: Option<Look>,
+    /// Whose marker stands before the text, and the look's number; a bound has none.
+    look: Option<(usize, Look)>,
 }
 
 impl Label<'_> {
@@ -751,10 +737,12 @@ impl Label<'_> {
         let text = shorten(self.text, LABEL_SIZE, LONGEST_LABEL);
         let from = (self.end.0 + MARKER_RADIUS + 2.0, self.end.1);
         let place = (x + 17.0, y);
-        if let Some(look) = &self.look {
+        if let Some((number, look)) = &self.look {
+            canvas.open(*number);
             canvas.line(&[from, (x, y)], look.colour, 0.9, LEADER_DASH);
             canvas.marker((x + 7.0, y), look, false);
             canvas.text(&text, place, Type::new(LABEL_SIZE, INK));
+            canvas.close();
         } else {
             canvas.line(&[from, (x, y)], SOFT_INK, 0.9, LEADER_DASH);
             canvas.line(&[(x + 1.0, y), (x + 13.0, y)], SOFT_INK, 1.3, BOUND_DASH);
@@ -795,6 +783,91 @@ impl Look {
             radius: MARKER_RADIUS * scale,
         }
     }
+}
+
+/// A point's values as they are meant: not beside each other, nor in lanes beyond the scale.
+struct Shown {
+    x: f64,
+    /// None where the axis means nothing.
+    y: Option<f64>,
+    interval: Option<(f64, f64)>,
+    flagged: bool,
+}
+
+impl Shown {
+    fn of(curve: &Curve, point: &Point) -> Self {
+        let x = if curve.x_whole {
+            point.x.round()
+        } else {
+            point.x
+        };
+        let y = match curve.y_ticks {
+            None => Some(point.y),
+            Some((low, high)) if low < high => Some(point.y.clamp(low, high)),
+            Some(_) => None,
+        };
+        Self {
+            x,
+            y,
+            interval: point.low.zip(point.high),
+            flagged: point.status == PointStatus::Flagged,
+        }
+    }
+
+    /// `qbft: 0.41 (0.4 to 0.43) at 33`.
+    fn says(&self, label: &str) -> String {
+        let mut says = label.to_owned();
+        // Writing to a string cannot fail.
+        if let Some(y) = self.y {
+            let _ = write!(says, ": {}", short_number(y));
+        }
+        if let Some((low, high)) = self.interval {
+            let _ = write!(says, " ({} to {})", short_number(low), short_number(high));
+        }
+        let _ = write!(says, " at {}", short_number(self.x));
+        if self.flagged {
+            says += ", flagged";
+        }
+        says
+    }
+}
+
+/// The rows of a figure as CSV: what is drawn, in full digits; computed bounds after what was measured.
+pub fn rows(curve: &Curve) -> String {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let head = [
+        "line",
+        &curve.x_label,
+        &curve.y_label,
+        "low",
+        "high",
+        "status",
+    ];
+    let number = |value: Option<f64>| value.map_or_else(String::new, |v| v.to_string());
+    let mut write = |row: [&str; 6]| writer.write_record(row).expect("memory takes all");
+    write(head);
+    for series in &curve.series {
+        for point in &series.points {
+            let shown = Shown::of(curve, point);
+            let (low, high) = shown.interval.unzip();
+            let status = if shown.flagged { "flagged" } else { "ok" };
+            let (x, y) = (number(Some(shown.x)), number(shown.y));
+            write([&series.label, &x, &y, &number(low), &number(high), status]);
+        }
+    }
+    for bound in &curve.bounds {
+        let places = match &bound.line {
+            Line::Horizontal(y) => vec![(None, Some(*y))],
+            Line::Vertical(x) => vec![(Some(*x), None)],
+            Line::Diagonal => Vec::new(),
+            Line::Path(points) => points.iter().map(|&(x, y)| (Some(x), Some(y))).collect(),
+        };
+        for (x, y) in places {
+            write([&bound.label, &number(x), &number(y), "", "", "computed"]);
+        }
+    }
+    let bytes = writer.into_inner().expect("memory takes all");
+    String::from_utf8(bytes).expect("labels are text")
 }
 
 fn horizontal(line: &Line) -> Option<f64> {
@@ -1315,21 +1388,69 @@ impl Type {
     }
 }
 
-/// The drawing surface, in pixels.
-struct Canvas<'a> {
-    backend: SVGBackend<'a>,
+/// The drawing surface, in pixels: the elements drawn so far.
+struct Canvas {
+    body: String,
+    size: (u32, u32),
 }
 
 /// Why the canvas trusts its backend.
 const NO_FAILURE: &str = "drawing into a string cannot fail";
 
-impl<'a> Canvas<'a> {
-    fn new(text: &'a mut String, width: f64, height: f64) -> Self {
+impl Canvas {
+    fn new(width: f64, height: f64) -> Self {
         let (width, height) = units((width, height));
-        let size = (width.unsigned_abs(), height.unsigned_abs());
         Self {
-            backend: SVGBackend::with_string(text, size),
+            body: String::new(),
+            size: (width.unsigned_abs(), height.unsigned_abs()),
         }
+    }
+
+    /// Adds what is drawn, without the frame that the backend puts around every picture.
+    fn put(&mut self, draw: impl FnOnce(&mut SVGBackend)) {
+        let mut picture = String::new();
+        draw(&mut SVGBackend::with_string(&mut picture, self.size));
+        let content = picture.split_once('\n').map_or("", |(_, content)| content);
+        let content = content.trim_end().strip_suffix("</svg>");
+        self.body.push_str(content.unwrap_or_default());
+    }
+
+    /// Begins a group of what belongs to one engine, so that a page can hide it. Ends with [`Self::close`].
+    fn open(&mut self, look: usize) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(self.body, "<g data-look=\"{look}\">");
+    }
+
+    /// Begins a group that says this where a pointer rests on it.
+    fn open_titled(&mut self, title: &str) {
+        let _ = writeln!(self.body, "<g><title>{}</title>", escape(title));
+    }
+
+    fn close(&mut self) {
+        self.body.push_str("</g>\n");
+    }
+
+    /// The picture as SVG text, with a viewport in pixels, a name and a description.
+    fn finish(self, title: &str, about: &str) -> String {
+        let mut svg = String::new();
+        let (width, height) = (f64::from(self.size.0), f64::from(self.size.1));
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            svg,
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{}\" height=\"{}\" \
+             viewBox=\"0 0 {width} {height}\" font-family=\"sans-serif\" role=\"img\">",
+            width / UNITS,
+            height / UNITS,
+        );
+        let _ = writeln!(svg, "<title>{}</title>", escape(title));
+        let _ = writeln!(svg, "<desc>{}</desc>", escape(about));
+        // Full opacity is the default, and the font is named once. A text cannot hold these attributes:
+        // its quotes are escaped.
+        let body = self.body.replace(" opacity=\"1\"", "");
+        let body = body.replace(" font-family=\"sans-serif\"", "");
+        write_dashes(&mut svg, &body);
+        svg.push_str("</svg>\n");
+        svg
     }
 
     /// A line through `places`. The backend knows no dashes, so the last digit of the width names
@@ -1340,33 +1461,66 @@ impl<'a> Canvas<'a> {
         let places: Vec<(i32, i32)> = places.iter().copied().map(units).collect();
         match places[..] {
             [] | [_] => {}
-            [from, to] => self.backend.draw_line(from, to, &style).expect(NO_FAILURE),
-            _ => self.backend.draw_path(places, &style).expect(NO_FAILURE),
+            [from, to] => self.put(|b| b.draw_line(from, to, &style).expect(NO_FAILURE)),
+            _ => self.put(|b| b.draw_path(places, &style).expect(NO_FAILURE)),
         }
     }
 
     fn polygon(&mut self, corners: &[Place], colour: RGBColor) {
         let corners = corners.iter().copied().map(units);
-        self.backend
-            .fill_polygon(corners, &colour.filled())
-            .expect(NO_FAILURE);
+        self.put(|b| {
+            b.fill_polygon(corners, &colour.filled()).expect(NO_FAILURE);
+        });
     }
 
     /// A marker with a white rim, which parts it from lines below; a hollow one is white inside.
     fn marker(&mut self, centre: Place, look: &Look, hollow: bool) {
-        self.shape(centre, look, look.radius + 1.3, WHITE);
-        self.shape(centre, look, look.radius, look.colour);
+        self.rimmed(centre, look);
         if hollow {
             self.shape(centre, look, look.radius - 1.5, WHITE);
         }
     }
 
+    /// A shape with its rim in one element, which the backend has none for: markers are most of a picture.
+    fn rimmed(&mut self, (x, y): Place, look: &Look) {
+        const RIM: f64 = 1.3;
+        let RGBColor(red, green, blue) = look.colour;
+        let paint = format!(
+            "fill=\"#{red:02X}{green:02X}{blue:02X}\" stroke=\"#FFFFFF\" stroke-width=\"{}\"",
+            (RIM * UNITS).round()
+        );
+        // Half of a stroke lies within.
+        let radius = look.radius + RIM / 2.0;
+        // Writing to a string cannot fail.
+        if look.marker.is_empty() {
+            let (x, y) = units((x, y));
+            let r = (radius * UNITS).round();
+            let _ = writeln!(
+                self.body,
+                "<circle cx=\"{x}\" cy=\"{y}\" r=\"{r}\" {paint}/>"
+            );
+            return;
+        }
+        let corner = |&(dx, dy): &Place| {
+            let (x, y) = units((x + dx * radius, y + dy * radius));
+            format!("{x},{y}")
+        };
+        let points: Vec<String> = look.marker.iter().map(corner).collect();
+        let _ = writeln!(
+            self.body,
+            "<polygon {paint} points=\"{}\"/>",
+            points.join(" ")
+        );
+    }
+
     fn shape(&mut self, (x, y): Place, look: &Look, radius: f64, colour: RGBColor) {
         if look.marker.is_empty() {
             let size = (radius * UNITS).round() as u32;
-            self.backend
-                .draw_circle(units((x, y)), size, &colour.filled().stroke_width(0), true)
-                .expect(NO_FAILURE);
+            let style = colour.filled().stroke_width(0);
+            self.put(|b| {
+                b.draw_circle(units((x, y)), size, &style, true)
+                    .expect(NO_FAILURE);
+            });
             return;
         }
         let corner = |&(dx, dy): &Place| (x + dx * radius, y + dy * radius);
@@ -1385,9 +1539,10 @@ impl<'a> Canvas<'a> {
             .style(style.weight);
         let anchor = Pos::new(style.across, VPos::Center);
         let set = TextStyle::from(font).color(&style.colour).pos(anchor);
-        self.backend
-            .draw_text(&printable(text), &set, units(place))
-            .expect(NO_FAILURE);
+        self.put(|b| {
+            b.draw_text(&printable(text), &set, units(place))
+                .expect(NO_FAILURE);
+        });
     }
 }
 
@@ -1705,6 +1860,46 @@ mod tests {
         let labels: Vec<&str> = axis.labels().map(|(_, label)| label).collect();
         assert_eq!(labels, ["10⁻¹²", "10⁻⁹", "10⁻⁶", "0.001", "1"]);
         assert!(axis.shows(1e-14) && axis.shows(100.0), "the lanes stay");
+    }
+
+    /// Every marker of a line says its values, and all that belongs to a line can be hidden.
+    #[test]
+    fn points_say_their_values() {
+        let mut curve = goodput();
+        curve.series.truncate(1);
+        curve.series[0].points[1].status = PointStatus::Flagged;
+        let svg = draw(&curve);
+        assert!(
+            svg.contains("<title>qbft: 1 (0.9 to 1.1) at 1</title>"),
+            "{svg}"
+        );
+        assert!(svg.contains("<title>qbft: 3 (2.7 to 3.3) at 3, flagged</title>"));
+        assert_eq!(
+            svg.matches("<g data-look=\"0\">").count(),
+            3,
+            "line, points, label"
+        );
+        assert_eq!(svg.matches("<g").count(), svg.matches("</g>").count());
+    }
+
+    /// Lanes and steps aside are of the picture alone.
+    #[test]
+    fn rows_are_the_values_that_are_meant() {
+        let mut curve = Curve {
+            x_whole: true,
+            y_ticks: Some((1e-12, 1.0)),
+            series: vec![series("a, b", 0, &[(2.95, 100.0), (4.05, 1e-15)])],
+            bounds: vec![bound("most", Line::Horizontal(1.0))],
+            x_label: "x".to_owned(),
+            y_label: "y".to_owned(),
+            ..Curve::default()
+        };
+        for point in &mut curve.series[0].points {
+            (point.low, point.high) = (None, None);
+        }
+        let want = "line,x,y,low,high,status\n\"a, b\",3,1,,,ok\n\
+                    \"a, b\",4,0.000000000001,,,ok\nmost,,1,,,computed\n";
+        assert_eq!(rows(&curve), want);
     }
 
     #[test]

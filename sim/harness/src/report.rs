@@ -6,10 +6,14 @@
 //! time.
 
 mod answer;
+mod chart;
 mod detail;
 pub(crate) mod html;
+mod levels;
 mod method;
+mod network;
 mod regulator;
+mod upkeep;
 
 use crate::output::Ran;
 use crate::plan::Kind;
@@ -23,7 +27,10 @@ const SCRIPT: &str = include_str!("report/script.js");
 pub(crate) fn page(study: &Study, ran: &[Ran<'_>], config: &str) -> String {
     let main = [
         answer::section(study, ran),
+        levels::section(study, ran),
         detail::section(study, ran),
+        network::section(study),
+        upkeep::section(study, ran),
         regulator::section(study, ran),
         method::section(study, ran, config),
     ];
@@ -40,9 +47,11 @@ pub(crate) fn page(study: &Study, ran: &[Ran<'_>], config: &str) -> String {
         &[("class", "skip"), ("href", "#main")],
         "To the answer",
     );
+    let engines = looks(ran);
+    let marks = [("id", "main"), ("data-looks", engines.as_str())];
     let body = skip
         + &contents(study)
-        + &element("main", &[("id", "main")], &main.concat())
+        + &element("main", &marks, &main.concat())
         + &element("script", &[], SCRIPT);
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n{}\n</head>\n{}\n</html>\n",
@@ -57,16 +66,33 @@ fn contents(study: &Study) -> String {
         Kind::Compare => "Answer",
         _ => "In short",
     };
+    let levels = study.parts.iter().any(|p| !p.plan.levels.is_empty());
+    let judged = levels && matches!(study.plan.kind, Kind::Compare | Kind::Scenario);
     let links = [
         ("#answer", first),
-        ("#detail", "What it rests on"),
+        (if judged { "#levels" } else { "" }, "Service levels"),
+        ("#detail", "Curves and figures"),
+        ("#network", "Network"),
+        (
+            if crate::upkeep::is_told(study) {
+                "#cost"
+            } else {
+                ""
+            },
+            "Cost",
+        ),
         ("#regulator", "For the regulator"),
         ("#engines", "Engines"),
         ("#method", "Method"),
         ("#limits", "Scope and limits"),
     ];
+    let links = links.into_iter().filter(|link| !link.0.is_empty());
     let links = links.map(|(to, name)| element("a", &[("href", to)], &text(name)));
-    element("nav", &[("aria-label", "Contents")], &links.concat())
+    element(
+        "nav",
+        &[("aria-label", "Contents")],
+        &links.collect::<String>(),
+    )
 }
 
 /// A part's name, as far as a study needs one.
@@ -83,8 +109,17 @@ fn part_name(study: &Study, part: &Part) -> String {
     format!("{}{profile}{factors}", part.label)
 }
 
-/// A figure: SVG text as it stands in the files of plots, in a scalable frame.
-fn figure(curve: &crate::plots::Curve) -> String {
-    let svg = crate::plots::draw(curve);
-    element("figure", &[], &svg)
+/// Each engine's look in the figures and its label, as JSON for the script that hides one.
+fn looks(ran: &[Ran<'_>]) -> String {
+    let mut looks: Vec<(usize, &str)> = Vec::new();
+    for one in ran {
+        let plan = &one.part.plan;
+        for (e, engine) in plan.engines.iter().enumerate() {
+            let look = (crate::figures::look(plan, e), engine.label());
+            if !looks.contains(&look) {
+                looks.push(look);
+            }
+        }
+    }
+    serde_json::to_string(&looks).expect("numbers and text")
 }

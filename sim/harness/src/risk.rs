@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::figures;
 use crate::output::{Ran, column, key};
 use crate::plan::{Kind as PlanKind, Profile};
-use crate::plots::{self, Bound, Curve, Line, Point, PointStatus, Series};
+use crate::plots::{Bound, Curve, Line, Point, PointStatus, Series};
 use crate::results::{Column, Folder, Kind, Value};
 use crate::study::{Part, Study};
 use quorate_core::{Span, Wait, math};
@@ -118,8 +118,7 @@ pub(crate) fn write(folder: &mut Folder, study: &Study, ran: &[Ran<'_>]) -> Resu
         } else {
             String::new()
         };
-        let name = format!("plots/risk{profile}.svg");
-        folder.text(&name, &plots::draw_panel(&curves(one.part)))?;
+        figures::save(folder, &format!("risk{profile}"), &curves(one.part))?;
     }
     Ok(())
 }

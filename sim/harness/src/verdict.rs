@@ -55,8 +55,18 @@ pub struct Row {
     pub margin: Option<f64>,
     /// Whether the value is a share, which cannot be inside by much.
     pub share: bool,
+    /// The resource that it hangs on most, of those that were tried; `None` if none does or none can
+    /// be said to.
+    pub limit: Option<&'static str>,
     /// What limits it, or why it cannot be said.
     pub reason: String,
+}
+
+/// What a row rests on: the resource, if one was found, and the words.
+type Because = (Option<&'static str>, String);
+
+fn because(says: impl Into<String>) -> Because {
+    (None, says.into())
 }
 
 impl Row {
@@ -226,15 +236,15 @@ pub(crate) fn limit_at(
         return String::new();
     };
     if summary::status(cell) == UnitStatus::Saturated {
-        return judge.saturation();
+        return judge.saturation().1;
     }
     let level = ServiceLevel::parse(&judge.config.expect).expect("the plan was checked");
-    judge.limiting(&level, &judge.samples(cell, &level))
+    judge.limiting(&level, &judge.samples(cell, &level)).1
 }
 
 impl Judge<'_> {
     fn judged(&self, level: usize, tweak: Tweak) -> Row {
-        let (answer, value, margin, reason) = self.row(tweak);
+        let (answer, value, margin, (limit, reason)) = self.row(tweak);
         Row {
             engine: self.engine,
             level,
@@ -243,20 +253,21 @@ impl Judge<'_> {
             value,
             margin,
             share: words::is_share(self.config),
+            limit,
             reason,
         }
     }
 
-    fn row(&self, tweak: Tweak) -> (Answer, Interval, Option<f64>, String) {
+    fn row(&self, tweak: Tweak) -> (Answer, Interval, Option<f64>, Because) {
         if let Err(why) = &self.outcome.sheets[self.engine].finality {
-            return (Answer::Fails, NOTHING, None, why.clone());
+            return (Answer::Fails, NOTHING, None, because(why.as_str()));
         }
         let level = ServiceLevel::parse(&self.config.expect).expect("the plan was checked");
         if is_beside(&self.outcome.sheets[self.engine], &level) {
-            return (Answer::NotApplicable, NOTHING, None, NO_STATE.to_owned());
+            return (Answer::NotApplicable, NOTHING, None, because(NO_STATE));
         }
         let Some(cell) = self.cell(tweak) else {
-            return (Answer::Undecided, NOTHING, None, "not simulated".to_owned());
+            return (Answer::Undecided, NOTHING, None, because("not simulated"));
         };
         let (samples, status) = self.measured(cell, &level);
         let value = self.interval(&samples, status);
@@ -270,7 +281,7 @@ impl Judge<'_> {
                     Answer::Fails,
                     value,
                     margin,
-                    "nothing became final".to_owned(),
+                    because("nothing became final"),
                 );
             }
             UnitStatus::Limit => {
@@ -278,7 +289,7 @@ impl Judge<'_> {
                     Answer::Undecided,
                     value,
                     margin,
-                    "given up before all was final: raise load.drain_s or limits.events".to_owned(),
+                    because("given up before all was final: raise load.drain_s or limits.events"),
                 );
             }
             UnitStatus::SafetyViolation => {
@@ -286,21 +297,21 @@ impl Judge<'_> {
                     Answer::Fails,
                     value,
                     margin,
-                    "a safety promise was broken".to_owned(),
+                    because("a safety promise was broken"),
                 );
             }
             UnitStatus::NotSteady => {
-                return (Answer::Undecided, value, margin, unsteady(cell));
+                return (Answer::Undecided, value, margin, because(unsteady(cell)));
             }
             UnitStatus::Ok => {}
         }
         if let Some(open) = self.unseen(cell, &level) {
             let why = format!("{open} never reached every live site's view: run longer");
-            return (Answer::Undecided, value, margin, why);
+            return (Answer::Undecided, value, margin, because(why));
         }
         let answer = self.answer(cell, &level, &value);
         let reason = match answer {
-            Answer::Undecided => self.doubt(cell, &level, &samples),
+            Answer::Undecided => because(self.doubt(cell, &level, &samples)),
             _ if tweak != Tweak::None => self.against_planned(&level, &samples, tweak),
             _ => self.limiting(&level, &samples),
         };
@@ -320,26 +331,27 @@ impl Judge<'_> {
 
     /// Why more arrives than can be committed: what raises the throughput most, counted where
     /// transactions enter blocks, because a run that is given up may end before any is final.
-    fn saturation(&self) -> String {
+    fn saturation(&self) -> Because {
         let included = |tweak| {
             let cell = self.cell(tweak)?;
             let samples = summary::by_replication(cell, |u| Some(summary::included_tps(u)));
             (!samples.is_empty()).then_some(samples)
         };
         let Some(base) = included(Tweak::None) else {
-            return "saturated".to_owned();
+            return because("saturated");
         };
         let moves = Tweak::LIMITS
             .into_iter()
             .filter_map(|tweak| Some((change(&base, &included(tweak)?)?, tweak.name())));
         match moves.max_by(|a, b| a.0.total_cmp(&b.0)) {
             Some((change, what)) if change > VISIBLE => {
-                format!(
+                let says = format!(
                     "saturated; better {what}: {:+.0} % throughput",
                     100.0 * change
-                )
+                );
+                (Some(what), says)
             }
-            _ => "saturated: more arrives than it can commit".to_owned(),
+            _ => because("saturated: more arrives than it can commit"),
         }
     }
 
@@ -401,24 +413,30 @@ impl Judge<'_> {
         "the bound lies in the interval: run more replications".to_owned()
     }
 
-    fn against_planned(&self, level: &ServiceLevel, samples: &[Sample], tweak: Tweak) -> String {
+    fn against_planned(&self, level: &ServiceLevel, samples: &[Sample], tweak: Tweak) -> Because {
         let planned = match tweak {
             Tweak::Tuned(_) => "the interval as planned",
             _ => "all sites up",
         };
         let Some(base) = self.cell(Tweak::None).map(|c| self.samples(c, level)) else {
-            return format!("{planned} was not simulated");
+            return because(format!("{planned} was not simulated"));
         };
         match change(&base, samples) {
-            Some(change) => format!("{:+.0} % against {planned}", 100.0 * change),
-            None if base == samples => format!("the same with {planned}"),
-            None => format!("fewer replications were measured with {planned}"),
+            Some(change) => {
+                let seen = tweak == Tweak::SiteDown && change.abs() > VISIBLE;
+                (
+                    seen.then_some("the absent site"),
+                    format!("{:+.0} % against {planned}", 100.0 * change),
+                )
+            }
+            None if base == samples => because(format!("the same with {planned}")),
+            None => because(format!("fewer replications were measured with {planned}")),
         }
     }
 
     /// The counterfactual that moves the value most, under common random numbers.
-    fn limiting(&self, level: &ServiceLevel, base: &[Sample]) -> String {
-        let mut moves: Vec<(f64, String)> = Vec::new();
+    fn limiting(&self, level: &ServiceLevel, base: &[Sample]) -> Because {
+        let mut moves: Vec<(f64, &'static str, &str)> = Vec::new();
         for tweak in Tweak::LIMITS {
             let Some(cell) = self.cell(tweak) else {
                 continue;
@@ -429,22 +447,23 @@ impl Judge<'_> {
                 } else {
                     "doubled"
                 };
-                moves.push((change, format!("{} {how}", tweak.name())));
+                moves.push((change, tweak.name(), how));
             }
         }
         if let Some(change) = self.finality_one_down(level, base) {
-            moves.push((change, "finality one level down".to_owned()));
+            moves.push((change, "finality", "one level down"));
         }
         let sign = if level.below { -1.0 } else { 1.0 };
         let best = moves
             .into_iter()
             .max_by(|a, b| (sign * a.0).total_cmp(&(sign * b.0)));
         match best {
-            Some((change, what)) if sign * change > VISIBLE => {
-                format!("{what}: {:+.0} %", 100.0 * change)
-            }
-            _ if self.plan.kind == Kind::Scenario => String::new(),
-            _ => format!("nothing tried moves it by {} %", 100.0 * VISIBLE),
+            Some((change, what, how)) if sign * change > VISIBLE => (
+                Some(what),
+                format!("{what} {how}: {:+.0} %", 100.0 * change),
+            ),
+            _ if self.plan.kind == Kind::Scenario => because(""),
+            _ => because(format!("nothing tried moves it by {} %", 100.0 * VISIBLE)),
         }
     }
 

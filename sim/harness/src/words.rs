@@ -89,6 +89,39 @@ pub(crate) fn value(row: &Row, share: bool) -> String {
     }
 }
 
+/// Why a service level is answered as it is, in a sentence: what was found against what is asked, and
+/// what moves it or why it cannot be said.
+pub(crate) fn why(row: &Row, level: &LevelConfig) -> String {
+    let parsed = ServiceLevel::parse(&level.expect).expect("the plan was checked");
+    let format = |x: f64| {
+        if row.share {
+            percent(x.min(1.0))
+        } else {
+            duration(x)
+        }
+    };
+    let most = if parsed.below { "at most" } else { "at least" };
+    let bound = format(parsed.bound);
+    let found = match (row.value.mean.map(format), row.margin) {
+        (None, _) => None,
+        (Some(found), Some(margin)) if !row.share && margin >= 1.0 => Some(format!(
+            "{found} is {}× better than the {bound} asked",
+            short(margin)
+        )),
+        (Some(found), Some(margin)) if !row.share && margin > 0.0 => Some(format!(
+            "{found} is {}× the {bound} allowed",
+            short(1.0 / margin)
+        )),
+        (Some(found), _) => Some(format!("{found}, where {most} {bound} is asked")),
+    };
+    let parts: Vec<String> = [found, Some(row.reason.clone())]
+        .into_iter()
+        .flatten()
+        .filter(|part| !part.is_empty())
+        .collect();
+    format!("{}.", parts.join("; "))
+}
+
 /// Whether a level's value is a share, not a time.
 pub(crate) fn is_share(level: &LevelConfig) -> bool {
     let parsed = ServiceLevel::parse(&level.expect).expect("the plan was checked");
@@ -151,13 +184,35 @@ pub(crate) fn recommendation(plan: &Plan, outcome: &Outcome, rows: &[Row]) -> St
 
 /// The fewest sites or regions whose loss halts an engine.
 pub(crate) fn halting(place: &Placement) -> String {
-    let regions = match &place.halting_regions {
+    let s = if place.halting_sites == 1 { "" } else { "s" };
+    format!("{} site{s}{}", place.halting_sites, regions(place))
+}
+
+/// The fewest regions whose loss halts an engine, after its sites.
+pub(crate) fn regions(place: &Placement) -> String {
+    match &place.halting_regions {
         Some(names) if names.len() == 1 => format!(" or {}", names[0]),
         Some(names) => format!(" or {} regions", names.len()),
         None => String::new(),
-    };
-    let s = if place.halting_sites == 1 { "" } else { "s" };
-    format!("{} site{s}{regions}", place.halting_sites)
+    }
+}
+
+/// Up to which load an engine's answers reach, as a multiple of the one that is judged.
+pub(crate) fn reach(plan: &Plan, outcome: &Outcome, engine: usize) -> Option<String> {
+    let today = plan.load.decide_at_tps?;
+    let knee = knee::knee(outcome, engine);
+    let most = knee.carried_tps.filter(|&most| most >= today)?;
+    let times = short(most / today);
+    Some(match knee.lost_tps {
+        Some(lost) => format!(
+            "carries up to {times}× today's load ({most} writes/s), and no longer {}×",
+            short(lost / today)
+        ),
+        None if most > today => {
+            format!("carries at least {times}× today's load ({most} writes/s, the largest tried)")
+        }
+        None => format!("carries today's load of {today} writes/s; no larger one was tried"),
+    })
 }
 
 /// How an engine's blocks become final, and on which condition.
@@ -208,7 +263,18 @@ pub(crate) fn bears(sheet: &EngineSheet) -> u32 {
 }
 
 /// What a ledger costs over the baseline, and what it buys.
-pub(crate) fn price(plan: &Plan, outcome: &Outcome) -> Option<String> {
+pub(crate) struct Price {
+    /// The baseline, an index into the plan's engines.
+    pub(crate) baseline: usize,
+    /// Its mean latency to final, ms.
+    pub(crate) base_ms: f64,
+    /// Each other engine that is ever final: how much longer that takes, ms, and how many lying
+    /// organisations it bears.
+    pub(crate) others: Vec<(usize, f64, u32)>,
+}
+
+/// The price of each ledger at the load that is judged; `None` without a baseline.
+pub(crate) fn prices(plan: &Plan, outcome: &Outcome) -> Option<Price> {
     let engines = 0..plan.engines.len();
     let baseline = engines
         .clone()
@@ -221,23 +287,31 @@ pub(crate) fn price(plan: &Plan, outcome: &Outcome) -> Option<String> {
         });
         Interval::point(&samples).mean
     };
-    let base = mean(baseline)?;
-    let costs: Vec<String> = engines
+    let base_ms = mean(baseline)?;
+    let others = engines
         .filter(|&e| e != baseline)
-        .filter_map(|e| {
-            let label = plan.engines[e].label();
-            let (fin, liars) = (mean(e)?, bears(&outcome.sheets[e]));
-            Some(format!(
-                "{label} waits {} longer and bears {liars} lying organisations",
-                duration(fin - base)
-            ))
-        })
-        .collect();
-    let label = plan.engines[baseline].label();
+        .filter_map(|e| Some((e, mean(e)? - base_ms, bears(&outcome.sheets[e]))));
+    Some(Price {
+        baseline,
+        base_ms,
+        others: others.collect(),
+    })
+}
+
+/// The same in a sentence.
+pub(crate) fn price(plan: &Plan, outcome: &Outcome) -> Option<String> {
+    let price = prices(plan, outcome)?;
+    let cost = |&(e, longer, liars): &(usize, f64, u32)| {
+        let label = plan.engines[e].label();
+        let waits = duration(longer);
+        format!("{label} waits {waits} longer and bears {liars} lying organisations")
+    };
+    let costs: Vec<String> = price.others.iter().map(cost).collect();
+    let label = plan.engines[price.baseline].label();
     (!costs.is_empty()).then(|| {
         format!(
             "against {label} (no ledger, trusts one operator, final in {}): {}",
-            duration(base),
+            duration(price.base_ms),
             costs.join("; ")
         )
     })

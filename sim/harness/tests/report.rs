@@ -131,7 +131,8 @@ fn the_page_is_whole_needs_nothing_else_and_says_all_answers() {
     for tag in &tags {
         assert!(!tag.contains(" src="), "<{tag}>");
         let link = tag.split(" href=\"").nth(1);
-        assert!(link.is_none_or(|to| to.starts_with('#')), "<{tag}>");
+        let is_within = |to: &str| to.starts_with('#') || to.starts_with("data:text/csv;");
+        assert!(link.is_none_or(is_within), "<{tag}>");
         assert!(
             !tag.starts_with("link") && !tag.starts_with("img"),
             "<{tag}>"
@@ -186,7 +187,7 @@ fn every_answer_stands(folder: &Path, page: &str) {
                 && line.contains(&format!("<code>{level}</code>"))
                 && line.contains(&format!("<td>{sites}</td>"))
                 && line.contains(&format!("<b class=\"{answer}\">"))
-                && line.contains(&format!("<td>{reason}</td>"))
+                && (reason.is_empty() || line.contains(&reason[1..]))
         });
         assert!(stands, "{row:?}");
         count += 1;
@@ -203,17 +204,196 @@ fn pictures_and_tables_are_named(page: &str, tags: &[&str]) {
         let is = |t: &&&str| **t == start || t.starts_with(&format!("{start} "));
         tags.iter().filter(is).count()
     };
-    // Five for what is corrupt and offline, two load curves for each profile.
-    assert_eq!(count("svg"), 2 * (5 + 2));
+    // Five for what is corrupt and offline, at least two load curves for each profile, and the map.
+    assert!(count("svg") > 2 * (5 + 2), "{}", count("svg"));
     assert_eq!(
-        count("title"),
-        count("svg") + 1,
-        "of the page and of each picture"
+        count("desc"),
+        count("svg"),
+        "each picture says what it shows"
     );
-    assert_eq!(count("desc"), count("svg"));
+    assert_eq!(
+        page.matches("role=\"img\">\n<title>").count(),
+        count("svg"),
+        "and has a name"
+    );
+    assert_eq!(count("figure"), count("svg"));
+    let rows = "<figcaption><a download=\"";
+    assert_eq!(
+        page.matches(rows).count(),
+        count("figure"),
+        "rows to take away"
+    );
+    let points = page.matches("<g><title>").count();
+    assert!(points > 100, "{points} values under the pointer");
     assert_eq!(count("caption"), count("table"));
     assert!(page.contains("scope=\"col\"") && page.contains("scope=\"row\""));
     assert_eq!(count("h1"), 1);
+}
+
+/// The page answers in the order in which it is read: question, answer, limits, then the rest; and no
+/// heading leaves out a level.
+#[test]
+fn the_answer_comes_first() {
+    let scratch = tempfile::tempdir().expect("a temporary folder");
+    let folder = run(scratch.path(), &["-s", "load.duration_s=20"]);
+    let page = page(&folder);
+    let at = |what: &str| page.find(what).unwrap_or_else(|| panic!("no {what}"));
+    let order = [
+        "class=\"skip\"",
+        "<nav aria-label=\"Contents\"",
+        "<h1>",
+        "class=\"matrix\"",
+        "What a ledger costs over central",
+        "Reversal risk after 10 min",
+        "Still commits with organisations offline",
+        "What this cannot tell you",
+        "id=\"levels\"",
+        "<h4>Recommendation</h4>",
+        "id=\"detail\"",
+        "id=\"network\"",
+        "id=\"cost\"",
+        "id=\"method\"",
+        "id=\"provenance\"",
+    ];
+    let places = order.map(at);
+    assert!(
+        places.is_sorted(),
+        "{:?}",
+        order.iter().zip(places).collect::<Vec<_>>()
+    );
+    let headings = page
+        .match_indices("<h")
+        .filter_map(|(i, _)| page.as_bytes()[i + 2].checked_sub(b'0'));
+    let levels: Vec<u8> = headings.filter(|level| (1..=6).contains(level)).collect();
+    assert!(
+        levels.windows(2).all(|two| two[1] <= two[0] + 1),
+        "{levels:?}"
+    );
+}
+
+/// Every figure stands in the folder as the page has it, and by itself.
+#[test]
+fn figures_are_files_too() {
+    let scratch = tempfile::tempdir().expect("a temporary folder");
+    let folder = run(scratch.path(), &["-s", "load.duration_s=20"]);
+    let page = page(&folder);
+    for name in [
+        "load-deployed-1",
+        "load-matched-2",
+        "risk-deployed-5",
+        "cdf-deployed",
+    ] {
+        let file = folder.join(format!("plots/{name}.svg"));
+        let svg = std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert!(page.contains(&svg), "{name}");
+        assert!(
+            svg.contains("font-family=\"sans-serif\"")
+                && !svg.contains("font-family=\"sans-serif\" font-size")
+        );
+    }
+}
+
+/// Rows of `cost.csv` by engine and quantity: value, low, high.
+fn costs(folder: &Path) -> Vec<(String, String, [f64; 3])> {
+    let mut table = csv::Reader::from_path(folder.join("cost.csv")).expect("a table");
+    let rows = table.records().map(|row| {
+        let row = row.expect("a row");
+        let number = |i: usize| row[i].parse().expect("a number");
+        (row[3].to_owned(), row[4].to_owned(), [6, 7, 8].map(number))
+    });
+    rows.collect()
+}
+
+fn cost(folder: &Path, engine: &str, quantity: &str) -> [f64; 3] {
+    let all = costs(folder);
+    let found = all.iter().find(|c| c.0 == engine && c.1 == quantity);
+    found
+        .unwrap_or_else(|| panic!("no {quantity} of {engine}: {all:?}"))
+        .2
+}
+
+/// Energy by hand: four idle nodes, and a miner in each where work decides.
+#[test]
+fn a_year_is_reckoned_from_what_the_plan_says() {
+    let scratch = tempfile::tempdir().expect("a temporary folder");
+    let set = [
+        "profiles=[\"deployed\"]",
+        "load.offered_tps=[5.0]",
+        "load.duration_s=20",
+        "cost.idle_w=50",
+        "cost.peak_w=50",
+        "cost.pue=2",
+        "cost.hash_ths=0.001",
+        "cost.joules_per_th=1e6",
+        "cost.storage_w_per_tb=0",
+        "cost.traffic_kwh_per_gb=0",
+        "cost.price_per_kwh=0.25",
+        "cost.currency=EUR",
+        "engines=[{name=\"qbft\"},{name=\"nakamoto\",config={preset=\"private-15s\"}}]",
+    ];
+    let set: Vec<&str> = set.iter().flat_map(|s| ["-s", *s]).collect();
+    let folder = run(scratch.path(), &set);
+    let near = |got: [f64; 3], want: f64| {
+        assert!(
+            got.iter().all(|g| (g / want - 1.0).abs() < 1e-9),
+            "{got:?}, {want}"
+        );
+    };
+    near(cost(&folder, "qbft", "power"), 4.0 * 50.0 * 2.0);
+    near(
+        cost(&folder, "nakamoto", "power"),
+        4.0 * (50.0 + 1000.0) * 2.0,
+    );
+    near(cost(&folder, "qbft", "energy"), 0.4 * 8766.0);
+    near(cost(&folder, "qbft", "price"), 0.4 * 8766.0 * 0.25);
+    let kept = cost(&folder, "qbft", "kept_by_all");
+    let of_one = cost(&folder, "qbft", "kept_by_a_node");
+    assert!((kept[0] / of_one[0] - 4.0).abs() < 1e-9);
+    assert!(
+        of_one[1] < of_one[0] && of_one[0] < of_one[2],
+        "blocks have a range"
+    );
+    assert!(page(&folder).contains("<th scope=\"col\">EUR</th>"));
+}
+
+/// What a year costs moves no simulated byte, and is refused where it makes no sense.
+#[test]
+fn costs_are_of_the_output_alone() {
+    let scratch = || tempfile::tempdir().expect("a temporary folder");
+    let small = ["-s", "load.duration_s=20", "-s", "profiles=[\"deployed\"]"];
+    let (a, b, c) = (scratch(), scratch(), scratch());
+    let plain = run(a.path(), &small);
+    let dear = run(
+        b.path(),
+        &[
+            &small[..],
+            &["-s", "cost.idle_w=1000", "-s", "cost.peak_w=2000"],
+        ]
+        .concat(),
+    );
+    for file in ["replications.csv", "verdict.csv", "summary.csv"] {
+        let of = |folder: &Path| std::fs::read(folder.join(file)).expect("it is there");
+        assert_eq!(of(&plain), of(&dear), "{file}");
+    }
+    let power = |folder| cost(folder, "qbft", "power")[0];
+    assert!(power(&dear) > 5.0 * power(&plain));
+    let bad = [
+        ("cost.pue=0.5", "`cost.pue` is 0.5"),
+        ("cost.idle_w=-1", "`cost.idle_w` is -1"),
+        ("cost.currency=EUR", "nothing has a price"),
+        ("cost.watts=3", "watts"),
+    ];
+    for (set, says) in bad {
+        let plan = c.path().join("page.toml");
+        std::fs::write(&plan, PLAN).expect("the scratch folder can be written");
+        let output = Command::new(env!("CARGO_BIN_EXE_quorate"))
+            .args(["run", plan.to_str().expect("UTF-8"), "-s", set])
+            .output()
+            .expect("the binary runs");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(78), "{set}: {error}");
+        assert!(error.contains(says), "{set}: {error}");
+    }
 }
 
 #[test]
@@ -223,7 +403,7 @@ fn same_plan_same_page() {
     let small = ["-s", "load.duration_s=30"];
     let one = run(a.path(), &[&small[..], &["--threads", "1"]].concat());
     let two = run(b.path(), &[&small[..], &["--threads", "2"]].concat());
-    for file in ["report.html", "risk.csv", "offline.csv"] {
+    for file in ["report.html", "risk.csv", "offline.csv", "cost.csv"] {
         let of = |folder: &Path| std::fs::read(folder.join(file)).expect("it is there");
         assert_eq!(of(&one), of(&two), "{file}");
     }

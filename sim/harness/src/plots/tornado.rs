@@ -1,10 +1,9 @@
 //! A tornado: for each input the change of a margin when the input is made smaller and larger, the
 //! longest bar on top. Blocks stand below each other, each on a scale of its own.
 
-use super::{Canvas, SOLID, Type, WHITE, escape, shorten, write_dashes};
+use super::{Canvas, SOLID, Type, WHITE, shorten};
 use plotters::prelude::{FontStyle, RGBColor};
 use plotters::style::text_anchor::HPos;
-use std::fmt::Write as _;
 
 /// One input.
 pub(crate) struct Bar {
@@ -46,8 +45,7 @@ const BETTER: RGBColor = RGBColor(0, 114, 178);
 pub(crate) fn draw(blocks: &[Block]) -> String {
     let rows: usize = blocks.iter().map(|b| b.bars.len()).sum();
     let height = blocks.len() as f64 * TITLE + rows as f64 * ROW + FOOT;
-    let mut body = String::new();
-    let mut canvas = Canvas::new(&mut body, WIDTH, height);
+    let mut canvas = Canvas::new(WIDTH, height);
     canvas.polygon(
         &[(0.0, 0.0), (WIDTH, 0.0), (WIDTH, height), (0.0, height)],
         WHITE,
@@ -58,11 +56,14 @@ pub(crate) fn draw(blocks: &[Block]) -> String {
     }
     let note = "Change of the margin that decides each engine. Blue: more margin; orange: less. ! another answer.";
     canvas.text(note, (8.0, top + FOOT / 2.0), Type::new(11.0, INK));
-    drop(canvas);
-    finish(&body, height, blocks)
+    let titles: Vec<&str> = blocks.iter().map(|b| b.title.as_str()).collect();
+    canvas.finish(
+        "Which inputs move the margins",
+        &format!("Bars by input for {}.", titles.join("; ")),
+    )
 }
 
-fn draw_block(canvas: &mut Canvas<'_>, block: &Block, top: f64) -> f64 {
+fn draw_block(canvas: &mut Canvas, block: &Block, top: f64) -> f64 {
     let heading = Type::new(12.5, INK).weighing(FontStyle::Bold);
     let title = shorten(&block.title, 12.5, WIDTH - 16.0);
     canvas.text(&title, (8.0, top + TITLE * 0.6), heading);
@@ -83,7 +84,7 @@ fn draw_block(canvas: &mut Canvas<'_>, block: &Block, top: f64) -> f64 {
     bottom
 }
 
-fn draw_bar(canvas: &mut Canvas<'_>, bar: &Bar, (middle, y): (f64, f64), scale: f64) {
+fn draw_bar(canvas: &mut Canvas, bar: &Bar, (middle, y): (f64, f64), scale: f64) {
     let mut taken = [false; 2];
     for (change, moved, flips) in &bar.ends {
         let drawn = moved.clamp(-MOST, MOST) * scale;
@@ -107,27 +108,4 @@ fn draw_bar(canvas: &mut Canvas<'_>, bar: &Bar, (middle, y): (f64, f64), scale: 
             canvas.text(&text, (from - 5.0, y), style.aligned(HPos::Right));
         }
     }
-}
-
-/// Our own opening tag, with a description, in place of the backend's.
-fn finish(body: &str, height: f64, blocks: &[Block]) -> String {
-    let mut svg = String::new();
-    let units = super::UNITS;
-    let _ = writeln!(
-        svg,
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" \
-         viewBox=\"0 0 {} {}\" role=\"img\">",
-        WIDTH * units,
-        height * units,
-    );
-    let titles: Vec<&str> = blocks.iter().map(|b| b.title.as_str()).collect();
-    let _ = writeln!(svg, "<title>Which inputs move the margins</title>");
-    let _ = writeln!(
-        svg,
-        "<desc>Bars by input for {}.</desc>",
-        escape(&titles.join("; "))
-    );
-    let content = body.split_once('\n').map_or("", |(_, content)| content);
-    write_dashes(&mut svg, &content.replace(" opacity=\"1\"", ""));
-    svg
 }

@@ -1,7 +1,8 @@
 //! The first screen: question, answer, recommendation, the central figure.
 
+use super::chart::{figure, figures};
 use super::html::{Table, class, element, list, tag, text};
-use super::{figure, part_name};
+use super::part_name;
 use crate::output::Ran;
 use crate::plan::{Kind, Plan};
 use crate::run::Cell;
@@ -37,7 +38,7 @@ fn profile(study: &Study, ran: &[Ran<'_>], first: &Ran<'_>) -> String {
     let mut body = String::new();
     if study.plan.kind == Kind::Compare {
         body += &matrix(study, &same);
-        body += &recommendations(study, &same);
+        body += &prices(&same);
     }
     body += &central_figure(study, first.part);
     element("div", &[("data-profile", first.part.profile.name())], &body)
@@ -148,29 +149,37 @@ fn load(part: &Part) -> String {
 fn matrix(study: &Study, parts: &[Ran<'_>]) -> String {
     let first = parts[0].part;
     let settings = settings(study, first);
+    let facts = |e: usize| &first.sheets[e].facts;
+    let engines = 0..first.plan.engines.len();
+    // Rows and columns without an engine tell nothing.
+    let ways: Vec<Agreement> = Agreement::ALL
+        .into_iter()
+        .filter(|&how| engines.clone().any(|e| facts(e).agreement == how))
+        .collect();
     let mut head = vec!["who may vote \\ how they agree"];
-    head.extend(Agreement::ALL.map(Agreement::name));
+    head.extend(ways.iter().map(|how| how.name()));
     let mut table = Table::new(format!("Engines and their answers{settings}"), &head);
     for voter in Electorate::ALL {
+        if !engines.clone().any(|e| facts(e).electorate == voter) {
+            continue;
+        }
         let mut row = vec![text(voter.name())];
-        row.extend(Agreement::ALL.map(|how| {
-            let is_here = |e: &usize| {
-                let facts = &first.sheets[*e].facts;
-                facts.electorate == voter && facts.agreement == how
-            };
-            let engines = (0..first.plan.engines.len()).filter(is_here);
-            engines.map(|e| engine_answers(parts, e)).collect()
+        row.extend(ways.iter().map(|&how| {
+            let is_here = |e: &usize| facts(*e).electorate == voter && facts(*e).agreement == how;
+            let here = engines.clone().filter(is_here);
+            here.map(|e| engine_answers(parts, e)).collect()
         }));
         table.rows.push(row);
     }
-    let note = tag(
+    let note = class(
         "p",
+        "note",
         "An engine answers for itself, not for its row or column: two engines may differ in a \
          timeout only. The worst of its service levels decides, with all sites up and with one \
          down.",
     );
     let title = tag("h2", &format!("Answer{settings}"));
-    title + &note + &class("div", "matrix", &table.markup())
+    title + &class("div", "matrix", &table.markup()) + &note
 }
 
 /// An engine with its answer to each workload.
@@ -184,12 +193,15 @@ fn engine_answers(parts: &[Ran<'_>], engine: usize) -> String {
         } else {
             ""
         };
-        let margin = match all.by.margin {
-            Some(_) => format!("margin {}; ", words::margin(all.by)),
-            None => String::new(),
+        let by = match (all.by.margin, all.by.limit) {
+            (Some(_), Some(limit)) => {
+                format!("margin {}, hangs on {limit}", words::margin(all.by))
+            }
+            (Some(_), None) => format!("margin {}", words::margin(all.by)),
+            (None, _) => all.by.reason.clone(),
         };
         let line = text(&format!("{} ", one.part.label)) + &answer(all.answer);
-        let by = tag("code", &level.expect) + &text(&format!("{sites}: {margin}{}", all.by.reason));
+        let by = tag("code", &level.expect) + &text(&format!("{sites}: {by}"));
         let reason = element("small", &[], &by);
         Some(line + &reason)
     });
@@ -213,30 +225,49 @@ pub(super) fn answer(answer: Answer) -> String {
     class("b", css, &format!("{symbol} {}", answer.name()))
 }
 
-/// A sentence for each workload, with its conditions.
-fn recommendations(study: &Study, ran: &[Ran<'_>]) -> String {
-    let each = ran.iter().map(|one| {
-        let plan = &one.part.plan;
-        let name = part_name(study, one.part);
-        let sentence = words::recommendation(plan, one.outcome, one.rows);
-        let good = words::recommended(plan, one.outcome, one.rows).unwrap_or_default();
-        let mut conditions: Vec<String> = good
-            .iter()
-            .filter_map(|&e| words::headroom(plan, one.outcome, e))
-            .map(|line| text(&line))
-            .collect();
-        conditions.extend(good.iter().map(|&e| text(&condition(one.part, e))));
-        conditions.extend(words::price(plan, one.outcome).map(|line| text(&capital(&line))));
-        tag("dt", &name) + &element("dd", &[], &(tag("p", &sentence) + &list(&conditions)))
-    });
-    let title = format!("Recommendation{}", settings(study, ran[0].part));
-    tag("h2", &title) + &element("dl", &[], &each.collect::<String>())
-}
-
-fn condition(part: &Part, engine: usize) -> String {
-    let facts = &part.sheets[engine].facts;
-    let label = part.plan.engines[engine].label();
-    format!("{label} is final only if {}", facts.final_holds_if)
+/// What each ledger costs over the baseline under each workload, and what it buys.
+fn prices(ran: &[Ran<'_>]) -> String {
+    let known: Vec<_> = ran
+        .iter()
+        .filter_map(|one| Some((one, words::prices(&one.part.plan, one.outcome)?)))
+        .collect();
+    let Some((first, price)) = known.first() else {
+        return String::new();
+    };
+    let plan = &first.part.plan;
+    let base = plan.engines[price.baseline].label();
+    let mut head = vec!["engine".to_owned()];
+    let over = |(one, p): &(&Ran<'_>, words::Price)| {
+        format!(
+            "{}: final later by (over {})",
+            one.part.label,
+            duration(p.base_ms)
+        )
+    };
+    head.extend(known.iter().map(over));
+    head.extend(["bears lying", "bears absent"].map(str::to_owned));
+    let caption = format!("What a ledger costs over {base}, and what it buys");
+    let head: Vec<&str> = head.iter().map(String::as_str).collect();
+    let mut table = Table::new(caption, &head);
+    for (e, engine) in plan.engines.iter().enumerate() {
+        if e == price.baseline {
+            continue;
+        }
+        let mut row = vec![text(engine.label())];
+        row.extend(known.iter().map(|(_, p)| {
+            let longer = p.others.iter().find(|other| other.0 == e);
+            text(&longer.map_or_else(|| "never".to_owned(), |other| duration(other.1)))
+        }));
+        let sheet = &first.part.sheets[e];
+        row.push(words::bears(sheet).to_string());
+        row.push(risk::offline(first.part, e).to_string());
+        table.rows.push(row);
+    }
+    let about = format!(
+        "{base} is no ledger: it trusts one operator, bears no lying one and {} absent machine.",
+        risk::offline(first.part, price.baseline)
+    );
+    tag("p", &about) + &table.markup()
 }
 
 pub(super) fn capital(line: &str) -> String {
@@ -355,7 +386,9 @@ fn replayed(ran: &Ran<'_>, engine: usize) -> String {
 
 /// Reversal risk against corrupt organisations, and what still commits with some offline.
 fn central_figure(study: &Study, part: &Part) -> String {
-    let figures: String = risk::curves(part).iter().map(figure).collect();
+    let mut curves = risk::curves(part);
+    let offline = curves.pop().expect("it is the last");
+    let first = curves.remove(SHOWN_WAIT);
     let about = tag(
         "p",
         "The left end of each chart is an honest federation, the right end one that is corrupt \
@@ -364,9 +397,17 @@ fn central_figure(study: &Study, part: &Part) -> String {
          trust everybody who may write it.",
     );
     let title = format!("Corrupt and absent organisations{}", settings(study, part));
-    let charts = class("div", "figures", &(figures + &risk_table(part)));
-    tag("h2", &title) + &about + &tag("p", WAIT) + &charts
+    let charts = class("div", "figures", &(figure(&first) + &figure(&offline)));
+    let more = tag("summary", "The other waits, and all of it as a table")
+        + &about
+        + &tag("p", WAIT)
+        + &figures(&curves)
+        + &risk_table(part);
+    tag("h2", &title) + &charts + &element("details", &[], &more)
 }
+
+/// Which of the waits stands in front: ten minutes, a consultation.
+const SHOWN_WAIT: usize = 2;
 
 const WAIT: &str = "All of it is computed from the protocols' rules, not simulated. The wait \
     begins when the transaction is in a block; how long that takes is in the latencies below.";

@@ -1,8 +1,9 @@
 //! What the answer rests on: service levels, curves and domain metrics of each profile and workload.
 
 use super::answer::{answer, capital};
-use super::html::{Table, class, element, list, measured, tag, text};
-use super::{figure, part_name};
+use super::chart;
+use super::html::{Table, element, list, measured, tag, text};
+use super::part_name;
 use crate::output::Ran;
 use crate::plan::{EnginePlan, Kind as PlanKind};
 use crate::resilience::{self, fate};
@@ -31,10 +32,9 @@ pub(super) fn section(study: &Study, ran: &[Ran<'_>]) -> String {
     };
     for curves in figures::factor_curves(ran) {
         let note = curves.first().map_or("", |c| &*c.note);
-        let figures: String = curves.iter().map(figure).collect();
-        body += &(tag("h3", note) + &class("div", "figures", &figures));
+        body += &(tag("h3", note) + &chart::figures(&curves));
     }
-    let title = tag("h2", "What it rests on");
+    let title = tag("h2", "Curves and figures");
     element("section", &[("id", "detail")], &(title + &body))
 }
 
@@ -43,8 +43,6 @@ fn part(study: &Study, ran: &Ran<'_>) -> String {
     let mut body = tag("h3", &part_name(study, ran.part));
     match study.plan.kind {
         PlanKind::Compare => {
-            body += &levels(ran.part);
-            body += &verdicts(ran);
             body += &bad_days(ran);
             body += &tuned(ran);
             body += &curves(ran);
@@ -58,16 +56,14 @@ fn part(study: &Study, ran: &Ran<'_>) -> String {
             body += &domain(ran);
         }
         PlanKind::Scenario => {
-            body += &levels(ran.part);
-            body += &verdicts(ran);
             body += &imported(ran.part);
+            body += &more_curves(ran);
             body += &classes(ran);
             body += &domain(ran);
         }
         PlanKind::Capacity => {
-            body += &levels(ran.part);
-            let figures: String = figures::capacity_curves(ran).iter().map(figure).collect();
-            body += &class("div", "figures", &figures);
+            body += &super::levels::sources(ran.part);
+            body += &chart::figures(&figures::capacity_curves(ran));
             body += &plain("Capacity (writes/s)", capacity::lines(ran));
             body += &list(
                 &capacity::notes(ran)
@@ -80,6 +76,7 @@ fn part(study: &Study, ran: &Ran<'_>) -> String {
         PlanKind::Scale | PlanKind::Sweep | PlanKind::Sensitivity => {}
         PlanKind::Replay | PlanKind::Check | PlanKind::Attack => {
             body += &imported(ran.part);
+            body += &more_curves(ran);
             body += &classes(ran);
             body += &domain(ran);
         }
@@ -130,58 +127,17 @@ fn marked(part: &Part, body: &str) -> String {
 }
 
 fn curves(ran: &Ran<'_>) -> String {
-    let figures: String = figures::load_curves(ran).iter().map(figure).collect();
-    class("div", "figures", &figures)
+    chart::figures(&[figures::load_curves(ran).to_vec(), further(ran)].concat())
 }
 
-/// The service levels with what they rest on.
-fn levels(part: &Part) -> String {
-    let head = ["service level", "standing", "source"];
-    if part.plan.levels.is_empty() {
-        return String::new();
-    }
-    let mut table = Table::new("Service levels and what they rest on", &head);
-    for level in &part.plan.levels {
-        table.rows.push(vec![
-            tag("code", &level.expect),
-            text(&level.standing.to_string()),
-            text(&level.source),
-        ]);
-    }
-    table.markup()
+/// The curves of a plan that is not swept.
+fn more_curves(ran: &Ran<'_>) -> String {
+    chart::figures(&further(ran))
 }
 
-/// Every engine against every level.
-fn verdicts(ran: &Ran<'_>) -> String {
-    let plan = &ran.part.plan;
-    if plan.levels.is_empty() {
-        return String::new();
-    }
-    let head = [
-        "engine",
-        "service level",
-        "standing",
-        "sites",
-        "answer",
-        "value (interval)",
-        "margin",
-        "because",
-    ];
-    let mut table = Table::new(format!("Answers{}", words::at(plan)), &head);
-    for row in ran.rows {
-        let level = &plan.levels[row.level];
-        table.rows.push(vec![
-            text(plan.engines[row.engine].label()),
-            tag("code", &level.expect),
-            text(&level.standing.to_string()),
-            text(if row.site_down { "one down" } else { "all up" }),
-            answer(row.answer),
-            measured(&words::value(row, words::is_share(level))),
-            text(&words::margin(row)),
-            text(&row.reason),
-        ]);
-    }
-    table.markup()
+fn further(ran: &Ran<'_>) -> Vec<crate::plots::Curve> {
+    let more = figures::more_curves(ran);
+    more.into_iter().flat_map(|(_, curves)| curves).collect()
 }
 
 /// What became of each engine on bad days, if some were simulated.
@@ -443,7 +399,6 @@ fn refused_share(unit: &Done) -> Option<f64> {
 /// The sizes of a scalability study that differ in nothing else.
 fn scale(study: &Study, group: &[Ran<'_>]) -> String {
     let curves = figures::scale_curves(study, group);
-    let figures: String = curves.iter().map(figure).collect();
     let head = [
         "nodes",
         "engine",
@@ -461,7 +416,7 @@ fn scale(study: &Study, group: &[Ran<'_>]) -> String {
         }
     }
     let body = tag("h3", &part_name(study, group[0].part))
-        + &class("div", "figures", &figures)
+        + &chart::figures(&curves)
         + &table.markup()
         + &group.iter().map(outages).collect::<String>();
     marked(group[0].part, &body)

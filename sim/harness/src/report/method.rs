@@ -269,7 +269,7 @@ fn limits() -> String {
         "Transactions: gossip takes one network latency and no bandwidth; the pool is unlimited \
          and first-in first-out; there are no fees.",
         "Committees do not change during a run. Keys, onboarding, upgrades, law, governance, \
-         staff and hardware costs, energy and storage are outside.",
+         staff and hardware costs are outside; energy, storage and traffic are derived, not simulated.",
         "Workloads are generated from published rates and assumptions named in their settings; no \
          patient's record is in them, and your organisation's day may differ.",
         "Protocols are simulated from their published rules and defaults. What is shown holds for \
@@ -300,7 +300,7 @@ fn provenance(study: &Study, config: &str) -> String {
     let plan = tag("summary", "The plan") + &tag("pre", config);
     let body = tag("h2", "Provenance")
         + &table.markup()
-        + &element("details", &[], &plan)
+        + &element("details", &[("id", "plan")], &plan)
         + &tag(
             "p",
             "The tables beside this page hold every replication; datapackage.json describes their \
