@@ -447,7 +447,7 @@ fn chain_curves(ran: &Ran<'_>) -> Vec<Curve> {
     let plan = &ran.part.plan;
     let stale = series(ran, "", 0, |cell| {
         let samples = summary::samples(cell, summary::stale_share);
-        (!samples.is_empty()).then(|| summary::interval(&samples, plan.confidence))
+        (!samples.is_empty()).then(|| summary::interval(plan, cell, &samples))
     });
     let rounds = series(ran, "", 0, |cell| {
         Some(mean(plan, cell, |u| {
