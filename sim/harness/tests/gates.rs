@@ -594,6 +594,24 @@ fn every_kind_of_plan_is_reproduced() {
     }
 }
 
+/// Cells of a sweep differ in nothing but their factors.
+#[test]
+fn factors_tell_cells_apart() {
+    let head = PLAN.split("[[levels]]").next().expect("the plan");
+    let plan = head
+        .replace("\"compare\"", "\"sweep\"")
+        .replace("replications = 10", "replications = 2")
+        + "[sweep]\ngrid = { \"node.verify_us\" = [20.0, 30.0] }\n";
+    let into = scratch();
+    let folder = run(&plan, into.path(), &[]);
+    reproduces(&folder, &[]);
+    let (code, out, err) = quorate(&["verify", str(&folder), "--units", "all"]);
+    assert_eq!(code, 0, "{out}{err}");
+    let (_, out, err) = quorate(&["check", str(&folder), "--level", "all:final:avg<60s"]);
+    assert!(out.contains("\n4 checks: "), "{out}{err}");
+    assert_eq!(quorate(&["diff", str(&folder), str(&folder)]).0, 0);
+}
+
 #[test]
 fn a_trace_is_looked_for_and_its_absence_said() {
     let into = scratch();

@@ -4,10 +4,11 @@ use super::{Asked, Check, engines_of, is_share, label, parse_all};
 use crate::engines;
 use crate::error::Error;
 use crate::level::{Level as ServiceLevel, Metric, Statistic};
-use crate::saved::{Saved, Table};
+use crate::saved::{FACTOR, Saved, Table};
 use crate::stats::{self, Interval};
 use crate::verdict::{self, Answer};
 use quorate_core::Family;
+use std::collections::BTreeSet;
 
 /// Whether an engine of a part proves when something was there, and nothing else.
 fn keeps_no_state(part: &toml::Table, wanted: &str) -> bool {
@@ -62,7 +63,7 @@ pub(super) fn held(
     at: Option<f64>,
 ) -> Result<Vec<Check>, Error> {
     let tables = Tables::open(saved)?;
-    let mut jobs = Vec::new();
+    let (mut jobs, mut seen) = (Vec::new(), BTreeSet::new());
     for part in parts {
         let levels = if given.is_empty() {
             parse_all(&own_levels(part))?
@@ -74,6 +75,10 @@ pub(super) fn held(
             engines.is_empty() || engines.iter().any(|e| e == engine)
         };
         for cell in cells(&tables.plan, part, at).into_iter().filter(is_asked) {
+            // Parts that only a factor tells apart may both fit a cell.
+            if !seen.insert(tables.plan.cell(cell, "cell")) {
+                continue;
+            }
             let job = |asked: &Asked| Job {
                 cell,
                 part,
@@ -121,9 +126,44 @@ fn cells<'a>(plan: &'a Table, part: &toml::Table, at: Option<f64>) -> Vec<&'a [S
             && is("profile", profile)
             && is("nodes", nodes.as_deref())
             && plan.cell(row, "changed") == "as planned"
+            && has_factors(plan, row, part)
             && at.is_none_or(|at| tps.is_none_or(|tps| (tps - at).abs() < 1e-9))
     };
     plan.rows.iter().filter(is_of).map(Vec::as_slice).collect()
+}
+
+/// Whether a part has the values of the factors of a row of `plan.csv`.
+fn has_factors(plan: &Table, row: &[String], part: &toml::Table) -> bool {
+    let mut columns = plan.columns.iter().zip(row);
+    columns.all(|(column, value)| {
+        let key = column
+            .name
+            .strip_prefix(FACTOR)
+            .filter(|_| !value.is_empty());
+        // Keys that a part spells in another way do not tell parts apart.
+        key.and_then(|key| at_path(part, key))
+            .is_none_or(|of_part| is_value(of_part, value))
+    })
+}
+
+fn at_path<'a>(part: &'a toml::Table, path: &str) -> Option<&'a toml::Value> {
+    let (first, rest) = path.split_once('.').unwrap_or((path, ""));
+    let step = |value: &'a toml::Value, key: &str| match key.parse::<usize>() {
+        Ok(place) => value.get(place),
+        Err(_) => value.get(key),
+    };
+    let keys = rest.split('.').filter(|key| !key.is_empty());
+    keys.fold(part.get(first), |value, key| step(value?, key))
+}
+
+/// Whether a value is what stands in a cell.
+fn is_value(value: &toml::Value, cell: &str) -> bool {
+    let number = value.as_float().or(value.as_integer().map(|i| i as f64));
+    match (value.as_str(), number, cell.parse::<f64>()) {
+        (Some(text), ..) => text == cell,
+        (_, Some(number), Ok(cell)) => (number - cell).abs() <= f64::EPSILON * number.abs(),
+        _ => value.to_string() == cell,
+    }
 }
 
 /// The worst of a cell's units; the order is that of the summary.
