@@ -25,7 +25,9 @@ pub(super) fn network(of: &map::Map) -> String {
 
 /// A picture that was drawn from a table, with that.
 pub(super) fn drawn(title: &str, svg: &str, lines: &[Vec<String>]) -> String {
-    let mut writer = csv::Writer::from_writer(Vec::new());
+    let mut writer = csv::WriterBuilder::new()
+        .flexible(true)
+        .from_writer(Vec::new());
     for line in lines {
         writer.write_record(line).expect("memory takes all");
     }
