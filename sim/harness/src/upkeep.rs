@@ -415,9 +415,9 @@ pub fn year(ran: &Ran<'_>, engine: usize) -> Option<Year> {
     })
 }
 
-/// Whether a study has a year to tell.
-pub(crate) const fn is_told(study: &Study) -> bool {
-    !matches!(study.plan.kind, PlanKind::Check | PlanKind::Attack)
+/// Whether a study has a year to tell: of combinations of factors there are too many.
+pub(crate) fn is_told(study: &Study) -> bool {
+    !matches!(study.plan.kind, PlanKind::Check | PlanKind::Attack) && !study.has_factors()
 }
 
 /// Writes `cost.csv`.

@@ -23,6 +23,18 @@ pub(super) fn network(of: &map::Map) -> String {
     framed(&of.title, &map::draw(of), &map::rows(of))
 }
 
+/// A picture that was drawn from a table, with that.
+pub(super) fn drawn(title: &str, svg: &str, lines: &[Vec<String>]) -> String {
+    let mut writer = csv::WriterBuilder::new()
+        .flexible(true)
+        .from_writer(Vec::new());
+    for line in lines {
+        writer.write_record(line).expect("memory takes all");
+    }
+    let bytes = writer.into_inner().expect("memory takes all");
+    framed(title, svg, &String::from_utf8_lossy(&bytes))
+}
+
 /// A picture and its rows. The link needs no script; the picture's own is added by it.
 fn framed(title: &str, svg: &str, rows: &str) -> String {
     let file = slug(title);

@@ -112,8 +112,10 @@ fn tuned(ran: &Ran<'_>) -> String {
 /// What each varied input does to the margins.
 fn sensitivities(ran: &[Ran<'_>]) -> String {
     let all = sensitivity::tables(ran).into_iter();
-    let each =
-        all.map(|(title, lines, figure)| plain(&title, lines) + &element("figure", &[], &figure));
+    let each = all.map(|(title, lines, figure)| {
+        let figure = chart::drawn(&title, &figure, &lines);
+        plain(&title, lines) + &figure
+    });
     each.collect()
 }
 

@@ -38,8 +38,12 @@ fn table(study: &Study, ran: &Ran<'_>) -> String {
     if priced {
         head.push(currency);
     }
+    let size = match study.plan.scale {
+        Some(_) => format!(", {} nodes", plan.network.nodes),
+        None => String::new(),
+    };
     let caption = format!(
-        "{}: what a year takes{} (derived)",
+        "{}{size}: what a year takes{} (derived)",
         part_name(study, ran.part),
         words::at(plan)
     );
