@@ -134,6 +134,7 @@ if [ -s "$scratch/events.jsonl" ] && [ -s "$scratch/diagram.svg" ]; then pass "r
 if cmp -s "$scratch/schema.json" docs/plan.schema.json; then pass "schema: $(wc -c <"$scratch/schema.json") bytes, as committed"; else fail "schema differs from docs/plan.schema.json"; fi
 scripts/frictionless.sh "$one" >"$scratch/out.txt" 2>&1 || fail "frictionless: $(tail -n 1 "$scratch/out.txt")"
 lines
+tests "gates" -p quorate --test gates
 tests "model_version, schema, replay" -p quorate --test model_version --test schema --test replay
 # Without valgrind: everything else that the script needs, and nothing more.
 mkdir -p "$scratch/bin"
