@@ -8,7 +8,8 @@ cd "$(dirname "$0")/.."
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 cargo build --release --locked --quiet
-"${CARGO_TARGET_DIR:-target}/release/quorate" compare --out "$out" >"$out/screen.txt"
+quorate=${CARGO_TARGET_DIR:-target}/release/quorate
+"$quorate" compare --out "$out" >"$out/screen.txt"
 folder=$(find "$out" -mindepth 1 -maxdepth 1 -type d)
 reference=results/reference/compare
 if [ "${1:-}" = --update ]; then
@@ -18,7 +19,7 @@ if [ "${1:-}" = --update ]; then
     echo "updated $reference from $(basename "$folder")"
     exit
 fi
-(cd "$folder" && sha256sum --check --quiet SHA256SUMS)
-diff "$reference/SHA256SUMS" "$folder/SHA256SUMS"
+"$quorate" verify "$folder" --units 0
+"$quorate" diff "$reference" "$folder"
 diff "$reference/screen.txt" <(grep -v '^results: ' "$out/screen.txt")
 echo "reproduced: $(wc -l <"$reference/SHA256SUMS") files equal the reference"

@@ -69,6 +69,7 @@ impl Map {
                 pending: usize::MAX,
             },
             forms: Forms::FAST,
+            trace: None,
             seed: SEED,
         }
     }

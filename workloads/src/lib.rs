@@ -23,6 +23,7 @@ pub mod trial;
 
 mod dates;
 mod error;
+mod field;
 mod json;
 mod lookback;
 mod payload;

@@ -19,6 +19,7 @@
 
 pub mod full;
 
+use crate::field::Field;
 use core::ops::Range;
 use full::Full;
 use quorate_core::{Arrival, Cell, EntityId, Ledger, State, Time, Verdict, open01_at};
@@ -246,41 +247,6 @@ const REASONS: [&str; 45] = [
     "payer's balance too low",
     "rule not in force",
 ];
-
-/// Some bits of a record.
-#[derive(Clone, Copy)]
-struct Field {
-    shift: u32,
-    bits: u32,
-}
-
-impl Field {
-    const fn at(shift: u32, bits: u32) -> Self {
-        Self { shift, bits }
-    }
-
-    const fn most(self) -> Cell {
-        (1 << self.bits) - 1
-    }
-
-    const fn get(self, cell: Cell) -> u32 {
-        (cell >> self.shift & self.most()) as u32
-    }
-
-    /// Writes `value`, or the largest that fits.
-    const fn set(self, cell: Cell, value: u32) -> Cell {
-        let value = if (value as Cell) < self.most() {
-            value as Cell
-        } else {
-            self.most()
-        };
-        cell & !(self.most() << self.shift) | value << self.shift
-    }
-
-    const fn increment(self, cell: Cell) -> Cell {
-        self.set(cell, self.get(cell).saturating_add(1))
-    }
-}
 
 const TAG: Field = Field::at(0, 4);
 const CONSENT: u32 = 1;

@@ -1,25 +1,6 @@
 //! Who is busy: log-normal skew over patients and over sites, without a table per patient.
 
-use quorate_core::math::{erf, exp};
-
-/// The standard normal distribution function.
-fn normal_cdf(x: f64) -> f64 {
-    0.5 * (1.0 + erf(x / core::f64::consts::SQRT_2))
-}
-
-/// The standard normal quantile, by bisection: set-up only.
-fn normal_quantile(p: f64) -> f64 {
-    let (mut low, mut high) = (-9.0, 9.0);
-    for _ in 0..60 {
-        let middle = f64::midpoint(low, high);
-        if normal_cdf(middle) < p {
-            low = middle;
-        } else {
-            high = middle;
-        }
-    }
-    f64::midpoint(low, high)
-}
+use quorate_core::math::{exp, normal_cdf, normal_quantile};
 
 /// A choice among `0..n` with log-normal weights, the busiest first.
 ///
@@ -116,15 +97,6 @@ impl Sites {
 mod tests {
     use super::*;
     use quorate_core::Seed;
-
-    #[test]
-    fn quantiles_invert() {
-        for p in [0.001, 0.2, 0.5, 0.9, 0.999] {
-            assert!((normal_cdf(normal_quantile(p)) - p).abs() < 1e-12);
-        }
-        // Textbook value.
-        assert!((normal_quantile(0.975) - 1.959_963_984_540_054).abs() < 1e-9);
-    }
 
     #[test]
     fn busiest_percent_matches_the_closed_form() {

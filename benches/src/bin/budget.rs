@@ -26,16 +26,21 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["--job", name] => one(name),
-        ["--budgets", file, "--compiler", compiler] => check(Path::new(file), compiler, false),
-        ["--budgets", file, "--compiler", compiler, "--accept"] => {
-            check(Path::new(file), compiler, true)
+        ["--budgets", file, "--compiler", compiler, options @ ..]
+            if options.iter().all(|o| OPTIONS.contains(o)) =>
+        {
+            let is = |option: &str| options.contains(&option);
+            check(Path::new(file), compiler, is("--accept"), is("--require"))
         }
         _ => {
-            eprintln!("budget --budgets FILE --compiler TEXT [--accept]");
+            eprintln!("budget --budgets FILE --compiler TEXT [--accept] [--require]");
             ExitCode::from(2)
         }
     }
 }
+
+/// Make the counts of now the budgets; fail where this compiler has none.
+const OPTIONS: [&str; 2] = ["--accept", "--require"];
 
 /// The child under Valgrind: runs a job.
 fn one(name: &str) -> ExitCode {
@@ -48,7 +53,7 @@ fn one(name: &str) -> ExitCode {
 }
 
 /// Counts all jobs and holds them against the budgets of this compiler, or makes them its budgets.
-fn check(file: &Path, compiler: &str, accept: bool) -> ExitCode {
+fn check(file: &Path, compiler: &str, accept: bool, require: bool) -> ExitCode {
     let mut all = match read(file) {
         Ok(all) => all,
         Err(why) => {
@@ -80,13 +85,30 @@ fn check(file: &Path, compiler: &str, accept: bool) -> ExitCode {
         all.insert(compiler.to_owned(), toml::Value::Table(counted));
         return write(file, &all);
     }
-    if budgets.is_empty() {
-        println!("SKIP no budgets for this compiler; accept these counts: {ACCEPT}");
-    } else if failed {
-        println!("FAIL over or under budget; if that is meant: {ACCEPT}");
-        return ExitCode::FAILURE;
+    let (line, holds) = verdict(compiler, budgets.is_empty(), failed, require);
+    if let Some(line) = line {
+        println!("{line}");
     }
-    ExitCode::SUCCESS
+    if holds {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// What is said in the end, and whether the gate is green: one that could not be held against anything says
+/// so, and is red where it is required.
+fn verdict(compiler: &str, unknown: bool, failed: bool, require: bool) -> (Option<String>, bool) {
+    if unknown {
+        let line =
+            format!("SKIPPED perf (no budget for {compiler}; accept these counts: {ACCEPT})");
+        (Some(line), !require)
+    } else if failed {
+        let line = format!("FAIL over or under budget; if that is meant: {ACCEPT}");
+        (Some(line), false)
+    } else {
+        (None, true)
+    }
 }
 
 /// A line about a count, and whether it may stand.
@@ -147,7 +169,17 @@ fn write(file: &Path, all: &toml::Table) -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use super::judge;
+    use super::{judge, verdict};
+
+    #[test]
+    fn a_gate_without_a_budget_says_so_and_may_be_required() {
+        let (line, holds) = verdict("rustc 9", true, false, false);
+        assert!(line.is_some_and(|l| l.starts_with("SKIPPED perf (no budget for rustc 9")));
+        assert!(holds);
+        assert!(!verdict("rustc 9", true, false, true).1);
+        assert!(!verdict("rustc 9", false, true, false).1);
+        assert_eq!(verdict("rustc 9", false, false, true), (None, true));
+    }
 
     #[test]
     fn a_count_may_stray_by_two_percent_either_way() {

@@ -4,25 +4,31 @@
 //! [`Domain`] beside its load and its ledger; the kernel shows it the final order, and keeps what it
 //! tells.
 
+use crate::names::{self, Name};
 use crate::{Arrival, ClassId, Span, Time, Verdict};
+use serde::{Deserialize, Serialize};
 
 /// What is counted or timed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Measure {
     /// The name in plans and results, with its unit last where it has one: `units_after_recall`.
-    pub name: &'static str,
+    #[serde(deserialize_with = "names::one")]
+    pub name: Name,
     /// What it says, in one line.
-    pub what: &'static str,
+    #[serde(deserialize_with = "names::one")]
+    pub what: Name,
     /// How it is told.
     pub unit: Unit,
     /// Where its definition is from.
-    pub source: &'static str,
+    #[serde(deserialize_with = "names::one")]
+    pub source: Name,
     /// The property of consensus that moves it.
-    pub moved_by: &'static str,
+    #[serde(deserialize_with = "names::one")]
+    pub moved_by: Name,
 }
 
 /// How a measure is told.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Unit {
     /// So many of so many: [`Tell::case`].
     Share,

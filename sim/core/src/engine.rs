@@ -706,6 +706,70 @@ pub enum Effect<E: Engine> {
     Tell(u64),
 }
 
+impl<E: Engine> Effect<E> {
+    /// The same for an engine around this one, with messages and timers of its own.
+    pub fn within<F: Engine<Header = E::Header>>(
+        &self,
+        message: impl FnOnce(E::Message) -> F::Message,
+        timer: impl FnOnce(E::Timer) -> F::Timer,
+    ) -> Effect<F> {
+        match *self {
+            Self::Send { to, message: own } => Effect::Send {
+                to,
+                message: message(own),
+            },
+            Self::SetTimer { at, timer: own } => Effect::SetTimer {
+                at,
+                timer: timer(own),
+            },
+            Self::Vote(ballot) => Effect::Vote(ballot),
+            Self::Relay { block, rule } => Effect::Relay { block, rule },
+            Self::Fetch { block, from } => Effect::Fetch { block, from },
+            Self::Sync { from } => Effect::Sync { from },
+            Self::BuildBlock {
+                parent,
+                header,
+                limits,
+                as_of,
+                cost,
+            } => Effect::BuildBlock {
+                parent,
+                header,
+                limits,
+                as_of,
+                cost,
+            },
+            Self::Seal {
+                parent,
+                header,
+                roots,
+                cost,
+            } => Effect::Seal {
+                parent,
+                header,
+                roots,
+                cost,
+            },
+            Self::AwaitPending { count, bytes } => Effect::AwaitPending { count, bytes },
+            Self::Adopt(block) => Effect::Adopt(block),
+            Self::Safe(block) => Effect::Safe(block),
+            Self::Commit(block) => Effect::Commit(block),
+            Self::RoundChange { round } => Effect::RoundChange { round },
+            Self::Evidence { against } => Effect::Evidence { against },
+            Self::Elect {
+                height,
+                member,
+                weight,
+            } => Effect::Elect {
+                height,
+                member,
+                weight,
+            },
+            Self::Tell(word) => Effect::Tell(word),
+        }
+    }
+}
+
 // By hand, because the derived ones would ask the engine itself to be `Copy` and `Debug`.
 impl<E: Engine> Clone for Input<E> {
     fn clone(&self) -> Self {

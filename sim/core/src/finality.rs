@@ -215,7 +215,9 @@ pub fn nakamoto_risk(q: f64, z: u32) -> f64 {
 }
 
 /// Which notion of "done" a latency or a view refers to.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, serde::Serialize, serde::Deserialize,
+)]
 pub enum Level {
     /// In a block that the observer holds on its head's chain.
     Included,

@@ -1,11 +1,14 @@
 //! Dense identifiers: each is an index into the arrays of one replication.
 
 use core::fmt;
+use serde::{Deserialize, Serialize};
 
 macro_rules! dense_id {
     ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        #[derive(
+            Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize,
+        )]
         pub struct $name(u32);
 
         impl $name {

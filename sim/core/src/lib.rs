@@ -8,6 +8,7 @@ pub mod engine;
 pub mod finality;
 pub mod hash;
 pub mod math;
+pub mod names;
 pub mod settlement;
 
 mod block;

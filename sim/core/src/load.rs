@@ -4,9 +4,10 @@
 //! engine meets the same arrivals.
 
 use crate::{EntityId, Span, Time};
+use serde::{Deserialize, Serialize};
 
 /// Index into [`Load::classes`].
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct ClassId(pub u8);
 
 impl ClassId {

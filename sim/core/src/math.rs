@@ -54,6 +54,25 @@ pub fn erf(x: f64) -> f64 {
     libm::erf(x)
 }
 
+/// The standard normal distribution function.
+pub fn normal_cdf(x: f64) -> f64 {
+    0.5 * (1.0 + erf(x / core::f64::consts::SQRT_2))
+}
+
+/// The standard normal quantile, by bisection: for set-up and statistics, not for draws.
+pub fn normal_quantile(p: f64) -> f64 {
+    let (mut low, mut high) = (-9.0, 9.0);
+    for _ in 0..60 {
+        let middle = f64::midpoint(low, high);
+        if normal_cdf(middle) < p {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    f64::midpoint(low, high)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,5 +91,14 @@ mod tests {
                 4_612_707_742_353_073_099,
             ]
         );
+    }
+
+    #[test]
+    fn quantiles_invert() {
+        for p in [0.001, 0.2, 0.5, 0.9, 0.999] {
+            assert!((normal_cdf(normal_quantile(p)) - p).abs() < 1e-12);
+        }
+        // Textbook value.
+        assert!((normal_quantile(0.975) - 1.959_963_984_540_054).abs() < 1e-9);
     }
 }

@@ -4,13 +4,14 @@
 
 use core::fmt;
 use core::ops::{Add, AddAssign, Mul, Sub};
+use serde::{Deserialize, Serialize};
 
 /// An instant: nanoseconds since the start of the replication.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct Time(u64);
 
 /// A length of time in nanoseconds.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct Span(u64);
 
 const NS_PER_US: u64 = 1_000;

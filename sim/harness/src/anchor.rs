@@ -38,6 +38,7 @@ use crate::analysis;
 use crate::engines::{self, AnyEngine, Lower};
 use crate::network::{self, NetworkPlan};
 use crate::plan::Plan;
+use crate::tune;
 use crate::unit::{EngineSheet, Tweak};
 use public::Exchange;
 use quorate_core::{
@@ -555,6 +556,11 @@ impl AnyEngine for Anchor {
         }
     }
 
+    fn reads(&self, table: &toml::Table) -> Result<(), String> {
+        let read = Config::deserialize(table.clone());
+        read.map(drop).map_err(|e| e.message().to_owned())
+    }
+
     fn promises(&self, config: &toml::Table, nodes: u32) -> Promises {
         let config = Self::config(config);
         config.lower().promises(&config.local_config, nodes)
@@ -601,8 +607,10 @@ impl AnyEngine for Anchor {
     /// The public chain is not the architect's to change: what is better is the local ledger, and Δ.
     fn tweaked(&self, table: &toml::Table, tweak: Tweak) -> toml::Table {
         let mut config = Self::config(table);
-        if tweak == Tweak::Interval {
-            config.anchor_every_s /= 2.0;
+        match tweak {
+            Tweak::Interval => config.anchor_every_s /= 2.0,
+            Tweak::Tuned(step) => config.anchor_every_s *= tune::factor(step),
+            _ => {}
         }
         config.local_config = config.lower().tweaked(&config.local_config, tweak);
         config.table()

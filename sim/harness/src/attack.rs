@@ -7,7 +7,7 @@
 //! and `[[faults]]`, so that every attack can be changed, or replaced, without touching the program.
 
 mod games;
-mod race;
+pub(crate) mod race;
 pub(crate) mod simulated;
 
 use crate::error::Error;

@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::asked::Changes;
 use crate::attack::Attack;
 use crate::catalogue::What;
 use crate::error::{Error, exit};
@@ -7,14 +8,15 @@ use crate::output::Ran;
 use crate::pair::Pair;
 use crate::plan::{BUILT_IN, Kind, Plan, Source};
 use crate::resilience::BadDay;
-use crate::run::{self, Outcome, STOP};
+use crate::run::{Outcome, STOP};
 use crate::study::Study;
 use crate::terminal::{self, Manner};
 use crate::validate::Tier;
 use crate::validate::run as validation;
 use crate::{
-    calibrate, catalogue, doctor, document, engines, explain, fuzz, help, import, output,
-    regulator, screen, self_check, verdict,
+    calibrate, catalogue, check, diff, doctor, document, durable, engines, explain, export,
+    forecast, fuzz, help, import, merge, output, precision, regulator, replay, reproduce, scan,
+    schema, screen, self_check, sensitivity, verdict, verify,
 };
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 #[cfg(feature = "mutants")]
@@ -47,15 +49,59 @@ enum Command {
         /// with commas between them
         #[arg(long, value_name = "LIST", value_enum, value_delimiter = ',')]
         faults: Vec<BadDay>,
+        /// Also find the smallest interval between blocks at which each engine meets the levels
+        #[arg(long)]
+        tune: bool,
         #[command(flatten)]
         options: Options,
+        #[command(flatten)]
+        durable: durable::Wanted,
     },
     /// Run a plan: a file, or a built-in plan by name
     Run {
         /// A TOML file, or a name from `quorate list plans`
         plan: String,
+        /// Only say what it comes to, as `quorate plan` does
+        #[arg(long)]
+        dry_run: bool,
         #[command(flatten)]
         options: Options,
+        #[command(flatten)]
+        durable: durable::Wanted,
+    },
+    /// Run a plan for every combination of some of its keys
+    Sweep {
+        /// A TOML file, or a name from `quorate list plans`; stands before -P and -L
+        #[arg(default_value = "sweep")]
+        plan: String,
+        #[command(flatten)]
+        scan: scan::Wanted,
+        #[command(flatten)]
+        options: Options,
+        #[command(flatten)]
+        durable: durable::Wanted,
+    },
+    /// Find the largest load at which each engine meets the service levels
+    Capacity {
+        /// A TOML file with service levels, or a name from `quorate list plans`
+        #[arg(default_value = "capacity")]
+        plan: String,
+        #[command(flatten)]
+        options: Options,
+        #[command(flatten)]
+        durable: durable::Wanted,
+    },
+    /// Find out which inputs move the margins of the service levels
+    Sensitivity {
+        /// A TOML file with service levels, or a name from `quorate list plans`
+        #[arg(default_value = "compare")]
+        plan: String,
+        #[command(flatten)]
+        wanted: sensitivity::Wanted,
+        #[command(flatten)]
+        options: Options,
+        #[command(flatten)]
+        durable: durable::Wanted,
     },
     /// Attack a ledger: how often it succeeds, what it costs, and what theory says
     Attack {
@@ -64,6 +110,28 @@ enum Command {
         #[command(flatten)]
         options: Options,
     },
+    /// Make results of what all shards of a plan have finished
+    Merge {
+        #[command(flatten)]
+        wanted: merge::Wanted,
+    },
+    /// Say how far the shards of a plan are, and what runs the rest
+    Status {
+        #[command(flatten)]
+        asked: merge::Asked,
+    },
+    /// What a plan comes to before it is run: cells, units, time and memory; or a script that runs it in shards
+    Plan {
+        #[command(flatten)]
+        wanted: forecast::Wanted,
+    },
+    /// Run one unit again and tell what happened in it: events, and a space-time diagram
+    Replay {
+        #[command(flatten)]
+        wanted: replay::Wanted,
+    },
+    /// Print the JSON Schema of plans, for editors and validators
+    Schema,
     /// Show what there is: engines, workloads, plans (scenarios), attacks, regions, metrics
     List {
         /// What to list; everything when left out
@@ -92,6 +160,31 @@ enum Command {
     Import {
         #[command(flatten)]
         wanted: import::Wanted,
+    },
+    /// Hold a results folder against service levels: a gate, exit code 99 when one fails
+    Check {
+        #[command(flatten)]
+        wanted: check::Wanted,
+    },
+    /// Name what moved between two results folders: a gate, exit code 3 when results moved
+    Diff {
+        #[command(flatten)]
+        wanted: diff::Wanted,
+    },
+    /// Recompute a folder's checksums and run some of its units again
+    Verify {
+        #[command(flatten)]
+        wanted: verify::Wanted,
+    },
+    /// Rebuild a whole folder from its own plan and compare every byte
+    Reproduce {
+        #[command(flatten)]
+        wanted: reproduce::Wanted,
+    },
+    /// Write a folder's figures for other tools
+    Export {
+        #[command(flatten)]
+        wanted: export::Wanted,
     },
     /// Measure what signing, hashing and execution cost here: a file that plans can name
     Calibrate {
@@ -202,7 +295,7 @@ fn seeds(text: &str) -> Result<std::ops::Range<u64>, String> {
 }
 
 /// A number and a unit.
-fn budget(text: &str) -> Result<Duration, String> {
+pub(crate) fn budget(text: &str) -> Result<Duration, String> {
     let wrong = || "a number with s, m or h after it".to_owned();
     let unit = text.chars().last().ok_or_else(wrong)?;
     let seconds = match unit {
@@ -254,6 +347,13 @@ struct Options {
     /// Override a key of the plan, such as `load.duration_s=60`; may be repeated
     #[arg(short = 's', long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Run more replications until the half of every deciding interval is at most this share of its
+    /// mean, such as 5%: in blocks of twice as many, up to --replications-max
+    #[arg(long, value_name = "SHARE", value_parser = precision::parse)]
+    precision: Option<f64>,
+    /// The most replications that a cell gets for the sake of --precision; 200 when left out
+    #[arg(long, value_name = "N")]
+    replications_max: Option<u32>,
     /// Only these engines, by label or name with commas between them; `all` for every one there is
     #[arg(long, value_name = "LIST")]
     engines: Option<String>,
@@ -271,6 +371,18 @@ struct Options {
     #[cfg(feature = "mutants")]
     #[command(flatten)]
     broken: BrokenRule,
+}
+
+impl Options {
+    /// What is set on the command line, as overrides of keys.
+    fn overrides(&self) -> Vec<String> {
+        let precision = self.precision.map(|share| format!("precision={share}"));
+        let most = self
+            .replications_max
+            .map(|n| format!("replications_max={n}"));
+        let flags = precision.into_iter().chain(most);
+        flags.chain(self.set.iter().cloned()).collect()
+    }
 }
 
 /// The program, to which engines of one's own can be added before it runs.
@@ -327,31 +439,80 @@ fn dispatch(command: Command) -> Result<u8, Error> {
         Command::Compare {
             plan,
             faults,
+            tune,
             mut options,
+            durable,
         } => {
             let source = Source::open(plan.as_deref().unwrap_or("compare"))?;
             if !faults.is_empty() {
                 let names: Vec<&str> = faults.iter().map(|f| f.name()).collect();
                 options.set.push(format!("resilience.bad_days={names:?}"));
             }
+            if tune {
+                options.set.push("tune=true".to_owned());
+            }
             let plan = read(&source, &options)?;
             if plan.kind != Kind::Compare {
                 let hint = "use `quorate run` for other kinds of plan";
                 return Err(source.at_key("kind", "is not \"compare\"", hint));
             }
-            execute(&source, plan, &options)
+            execute(&source, plan, &options, &durable)
         }
-        Command::Run { plan, options } => {
+        Command::Run {
+            plan,
+            dry_run,
+            options,
+            durable,
+        } => {
             let source = Source::open(&plan)?;
+            if dry_run {
+                terminal::put(&forecast::text(&options.changes().study(&source)?));
+                return Ok(exit::OK);
+            }
             if Attack::is_one(&source) {
+                durable.refuse("an attack")?;
                 return attack_with(&source, &options);
             }
             if Pair::is_one(&source) {
+                durable.refuse("a plan of two ledgers")?;
                 return pair_with(&source, &options);
             }
             let plan = read(&source, &options)?;
-            execute(&source, plan, &options)
+            execute(&source, plan, &options, &durable)
         }
+        Command::Merge { wanted } => {
+            let merged = merge::merge(&wanted)?;
+            let code = publish(&merged.study, &merged.outcomes, &merged.out)?;
+            merged.clean()?;
+            Ok(code)
+        }
+        Command::Status { asked } => {
+            let (text, code) = merge::status(&asked)?;
+            terminal::put(&text);
+            Ok(code)
+        }
+        Command::Sweep {
+            plan,
+            scan,
+            options,
+            durable,
+        } => run_as(
+            &plan,
+            scan.sweep()?.into_iter().collect(),
+            options,
+            &durable,
+        ),
+        Command::Capacity {
+            plan,
+            options,
+            durable,
+        } => run_as(&plan, vec!["kind=capacity".to_owned()], options, &durable),
+        Command::Sensitivity {
+            plan,
+            wanted,
+            options,
+            durable,
+        } => run_as(&plan, wanted.overrides(), options, &durable),
         Command::Attack { name, options } => attack_with(&Attack::source(&name)?, &options),
         Command::List { what } => {
             let names = || catalogue::names(what);
@@ -365,6 +526,24 @@ fn dispatch(command: Command) -> Result<u8, Error> {
             stop_on_signal();
             import::run(&wanted)
         }
+        Command::Schema => {
+            terminal::put(&schema::text());
+            Ok(exit::OK)
+        }
+        Command::Plan { wanted } => {
+            terminal::put(&forecast::run(&wanted)?);
+            Ok(exit::OK)
+        }
+        Command::Replay { wanted } => {
+            stop_on_signal();
+            terminal::put(&replay::run(&wanted)?);
+            Ok(exit::OK)
+        }
+        Command::Check { wanted } => printed(check::run(&wanted)?),
+        Command::Diff { wanted } => printed(diff::run(&wanted)?),
+        Command::Verify { wanted } => printed(verify::run(&wanted)?),
+        Command::Reproduce { wanted } => printed(reproduce::run(&wanted)?),
+        Command::Export { wanted } => printed(export::run(&wanted)?),
         Command::Calibrate { out, quick } => {
             let text = calibrate::run(&out, quick)?;
             let written = out.display().to_string();
@@ -380,18 +559,39 @@ fn dispatch(command: Command) -> Result<u8, Error> {
     }
 }
 
+/// Runs a plan with overrides that a command stands for; those of the command line go after them.
+fn run_as(
+    plan: &str,
+    overrides: Vec<String>,
+    mut options: Options,
+    durable: &durable::Wanted,
+) -> Result<u8, Error> {
+    let source = Source::open(plan)?;
+    options.set.splice(0..0, overrides);
+    let plan = read(&source, &options)?;
+    execute(&source, plan, &options, durable)
+}
+
+/// Prints what a command says, and passes on its exit code.
+#[expect(clippy::unnecessary_wraps, reason = "the form of every command")]
+fn printed((text, code): (String, u8)) -> Result<u8, Error> {
+    terminal::put(&text);
+    Ok(code)
+}
+
 /// The plan with its overrides; those of `--quick` go before those of the command line.
 fn read(source: &Source, options: &Options) -> Result<Plan, Error> {
-    let mut set = Vec::new();
-    if options.quick {
-        set = source.parse()?.quick;
-        if set.is_empty() {
-            let hint = "list overrides under the key quick, such as \"load.duration_s=60\"";
-            return Err(source.at_key("quick", "is empty: the plan has no smaller form", hint));
+    options.changes().plan(source)
+}
+
+impl Options {
+    fn changes(&self) -> Changes {
+        Changes {
+            set: self.overrides(),
+            engines: self.engines.clone(),
+            quick: self.quick,
         }
     }
-    set.extend(options.set.iter().cloned());
-    source.plan_with(&set, options.engines.as_deref())
 }
 
 /// What every reader of the figures must know, once.
@@ -401,12 +601,22 @@ fn warn(study: &Study) {
         .iter()
         .filter_map(|part| part.workload.warning());
     let warnings: std::collections::BTreeSet<String> = warnings.map(str::to_owned).collect();
-    for warning in regulator::warnings(study).into_iter().chain(warnings) {
+    let few = precision::warning(&study.plan);
+    for warning in regulator::warnings(study)
+        .into_iter()
+        .chain(warnings)
+        .chain(few)
+    {
         terminal::warn(&warning);
     }
 }
 
-fn execute(source: &Source, plan: Plan, options: &Options) -> Result<u8, Error> {
+fn execute(
+    source: &Source,
+    plan: Plan,
+    options: &Options,
+    durable: &durable::Wanted,
+) -> Result<u8, Error> {
     #[cfg(feature = "mutants")]
     options.broken.apply()?;
     let study = Study::open(source, plan)?;
@@ -414,6 +624,7 @@ fn execute(source: &Source, plan: Plan, options: &Options) -> Result<u8, Error> 
     use_threads(options.threads)?;
     stop_on_signal();
     if study.plan.kind == Kind::Check {
+        durable.refuse("a check")?;
         let (text, code) = fuzz::check(&study)?;
         let lines: Vec<&str> = text.lines().collect();
         let document =
@@ -435,40 +646,34 @@ fn execute(source: &Source, plan: Plan, options: &Options) -> Result<u8, Error> 
         return Ok(code);
     }
     output::probe(&options.out)?;
+    if durable.shard().is_whole() {
+        terminal::say(&screen::placements(&study));
+    }
+    let again = options.again.self_check.is_some();
+    let (outcomes, store) = durable::run(&study, &options.out, durable, again)?;
     let command: Vec<String> = std::env::args().collect();
-    terminal::say(&screen::placements(&study));
     let command = command.join(" ");
-    let outcomes = run::run(&study, &command)?;
     if let Some(permille) = options.again.self_check {
         let line = self_check::units(&study, &outcomes, permille, &command)?;
         let _ = writeln!(std::io::stderr(), "{line}");
     }
-    let comparisons = verdict::comparisons(&study);
-    let judged = study
-        .parts
-        .iter()
-        .zip(&outcomes)
-        .map(|(part, outcome)| match study.plan.kind {
-            Kind::Compare | Kind::Scenario => verdict::judge(part, outcome, comparisons),
-            _ => Vec::new(),
-        });
-    let rows: Vec<_> = judged.collect();
-    let all = study.parts.iter().zip(&outcomes).zip(&rows);
-    let ran: Vec<Ran<'_>> = all
-        .map(|((part, outcome), rows)| Ran {
-            part,
-            outcome,
-            rows,
-        })
-        .collect();
-    let folder = output::write(&options.out, &study, &ran)?;
-    let code = safety(&outcomes);
-    told_of(
-        name(study.plan.kind),
-        &screen::report(&study, &ran, &folder),
-        &folder,
-        code,
-    );
+    if !store.shard().is_whole() {
+        terminal::say(&durable::finished(&study, &options.out, &store));
+        return Ok(safety(&outcomes));
+    }
+    let code = publish(&study, &outcomes, &options.out)?;
+    store.remove();
+    Ok(code)
+}
+
+/// Writes and prints what came of a study.
+fn publish(study: &Study, outcomes: &[Outcome], out: &Path) -> Result<u8, Error> {
+    let rows = verdict::judge_all(study, outcomes);
+    let ran = Ran::all(study, outcomes, &rows);
+    let folder = output::write(out, study, &ran)?;
+    let code = safety(outcomes);
+    let text = screen::report(study, &ran, &folder);
+    told_of(name(study.plan.kind), &text, &folder, code);
     Ok(code)
 }
 
@@ -478,7 +683,7 @@ fn attack_with(source: &Source, options: &Options) -> Result<u8, Error> {
         return Err(source.at_key("kind", "is not \"attack\"", hint));
     }
     let engines = options.engines.as_deref();
-    let attack = Attack::open(source, &options.set, engines, options.quick)?;
+    let attack = Attack::open(source, &options.overrides(), engines, options.quick)?;
     output::probe(&options.out)?;
     use_threads(options.threads)?;
     stop_on_signal();
@@ -495,7 +700,7 @@ fn pair_with(source: &Source, options: &Options) -> Result<u8, Error> {
         let hint = "leave out --engines: -s token.engine=praos sets that of a ledger";
         return Err(source.at_key("kind", "is of two ledgers, each with an engine", hint));
     }
-    let pair = Pair::open(source, &options.set, options.quick)?;
+    let pair = Pair::open(source, &options.overrides(), options.quick)?;
     output::probe(&options.out)?;
     use_threads(options.threads)?;
     stop_on_signal();
@@ -521,7 +726,7 @@ fn told_of(command: &str, text: &str, folder: &Path, code: u8) {
     terminal::end(text, document, &folder.display().to_string());
 }
 
-fn use_threads(threads: Option<usize>) -> Result<(), Error> {
+pub(crate) fn use_threads(threads: Option<usize>) -> Result<(), Error> {
     let Some(threads) = threads else {
         return Ok(());
     };
@@ -535,7 +740,7 @@ fn swarm_out(swarm: &Swarm) -> Result<u8, Error> {
     #[cfg(feature = "mutants")]
     if swarm.broken.mutant.as_deref() == Some("list") {
         let line = |m: &Mutant| format!("{:<18} {}\n", m.name(), m.doc());
-        print(&Mutant::ALL.iter().map(line).collect::<String>());
+        terminal::put(&Mutant::ALL.iter().map(line).collect::<String>());
         return Ok(exit::OK);
     }
     let only = swarm.engine.as_deref();
@@ -548,7 +753,7 @@ fn swarm_out(swarm: &Swarm) -> Result<u8, Error> {
     let seeds = one.or(swarm.seeds.clone()).unwrap_or(0..all);
     if swarm.plan {
         let draw = fuzz::draw(seeds.start, only)?;
-        print(&toml::to_string(&draw.plan).expect("a plan is a table"));
+        terminal::put(&toml::to_string(&draw.plan).expect("a plan is a table"));
         return Ok(exit::OK);
     }
     use_threads(swarm.threads)?;
@@ -643,7 +848,7 @@ fn kept(evidence: Option<&str>) -> u8 {
 }
 
 /// The first signal lets running units end and writes nothing; the second ends the program.
-fn stop_on_signal() {
+pub(crate) fn stop_on_signal() {
     // A second handler in one process is refused; the first one then serves.
     let _ = ctrlc::set_handler(|| {
         if STOP.swap(true, Ordering::Relaxed) {
@@ -651,10 +856,6 @@ fn stop_on_signal() {
         }
         let _ = writeln!(std::io::stderr(), "\nstopping; once more to stop at once");
     });
-}
-
-fn print(text: &str) {
-    terminal::put(text);
 }
 
 fn init(file: &Path, from: &str) -> Result<u8, Error> {
@@ -665,11 +866,21 @@ fn init(file: &Path, from: &str) -> Result<u8, Error> {
             format!("built-in plans: {}", names.join(", ")),
         ));
     };
-    let written = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(file)
-        .and_then(|mut f| f.write_all(plan.text.as_bytes()));
+    let create = |file: &Path, text: &str| {
+        let new = std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(file);
+        new.and_then(|mut f| f.write_all(text.as_bytes()))
+    };
+    // Editors look for the schema beside the plan; one that stands there already may be somebody's.
+    let text = format!("#:schema {}\n{}", schema::FILE, plan.text);
+    let written = create(file, &text).and_then(|()| {
+        match create(&file.with_file_name(schema::FILE), &schema::text()) {
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+            other => other,
+        }
+    });
     match written {
         Ok(()) => {
             let name = file.display().to_string();

@@ -2,11 +2,12 @@
 
 use crate::faults::{instant, invalid};
 use quorate_core::{Conduct, Corrupt, Family, Invalid, Span, Time};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Nodes that lie. Exactly one conduct: `silent`, `twin`, `withhold_votes`, `delay_votes_ms`,
 /// `withhold_blocks`, `invalid_blocks`, `censor_site`, `favour_site`, `selfish` or `reorg`.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a key of the plan")]
 pub struct CorruptPlan {
@@ -59,7 +60,7 @@ pub struct CorruptPlan {
 }
 
 /// A private branch.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReorgPlan {
     /// Blocks that the others have above the fork before the branch is published.

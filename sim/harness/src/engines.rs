@@ -41,6 +41,11 @@ pub trait AnyEngine: Sync {
     fn defaults(&self) -> toml::Table {
         self.resolved(&toml::Table::new())
     }
+    /// Whether a table of settings can be read.
+    ///
+    /// # Errors
+    /// What serde says of it.
+    fn reads(&self, config: &toml::Table) -> Result<(), String>;
     /// Refuses a table of settings that cannot work with the plan's nodes.
     ///
     /// # Errors
@@ -152,6 +157,11 @@ impl<E: Engine + 'static> AnyEngine for Registered<E> {
 
     fn resolved(&self, config: &toml::Table) -> toml::Table {
         toml::Table::try_from(Self::config(config)).expect("a configuration is a table")
+    }
+
+    fn reads(&self, config: &toml::Table) -> Result<(), String> {
+        let read = E::Config::deserialize(config.clone());
+        read.map(drop).map_err(|e| e.message().to_owned())
     }
 
     fn check(&self, plan: &Plan, config: &toml::Table) -> Result<(), Invalid> {

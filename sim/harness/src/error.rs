@@ -11,6 +11,12 @@ pub mod exit {
     pub const BUG: u8 = 1;
     /// The command line is wrong.
     pub const USAGE: u8 = 2;
+    /// Results are not those of the baseline, or of the folder that was rebuilt.
+    pub const MOVED: u8 = 3;
+    /// Units are missing; the message says how to run them.
+    pub const INCOMPLETE: u8 = 4;
+    /// Results of another `model_version`: figures may differ, and the changelog says why.
+    pub const MODEL: u8 = 5;
     /// A protocol's promise was broken in a simulation.
     pub const SAFETY: u8 = 20;
     /// A law of `quorate validate` (tier A) does not hold.
@@ -21,10 +27,16 @@ pub mod exit {
     pub const DATA: u8 = 65;
     /// An input file is missing or cannot be read.
     pub const NO_INPUT: u8 = 66;
+    /// What was run again ended otherwise than the results say.
+    pub const NONDETERMINISM: u8 = 70;
     /// Results cannot be written.
     pub const IO: u8 = 74;
+    /// Another process does the same.
+    pub const LOCKED: u8 = 75;
     /// A plan is wrong.
     pub const CONFIG: u8 = 78;
+    /// A service level fails.
+    pub const THRESHOLD: u8 = 99;
     /// Stopped by a signal; nothing half-written is left.
     pub const INTERRUPTED: u8 = 130;
 }
@@ -56,6 +68,24 @@ impl Error {
             message: message.into(),
             hint: hint.into(),
             code: exit::DATA,
+        }
+    }
+
+    /// A command line that asks for what there is not.
+    pub fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            hint: hint.into(),
+            code: exit::USAGE,
+        }
+    }
+
+    /// A file or folder that cannot be written.
+    pub fn io(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            hint: hint.into(),
+            code: exit::IO,
         }
     }
 

@@ -6,14 +6,16 @@ use crate::output::{Ran, Writer, column, key};
 use crate::plan::{Plan, Source};
 use crate::results::{Folder, Kind, Value};
 use crate::run::Cell;
+use crate::stats::Interval;
 use crate::summary;
 use crate::unit::Done;
 use crate::words::duration;
 use quorate_kernel::{Endorse, Endorsed};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Whether transactions are executed before or after they are ordered.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExecutionPlan {
     /// What comes first.
@@ -34,7 +36,7 @@ pub struct ExecutionPlan {
 }
 
 /// What comes first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Model {
     /// The order: blocks are executed.
@@ -127,7 +129,7 @@ pub(crate) fn write(folder: &mut Folder, writer: &Writer<'_>) -> Result<(), Erro
     if !writer.cells().any(|(ran, _)| is_on(&ran)) {
         return Ok(());
     }
-    let mut columns = Writer::cell_columns();
+    let mut columns = writer.cell_columns();
     columns.insert(
         1,
         key("replication", Kind::Integer, "number of the replication"),
@@ -251,7 +253,7 @@ fn line(ran: &Ran<'_>, cell: &Cell) -> Vec<String> {
             let h = &u.report.probe.endorsed;
             (!h.is_empty()).then(|| summary::percentile_ms(h, p))
         });
-        let mean = summary::interval(&samples, ran.part.plan.confidence).mean;
+        let mean = Interval::point(&samples).mean;
         mean.map_or_else(|| "-".to_owned(), duration)
     };
     let names = ran.part.workload.classes();

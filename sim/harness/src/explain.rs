@@ -123,7 +123,7 @@ fn all() -> Vec<Topic> {
         let entries = catalogue::entries(what).into_iter();
         all.extend(entries.map(|entry| topic(kind(what, &entry), noted(what, entry))));
     }
-    let columns = output::measured().map(|(column, table)| {
+    let columns = output::figures().map(|(column, table)| {
         let unit = if column.unit.is_empty() {
             "a count, or text"
         } else {

@@ -1,12 +1,13 @@
 //! The plan's fault schedule: one table a fault, each of one kind.
 
 use quorate_core::{Fault, FaultKind, Invalid, Span, Time};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One fault. Nodes are given by their numbers; site `s` is at node `s` modulo nodes. Exactly one
 /// kind: `crash`, `partition`, `one_way_from` and `one_way_to`, `wan_cut`, `clog`, `loss`,
 /// `slow_cpu` or `clock`.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FaultPlan {
     /// Start, s.

@@ -7,9 +7,12 @@ use crate::plots::{self, Bound, Curve, Line, Marks, Point, PointStatus, Series};
 use crate::results::Folder;
 use crate::run::Cell;
 use crate::stats::Interval;
-use crate::study::Study;
+use crate::study::{Part, Study};
+use crate::summary::{self, mean};
+use crate::sweep::Factor;
 use crate::unit::{Done, Tweak, UnitStatus};
-use crate::{analysis, engines, knee, summary};
+use crate::verdict::Answer;
+use crate::{analysis, capacity, engines, knee, precision};
 use quorate_core::Level;
 
 /// Writes the figures of a study.
@@ -19,7 +22,18 @@ use quorate_core::Level;
 pub(crate) fn write(folder: &mut Folder, study: &Study, ran: &[Ran<'_>]) -> Result<(), Error> {
     match study.plan.kind {
         // An attack draws its own.
-        Kind::Replay | Kind::Scenario | Kind::Check | Kind::Attack => {}
+        Kind::Replay
+        | Kind::Scenario
+        | Kind::Check
+        | Kind::Attack
+        | Kind::Sweep
+        | Kind::Sensitivity => {}
+        Kind::Capacity => {
+            for ran in ran {
+                let name = format!("plots/capacity{}.svg", suffix(study, ran.part));
+                folder.text(&name, &plots::draw_panel(&capacity_curves(ran)))?;
+            }
+        }
         Kind::Compare | Kind::Curve => {
             for ran in ran {
                 let name = format!("plots/load{}.svg", suffix(study, ran.part));
@@ -33,7 +47,183 @@ pub(crate) fn write(folder: &mut Folder, study: &Study, ran: &[Ran<'_>]) -> Resu
             }
         }
     }
+    for (i, curves) in factor_curves(ran).into_iter().enumerate() {
+        folder.text(
+            &format!("plots/sweep-{i:03}.svg"),
+            &plots::draw_panel(&curves),
+        )?;
+    }
     Ok(())
+}
+
+/// Goodput and latency, and the margin of the level that decides, against offered load.
+pub(crate) fn capacity_curves(ran: &Ran<'_>) -> Vec<Curve> {
+    let plan = &ran.part.plan;
+    let line = |engine: usize| {
+        let found = capacity::capacity(ran.part, ran.outcome, engine);
+        let points = found.tried.iter().filter_map(|tried| {
+            Some(Point {
+                x: tried.tps,
+                y: tried.by.margin.filter(|&m| m > 0.0)?,
+                low: None,
+                high: None,
+                status: match tried.answer {
+                    Answer::Holds => PointStatus::Ok,
+                    _ => PointStatus::Flagged,
+                },
+            })
+        });
+        Series {
+            label: plan.engines[engine].label().to_owned(),
+            look: look(plan, engine),
+            variant: 0,
+            points: points.collect(),
+        }
+    };
+    let lines = (0..plan.engines.len()).map(line);
+    let margin = Curve {
+        title: "Margin of the level that decides".into(),
+        x_label: "offered load (transactions/s)".into(),
+        y_label: "bound over value (×)".into(),
+        x_log: true,
+        y_log: true,
+        series: lines.filter(|s| !s.points.is_empty()).collect(),
+        bounds: vec![Bound {
+            label: "met above".into(),
+            line: Line::Horizontal(1.0),
+        }],
+        note: "Hollow also where not every level is shown to hold.".into(),
+        ..Curve::default()
+    };
+    load_curves(ran).into_iter().chain([margin]).collect()
+}
+
+/// Most figures of a sweep; the tables have all.
+// assumption: nobody looks at more.
+const MOST_FIGURES: usize = 24;
+
+/// Goodput at the highest load and latency at the lowest against each factor that is a number, the
+/// others fixed: a panel for each of their combinations.
+pub(crate) fn factor_curves(ran: &[Ran<'_>]) -> Vec<Vec<Curve>> {
+    let Some(first) = ran.first() else {
+        return Vec::new();
+    };
+    if first.part.plan.kind == Kind::Sensitivity {
+        return Vec::new();
+    }
+    let factors = 0..first.part.factors.len();
+    let panels = factors.flat_map(|factor| {
+        let groups = alike_but(ran, factor).into_iter();
+        groups.filter_map(move |group| factor_panel(&group, factor))
+    });
+    panels.take(MOST_FIGURES).collect()
+}
+
+/// Parts that differ in one factor only, which is a number.
+fn alike_but<'a>(ran: &[Ran<'a>], factor: usize) -> Vec<Vec<Ran<'a>>> {
+    let others = |part: &Part| {
+        let mut others = part.factors.clone();
+        let own = others.remove(factor);
+        let rest: Vec<String> = others.iter().map(Factor::text).collect();
+        (own.number(), (part.profile, part.label.clone(), rest))
+    };
+    let mut groups: Vec<Vec<Ran<'a>>> = Vec::new();
+    for &one in ran {
+        let (Some(_), mine) = others(one.part) else {
+            continue;
+        };
+        let same = |g: &&mut Vec<Ran<'a>>| others(g[0].part).1 == mine;
+        match groups.iter_mut().find(same) {
+            Some(group) => group.push(one),
+            None => groups.push(vec![one]),
+        }
+    }
+    groups.retain(|group| group.len() > 1);
+    groups
+}
+
+fn factor_panel(group: &[Ran<'_>], factor: usize) -> Option<Vec<Curve>> {
+    let x = |ran: &Ran<'_>| ran.part.factors[factor].number().unwrap_or(0.0);
+    let mut group = group.to_vec();
+    group.sort_by(|a, b| x(a).total_cmp(&x(b)));
+    let part = group[0].part;
+    let plan = &part.plan;
+    let fixed = part.factors.iter().enumerate();
+    let fixed = fixed.filter(|(i, f)| *i != factor && f.value.is_some());
+    let fixed: Vec<String> = fixed
+        .map(|(_, f)| format!("{} = {}", f.key, f.text()))
+        .collect();
+    let (low, high) = (x(&group[0]), x(group.last()?));
+    let loads = |ran: &Ran<'_>, pick: fn(f64, f64) -> f64| {
+        let cells = ran.outcome.cells.iter().filter(|c| c.tweak == Tweak::None);
+        cells.filter_map(|c| c.offered_tps).reduce(pick)
+    };
+    let axes = |title: &str, y_label: &str, series: Vec<Series>| Curve {
+        title: title.to_owned(),
+        x_label: part.factors[factor].key.clone(),
+        y_label: y_label.to_owned(),
+        // assumption: a scale that spans more than a factor of eight was meant to be logarithmic.
+        x_log: low > 0.0 && high > 8.0 * low,
+        y_log: true,
+        series,
+        note: match fixed.join(", ") {
+            none if none.is_empty() => none,
+            some => format!("{some}."),
+        },
+        ..Curve::default()
+    };
+    let goodput = along(&group, &x, &|r| loads(r, f64::max), ("", 0), |cell| {
+        Some(mean(plan, cell, |u| Some(summary::goodput_tps(u))))
+    });
+    let mut latency = Vec::new();
+    for (p, variant) in [(50.0, 0), (99.0, 2)] {
+        let suffix = format!(" p{p}");
+        let load = |r: &Ran<'_>| loads(r, f64::min);
+        latency.extend(along(&group, &x, &load, (&suffix, variant), |cell| {
+            latency_s(plan, cell, Level::Final, p)
+        }));
+    }
+    let curves = vec![
+        axes(
+            "Goodput at the highest load",
+            "valid and final (transactions/s)",
+            goodput,
+        ),
+        axes(
+            "Latency to final at the lowest load",
+            "at the submitting site (s)",
+            latency,
+        ),
+    ];
+    curves
+        .iter()
+        .any(|c| !c.series.is_empty())
+        .then_some(curves)
+}
+
+/// One line an engine over parts, at a load of each.
+fn along(
+    group: &[Ran<'_>],
+    x: &dyn Fn(&Ran<'_>) -> f64,
+    load: &dyn Fn(&Ran<'_>) -> Option<f64>,
+    (suffix, variant): (&str, usize),
+    of: impl Fn(&Cell) -> Option<Interval>,
+) -> Vec<Series> {
+    let plan = &group[0].part.plan;
+    let line = |engine: usize| {
+        let points = group.iter().filter_map(|ran| {
+            let cell = ran.outcome.cell(engine, load(ran), Tweak::None)?;
+            point(cell, x(ran), &of(cell)?)
+        });
+        Series {
+            label: format!("{}{suffix}", plan.engines[engine].label()),
+            look: look(plan, engine),
+            variant,
+            points: points.collect(),
+        }
+    };
+    let lines = (0..plan.engines.len()).map(line);
+    lines.filter(|s| !s.points.is_empty()).collect()
 }
 
 /// The look of an engine in every figure; a second entry of the same engine gets one of its own.
@@ -41,11 +231,6 @@ pub(crate) fn look(plan: &Plan, engine: usize) -> usize {
     let name = &plan.engines[engine].name;
     let earlier = plan.engines[..engine].iter().filter(|e| e.name == *name);
     engines::place(name) + engines::all().len() * earlier.count()
-}
-
-/// The mean of a measure over a cell's replications, with its interval.
-fn mean(plan: &Plan, cell: &Cell, of: impl Fn(&Done) -> Option<f64>) -> Interval {
-    summary::interval(&summary::samples(cell, of), plan.confidence)
 }
 
 /// A percentile of the latency to a level in seconds, where the cell supports it.
@@ -65,8 +250,8 @@ fn point(cell: &Cell, x: f64, interval: &Interval) -> Option<Point> {
     Some(Point {
         x,
         y: interval.mean?,
-        low: interval.low.filter(|&l| !flagged && l > 0.0),
-        high: interval.high.filter(|_| !flagged),
+        low: interval.low.filter(|&l| l > 0.0),
+        high: interval.high,
         status: if flagged {
             PointStatus::Flagged
         } else {
@@ -83,7 +268,7 @@ pub(crate) fn load_curves(ran: &Ran<'_>) -> [Curve; 2] {
         label: "offered".into(),
         line: Line::Diagonal,
     }];
-    if plan.kind == Kind::Curve {
+    if matches!(plan.kind, Kind::Curve | Kind::Capacity) {
         bounds.extend(limits(ran));
     }
     let goodput = Curve {
@@ -100,9 +285,9 @@ pub(crate) fn load_curves(ran: &Ran<'_>) -> [Curve; 2] {
         }),
         bounds,
         note: format!(
-            "{} % intervals over {} replications.",
+            "{} % intervals over {} replications; what is flagged has none.",
             100.0 * plan.confidence,
-            plan.replications
+            precision::replications(&[*ran])
         ),
     };
     let mut latency = Vec::new();
@@ -173,7 +358,9 @@ pub(crate) fn scale_groups<'a>(ran: &[Ran<'a>]) -> Vec<Vec<Ran<'a>>> {
     let mut groups: Vec<Vec<Ran<'a>>> = Vec::new();
     for &one in ran {
         let same = |g: &&mut Vec<Ran<'a>>| {
-            g[0].part.label == one.part.label && g[0].part.profile == one.part.profile
+            g[0].part.label == one.part.label
+                && g[0].part.profile == one.part.profile
+                && g[0].part.factors == one.part.factors
         };
         match groups.iter_mut().find(same) {
             Some(group) => group.push(one),
@@ -262,21 +449,8 @@ fn sized(
     variant: usize,
     of: impl Fn(&Cell) -> Option<Interval>,
 ) -> Vec<Series> {
-    let plan = &group[0].part.plan;
-    let line = |engine: usize| {
-        let points = group.iter().filter_map(|ran| {
-            let cell = ran.outcome.cell(engine, Some(tps), Tweak::None)?;
-            point(cell, f64::from(ran.part.plan.network.nodes), &of(cell)?)
-        });
-        Series {
-            label: format!("{}{suffix}", plan.engines[engine].label()),
-            look: look(plan, engine),
-            variant,
-            points: points.collect(),
-        }
-    };
-    let lines = (0..plan.engines.len()).map(line);
-    lines.filter(|s| !s.points.is_empty()).collect()
+    let x = |ran: &Ran<'_>| f64::from(ran.part.plan.network.nodes);
+    along(group, &x, &|_| Some(tps), (suffix, variant), of)
 }
 
 /// The computed ceiling of each engine's throughput, over the sizes.

@@ -215,7 +215,7 @@ fn refused(error: &workloads::Error) -> Error {
 }
 
 /// Writes a file that appears whole or not at all.
-fn whole(
+pub(crate) fn whole(
     path: &Path,
     write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), Error> {

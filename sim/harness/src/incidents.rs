@@ -35,8 +35,12 @@ pub(crate) fn write(folder: &mut Folder, writer: &Writer<'_>) -> Result<(), Erro
 }
 
 /// The columns of a cell, with those that say which of its rows.
-fn columns(keys: &[Column], more: impl IntoIterator<Item = Column>) -> Vec<Column> {
-    let mut columns = Writer::cell_columns();
+fn columns(
+    writer: &Writer<'_>,
+    keys: &[Column],
+    more: impl IntoIterator<Item = Column>,
+) -> Vec<Column> {
+    let mut columns = writer.cell_columns();
     columns.splice(1..1, keys.iter().copied());
     columns.extend(more);
     columns
@@ -61,7 +65,7 @@ fn incidents(folder: &mut Folder, writer: &Writer<'_>) -> Result<(), Error> {
         Kind::Integer,
         "number of the incident: the union of planned outages that overlap or touch",
     );
-    let columns = columns(&[REPLICATION, number], MEASURES.iter().map(|m| m.0));
+    let columns = columns(writer, &[REPLICATION, number], MEASURES.iter().map(|m| m.0));
     let mut rows = Vec::new();
     for (ran, cell) in writer.cells() {
         for unit in &cell.units {
@@ -95,7 +99,7 @@ fn reversals(folder: &mut Folder, writer: &Writer<'_>) -> Result<(), Error> {
             "different patients, as far as the ledger knows whose a record is: consents",
         ),
     ];
-    let columns = columns(&[REPLICATION, class], more);
+    let columns = columns(writer, &[REPLICATION, class], more);
     let mut rows = Vec::new();
     for (ran, cell) in writer.cells() {
         let names = ran.part.workload.classes();

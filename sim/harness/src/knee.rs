@@ -4,10 +4,10 @@
 //! of what the ledger's rules would accept. The plan's loads bracket the knee; further cells at the
 //! geometric mean halve the bracket until it is as narrow as the plan asks.
 
-use crate::run::{Cell, Outcome};
+use crate::run::{Cell, Outcome, Try};
 use crate::study::Part;
 use crate::summary;
-use crate::unit::UnitStatus;
+use crate::unit::{Tweak, UnitStatus};
 
 /// Goodput over valid offered load at which a load counts as carried.
 // source: the definition of the knee in the README.
@@ -29,8 +29,9 @@ pub fn is_carried(cell: &Cell) -> bool {
         summary::status(cell),
         UnitStatus::Ok | UnitStatus::NotSteady
     );
-    let shares = summary::samples(cell, |u| Some(summary::goodput_share(u)));
-    let mean = shares.iter().sum::<f64>() / shares.len().max(1) as f64;
+    // Counts of all replications: a unit whose latency had not settled yet carried its load or did not.
+    let shares = cell.units.iter().map(summary::goodput_share);
+    let mean = shares.sum::<f64>() / cell.units.len().max(1) as f64;
     steady && mean >= CARRIED
 }
 
@@ -54,20 +55,25 @@ pub fn knee(outcome: &Outcome, engine: usize) -> Knee {
 }
 
 /// Loads to try next, to narrow each engine's bracket.
-pub(crate) fn to_try(part: &Part, outcome: &Outcome) -> Vec<(usize, f64)> {
+pub(crate) fn to_try(part: &Part, outcome: &Outcome) -> Vec<Try> {
     let within = 1.0 + part.plan.load.knee_within;
     let next = |engine: usize| {
         let knee = knee(outcome, engine);
         let (low, high) = (knee.carried_tps?, knee.lost_tps?);
-        let middle = rounded((low * high).sqrt());
-        let inside = low < middle && middle < high;
-        (high > low * within && inside).then_some((engine, middle))
+        Some((engine, Some(middle(low, high, within)?), Tweak::None))
     };
     (0..part.plan.engines.len()).filter_map(next).collect()
 }
 
+/// The geometric middle of two loads that are further apart than `within`, as a ratio; `None` where
+/// they are close enough.
+pub(crate) fn middle(low: f64, high: f64, within: f64) -> Option<f64> {
+    let middle = rounded((low * high).sqrt());
+    (high > low * within && low < middle && middle < high).then_some(middle)
+}
+
 /// Four significant digits, so that a load can be written down.
-fn rounded(tps: f64) -> f64 {
+pub(crate) fn rounded(tps: f64) -> f64 {
     format!("{tps:.3e}").parse().expect("it was just written")
 }
 

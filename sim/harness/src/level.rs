@@ -1,11 +1,12 @@
 //! Service levels in the grammar of load-test thresholds: `class:metric:statistic<bound`, or
 //! `measure:statistic<bound` for what the workload itself measures.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A service level of a plan.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LevelConfig {
     /// The expression, such as `consent.revoke:exposure:p(99)<2s`.
@@ -17,7 +18,7 @@ pub struct LevelConfig {
 }
 
 /// What a service level rests on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Standing {
     /// A law or regulation.

@@ -7,11 +7,12 @@ use crate::unit::Key;
 use crate::workload::Workload;
 use quorate_core::{Agreement, Span};
 use quorate_kernel::{Fees, GossipConfig, GossipForm, MempoolConfig, Offered, TxRelay};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The nodes' pools of pending transactions.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MempoolPlan {
     /// Most transactions pending at a node; absent means no limit. What is submitted at a full node is
@@ -69,7 +70,7 @@ impl Default for MempoolPlan {
 }
 
 /// How blocks are filled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Order {
     /// In the order seen.
@@ -80,7 +81,7 @@ pub enum Order {
 }
 
 /// Whether every hop of a transaction is an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Form {
     /// None is: a transaction takes the shortest path and occupies no link. Fast.
@@ -93,7 +94,7 @@ pub enum Form {
 }
 
 /// What travels along a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Relay {
     /// The transaction itself: one latency a hop.

@@ -4,10 +4,11 @@ use crate::places::{self, Table};
 use crate::unit::Tweak;
 use quorate_core::{NodeId, Seed, Span};
 use quorate_kernel::{Jitter, Loss, NetworkConfig, OverlayConfig, SlowStart};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Nodes and links.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "independent keys of a plan")]
 pub struct NetworkPlan {
@@ -25,6 +26,12 @@ pub struct NetworkPlan {
     /// One-way latency between all nodes in ms, instead of a table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub one_way_ms: Option<f64>,
+    /// All latencies, in thousandths of what the table or `one_way_ms` says.
+    #[serde(
+        default = "default_latency",
+        skip_serializing_if = "is_default_latency"
+    )]
+    pub latency_permille: u32,
     /// The law of the jitter.
     // assumption: exponential, as nothing is known of the paths.
     #[serde(default, skip_serializing_if = "JitterLaw::is_default")]
@@ -119,6 +126,15 @@ const fn default_jitter() -> u32 {
     50
 }
 
+const fn default_latency() -> u32 {
+    1_000
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+const fn is_default_latency(permille: &u32) -> bool {
+    *permille == default_latency()
+}
+
 const fn default_mbps() -> f64 {
     1_000.0
 }
@@ -147,7 +163,7 @@ const fn is_zero(value: &f64) -> bool {
 }
 
 /// Shares of the regions.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(
     untagged,
     expecting = "region_shares is a list with a share for each region, or \"published\""
@@ -160,7 +176,7 @@ pub enum Shares {
 }
 
 /// The word for what a table says.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Published {
     /// As published.
@@ -168,7 +184,7 @@ pub enum Published {
 }
 
 /// Rates of a region's links.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "rates of regions are Mbit/s, or lists of them")]
 pub enum Rate {
     /// One for all, Mbit/s.
@@ -178,7 +194,7 @@ pub enum Rate {
 }
 
 /// The law of the jitter.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum JitterLaw {
     /// Exponential.
@@ -202,7 +218,7 @@ impl JitterLaw {
 }
 
 /// Nodes that differ from the others.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClassPlan {
     /// Which nodes; each is in one class at most.
@@ -225,7 +241,7 @@ pub struct ClassPlan {
 }
 
 /// The overlay that relays blocks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Overlay {
     /// Everybody with everybody.
@@ -241,7 +257,7 @@ pub enum Overlay {
 }
 
 /// How many connections nodes open.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(
     untagged,
     expecting = "outbound_degrees is the name of a table, or thousandths of the nodes that open at most \
@@ -311,6 +327,18 @@ impl NetworkPlan {
 
     /// Latencies between the plan's regions.
     fn one_way(&self) -> Vec<Vec<Span>> {
+        let mut spans = self.listed();
+        if self.latency_permille != default_latency() {
+            let permille = u64::from(self.latency_permille);
+            for span in spans.iter_mut().flatten() {
+                *span = span.scale(permille, 1_000);
+            }
+        }
+        spans
+    }
+
+    /// One-way latencies between regions as the plan or its table lists them.
+    fn listed(&self) -> Vec<Vec<Span>> {
         let regions = self.regions.len();
         if let Some(ms) = self.one_way_ms {
             return vec![vec![Span::from_ms_f64(ms); regions]; regions];

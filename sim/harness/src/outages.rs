@@ -11,11 +11,12 @@ use crate::unit::EngineSheet;
 use crate::workload::Workload;
 use quorate_core::{Fault, FaultKind, Invalid, Span, Time};
 use quorate_kernel::Setup;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// An outage, or several alike. Exactly one of `site`, `sites` and `region` says whom it strikes;
 /// a leader needs none.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OutagePlan {
     /// What is lost.
@@ -57,7 +58,7 @@ pub struct OutagePlan {
 }
 
 /// What an outage takes away.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Lose {
     /// The wide-area network: each node alone is cut off from everybody.

@@ -7,21 +7,30 @@ use crate::results::{Column, Folder, Kind, Value, sha256_hex};
 use crate::run::{Cell, Outcome};
 use crate::stats::Interval;
 use crate::study::{Part, Study};
-use crate::unit::{Done, Tweak};
+use crate::unit::{Done, Tweak, settled};
 use crate::verdict::Row;
 use crate::{
-    execution, figures, incidents, knee, question, report, resilience, risk, summary, told,
+    analysis, capacity, differences, execution, figures, incidents, knee, precision, question,
+    report, resilience, risk, sensitivity, summary, sweep, told, tune,
 };
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 use quorate_core::{Level, Span};
 use quorate_kernel::Lies;
 use quorate_kernel::probe::{ClassCounts, LatencyHistogram, Traffic};
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Raised whenever the same plan gives other results than before.
 pub const MODEL_VERSION: u32 = 4;
+
+/// The checksums of the golden plan and its digests, with the version that first had them; what comes after it
+/// and has no entry moved nothing that they see. Only ever added to: `tests/model_version.rs` says how.
+pub const GOLDEN: &[(u32, &str)] = &[(
+    4,
+    "6d2702d3556b0187002072f17a8163dbb18c451ca6a2fb786c6dab8fbbf5797c",
+)];
 
 pub(crate) const fn column(
     name: &'static str,
@@ -59,6 +68,19 @@ pub struct Ran<'a> {
     pub rows: &'a [Row],
 }
 
+impl<'a> Ran<'a> {
+    /// The parts of a study with what became of each.
+    pub fn all(study: &'a Study, outcomes: &'a [Outcome], rows: &'a [Vec<Row>]) -> Vec<Self> {
+        let all = study.parts.iter().zip(outcomes).zip(rows);
+        let ran = all.map(|((part, outcome), rows)| Self {
+            part,
+            outcome,
+            rows,
+        });
+        ran.collect()
+    }
+}
+
 /// A part's plan with every default spelled out. It can be run by itself.
 pub fn resolved(part: &Part) -> String {
     let mut plan = part.plan.clone();
@@ -89,7 +111,23 @@ pub(crate) fn suffix(study: &Study, part: &Part) -> String {
         name.push('-');
         name.push_str(&part.label);
     }
+    if study.has_factors() {
+        let _ = write!(name, "-{:03}", part.combination);
+    }
     name
+}
+
+/// The plan as it was run, every default spelled out.
+pub fn config(study: &Study) -> String {
+    match study.parts.as_slice() {
+        [only] if study.is_one_plan() => resolved(only),
+        _ => with_version(&study.plan),
+    }
+}
+
+/// What names the results of a study with this SHA-256 of its [`config`].
+pub(crate) fn folder_name(study: &Study, hash: &str) -> String {
+    format!("{}-{}", study.plan.name, &hash[..8])
 }
 
 /// Writes everything and returns the folder.
@@ -97,12 +135,9 @@ pub(crate) fn suffix(study: &Study, part: &Part) -> String {
 /// # Errors
 /// When the folder cannot be written; nothing half-written is left.
 pub fn write(parent: &Path, study: &Study, ran: &[Ran<'_>]) -> Result<PathBuf, Error> {
-    let config = match study.parts.as_slice() {
-        [only] if study.plan.scale.is_none() => resolved(only),
-        _ => with_version(&study.plan),
-    };
+    let config = config(study);
     let hash = sha256_hex(config.as_bytes());
-    let mut folder = Folder::create(parent, &format!("{}-{}", study.plan.name, &hash[..8]))?;
+    let mut folder = Folder::create(parent, &folder_name(study, &hash))?;
     folder.text("config.resolved.toml", &config)?;
     let writer = Writer { ran, hash: &hash };
     writer.parts(&mut folder)?;
@@ -112,6 +147,7 @@ pub fn write(parent: &Path, study: &Study, ran: &[Ran<'_>]) -> Result<PathBuf, E
     if matches!(study.plan.kind, PlanKind::Compare | PlanKind::Scenario) {
         writer.verdict(&mut folder)?;
     }
+    differences::write(&mut folder, study, ran)?;
     if study.plan.kind == PlanKind::Compare {
         resilience::table::write(&mut folder, ran)?;
     }
@@ -119,6 +155,9 @@ pub fn write(parent: &Path, study: &Study, ran: &[Ran<'_>]) -> Result<PathBuf, E
     if study.plan.kind == PlanKind::Curve {
         writer.knees(&mut folder)?;
     }
+    capacity::write(&mut folder, &writer)?;
+    tune::write(&mut folder, &writer)?;
+    sensitivity::write(&mut folder, ran)?;
     writer.liars(&mut folder)?;
     writer.skipped(&mut folder)?;
     incidents::write(&mut folder, &writer)?;
@@ -130,6 +169,13 @@ pub fn write(parent: &Path, study: &Study, ran: &[Ran<'_>]) -> Result<PathBuf, E
     folder.text("report.html", &report::page(study, ran, &config))?;
     Ok(folder.finish()?)
 }
+
+pub(crate) const REGIME: Column = column(
+    "regime",
+    Kind::String,
+    "",
+    "steady: the warm-up is cut off; terminating: from the first arrival to the last",
+);
 
 /// Writes tables about all cells.
 pub(crate) struct Writer<'a> {
@@ -169,8 +215,8 @@ impl Writer<'_> {
     }
 
     /// Columns that say which cell a row belongs to, and their values.
-    pub(crate) fn cell_columns() -> Vec<Column> {
-        vec![
+    pub(crate) fn cell_columns(&self) -> Vec<Column> {
+        let mut columns = vec![
             key("cell", Kind::Integer, "place of the cell in the plan"),
             column(
                 "ledger",
@@ -199,12 +245,20 @@ impl Writer<'_> {
                 "",
                 "what is better or worse than planned, or `as planned`",
             ),
-        ]
+        ];
+        columns.extend(self.factor_columns(false));
+        columns
+    }
+
+    /// Columns of the plan's factors, see [`sweep::columns`].
+    pub(crate) fn factor_columns(&self, is_key: bool) -> Vec<Column> {
+        let first = self.ran.first();
+        first.map_or_else(Vec::new, |ran| sweep::columns(ran.part, is_key))
     }
 
     pub(crate) fn cell_values(ran: Ran<'_>, cell: &Cell) -> Vec<Value> {
         let plan = &ran.part.plan;
-        vec![
+        let mut row = vec![
             Value::from(cell.index as u64),
             Value::from(0_u64),
             Value::from(plan.engines[cell.engine].label()),
@@ -213,11 +267,13 @@ impl Writer<'_> {
             Value::from(u64::from(plan.network.nodes)),
             Value::from(cell.offered_tps),
             Value::from(cell.tweak.name()),
-        ]
+        ];
+        row.extend(sweep::values(ran.part));
+        row
     }
 
     fn plan_table(&self, folder: &mut Folder) -> Result<(), Error> {
-        let mut columns = Self::cell_columns();
+        let mut columns = self.cell_columns();
         columns.extend([
             column("duration_s", Kind::Number, "s", "measured span"),
             column(
@@ -226,6 +282,7 @@ impl Writer<'_> {
                 "",
                 "independent replications",
             ),
+            REGIME,
             column("seed", Kind::Integer, "", "master seed"),
             column(
                 "plan_hash",
@@ -239,6 +296,7 @@ impl Writer<'_> {
             row.extend([
                 Value::from(cell.units.first().map(|u| u.report.horizon.as_s())),
                 Value::from(cell.units.len() as u64),
+                Value::from(summary::regime(&ran.part.plan, cell)),
                 Value::from(ran.part.plan.seed),
                 Value::from(self.hash),
             ]);
@@ -248,19 +306,20 @@ impl Writer<'_> {
     }
 
     fn replications(&self, folder: &mut Folder) -> Result<(), Error> {
-        let mut columns = Self::cell_columns();
+        let mut columns = self.cell_columns();
         columns.insert(
             1,
             key("replication", Kind::Integer, "number of the replication"),
         );
         columns.extend(MEASURES.iter().map(|m| m.column));
         let rows = self.cells().flat_map(|(ran, cell)| {
-            cell.units.iter().map(move |unit| {
+            let row = move |unit: &Done| {
                 let mut row = Self::cell_values(ran, cell);
                 row.insert(1, Value::from(u64::from(unit.key.replication)));
-                row.extend(MEASURES.iter().map(|m| (m.of)(unit)));
+                row.extend(measured(unit).map(|(_, value)| value));
                 row
-            })
+            };
+            cell.units.iter().map(row)
         });
         Ok(folder.csv("replications.csv", &columns, rows)?)
     }
@@ -274,7 +333,7 @@ impl Writer<'_> {
         {
             return Ok(());
         }
-        let mut columns = Self::cell_columns();
+        let mut columns = self.cell_columns();
         columns.insert(
             1,
             key("replication", Kind::Integer, "number of the replication"),
@@ -292,7 +351,7 @@ impl Writer<'_> {
     }
 
     fn summary(&self, folder: &mut Folder) -> Result<(), Error> {
-        let mut columns = Self::cell_columns();
+        let mut columns = self.cell_columns();
         columns.extend([
             key("class", Kind::String, "class of transactions, or `all`"),
             key("metric", Kind::String, "what is measured"),
@@ -301,14 +360,49 @@ impl Writer<'_> {
                 "value",
                 Kind::Number,
                 "",
-                "mean of the statistic over replications, in `unit`",
+                "mean of the statistic over the replications with this status, in `unit`",
             ),
             column("unit", Kind::String, "", "unit of value and interval"),
-            column("ci_low", Kind::Number, "", "lower end of the interval"),
+            column(
+                "ci_low",
+                Kind::Number,
+                "",
+                "lower end of the interval; empty unless the status is ok",
+            ),
             column("ci_high", Kind::Number, "", "upper end of the interval"),
             column("ci_level", Kind::Number, "", "confidence of the interval"),
-            column("ci_method", Kind::String, "", "how the interval was made"),
+            column(
+                "ci_method",
+                Kind::String,
+                "",
+                "how the interval was made: student or bootstrap_bca; empty without one",
+            ),
+            column(
+                "rel_halfwidth",
+                Kind::Number,
+                "share",
+                "half of the interval over the value",
+            ),
             column("n_reps", Kind::Integer, "", "replications with a sample"),
+            column(
+                "n_effective",
+                Kind::Integer,
+                "",
+                "independent samples that the statistic of all replications rests on",
+            ),
+            column(
+                "n_effective_unit",
+                Kind::String,
+                "",
+                "what they are: blocks, transactions, reads or replications",
+            ),
+            REGIME,
+            column(
+                "precision_reached",
+                Kind::Boolean,
+                "",
+                "whether the cell's deciding metrics are as precise as the plan asks; empty where it does not",
+            ),
             column(
                 "status",
                 Kind::String,
@@ -318,9 +412,13 @@ impl Writer<'_> {
         ]);
         let mut rows = Vec::new();
         for (ran, cell) in self.cells().filter(|(_, c)| !c.units.is_empty()) {
+            let plan = &ran.part.plan;
             let status = summary::status(cell).name();
+            let reached = precision::reached(ran.part, ran.outcome, cell);
+            let reached = reached.map(|r| r.is_enough());
             for m in metrics(ran.part, cell) {
                 let mut row = Self::cell_values(ran, cell);
+                let has_interval = m.interval.low.is_some();
                 row.extend([
                     Value::from(m.class),
                     Value::from(m.metric),
@@ -329,9 +427,14 @@ impl Writer<'_> {
                     Value::from(m.unit),
                     Value::from(m.interval.low),
                     Value::from(m.interval.high),
-                    Value::from(ran.part.plan.confidence),
-                    Value::from("student"),
+                    Value::from(has_interval.then_some(plan.confidence)),
+                    Value::from(has_interval.then(|| plan.interval.name())),
+                    Value::from(m.interval.relative()),
                     Value::from(m.interval.n as u64),
+                    Value::from(m.effective.0),
+                    Value::from(m.effective.1),
+                    Value::from(summary::regime(plan, cell)),
+                    Value::from(reached),
                     Value::from(status),
                 ]);
                 rows.push(row);
@@ -341,7 +444,7 @@ impl Writer<'_> {
     }
 
     fn verdict(&self, folder: &mut Folder) -> Result<(), Error> {
-        let columns = [
+        let mut columns = vec![
             key(
                 "profile",
                 Kind::String,
@@ -353,7 +456,7 @@ impl Writer<'_> {
             key(
                 "situation",
                 Kind::String,
-                "all sites up, or one down from the start",
+                "all sites up, one down from the start, or all up and the interval tuned",
             ),
             column("standing", Kind::String, "", "what the level rests on"),
             column("source", Kind::String, "", "where the level comes from"),
@@ -389,23 +492,21 @@ impl Writer<'_> {
                 "what limits it, or why it cannot be said",
             ),
         ];
-        let rows = self
-            .ran
-            .iter()
-            .flat_map(|ran| ran.rows.iter().map(move |row| (ran, row)));
-        let rows = rows.map(|(ran, row)| {
+        columns.extend(self.factor_columns(true));
+        let tuned: Vec<Vec<Row>> = self.ran.iter().map(tune::rows).collect();
+        let rows = self.ran.iter().zip(&tuned).flat_map(|(ran, tuned)| {
+            let rows = ran.rows.iter().map(move |row| (ran, row, row.situation()));
+            rows.chain(tuned.iter().map(move |row| (ran, row, tune::SITUATION)))
+        });
+        let rows = rows.map(|(ran, row, situation)| {
             let plan = &ran.part.plan;
             let level = &plan.levels[row.level];
-            vec![
+            let mut cells = vec![
                 Value::from(ran.part.profile.name()),
                 Value::from(ran.part.label.as_str()),
                 Value::from(plan.engines[row.engine].label()),
                 Value::from(level.expect.as_str()),
-                Value::from(if row.site_down {
-                    "one site down"
-                } else {
-                    "all sites up"
-                }),
+                Value::from(situation),
                 Value::from(level.standing.to_string()),
                 Value::from(level.source.as_str()),
                 Value::from(row.answer.name()),
@@ -414,14 +515,16 @@ impl Writer<'_> {
                 Value::from(row.value.high),
                 Value::from(row.margin),
                 Value::from(row.reason.as_str()),
-            ]
+            ];
+            cells.extend(sweep::values(ran.part));
+            cells
         });
         Ok(folder.csv("verdict.csv", &columns, rows)?)
     }
 
     /// Where each engine's curve bends.
     fn knees(&self, folder: &mut Folder) -> Result<(), Error> {
-        let columns = [
+        let mut columns = vec![
             key(
                 "profile",
                 Kind::String,
@@ -441,7 +544,20 @@ impl Writer<'_> {
                 "transactions/s",
                 "smallest load tried that is not; empty if all are",
             ),
+            column(
+                "bound_tps",
+                Kind::Number,
+                "transactions/s",
+                "the most that arithmetic allows; empty where nothing bounds it",
+            ),
+            column(
+                "bound",
+                Kind::String,
+                "",
+                "what sets that: block space, execution or the builder's uplink",
+            ),
         ];
+        columns.extend(self.factor_columns(true));
         let rows = self.ran.iter().flat_map(|ran| {
             ran.part
                 .plan
@@ -450,13 +566,18 @@ impl Writer<'_> {
                 .enumerate()
                 .map(move |(e, engine)| {
                     let knee = knee::knee(ran.outcome, e);
-                    vec![
+                    let bound = analysis::ceiling(ran.part, e);
+                    let mut row = vec![
                         Value::from(ran.part.profile.name()),
                         Value::from(ran.part.label.as_str()),
                         Value::from(engine.label()),
                         Value::from(knee.carried_tps),
                         Value::from(knee.lost_tps),
-                    ]
+                        Value::from(bound.map(|b| b.1)),
+                        Value::from(bound.map(|b| b.0)),
+                    ];
+                    row.extend(sweep::values(ran.part));
+                    row
                 })
         });
         Ok(folder.csv("knees.csv", &columns, rows)?)
@@ -507,153 +628,133 @@ impl Writer<'_> {
 }
 
 fn metrics(part: &Part, cell: &Cell) -> Vec<MetricRow> {
-    let mut rows = Vec::new();
-    let confidence = part.plan.confidence;
-    let mut add =
-        |class: &str, metric: &str, stat: String, unit: &'static str, samples: Vec<f64>| {
-            if !samples.is_empty() {
-                let interval = summary::interval(&samples, confidence);
-                let (class, metric) = (class.to_owned(), metric.to_owned());
-                rows.push(MetricRow {
-                    class,
-                    metric,
-                    stat,
-                    unit,
-                    interval,
-                });
-            }
-        };
-    let each = |of: &dyn Fn(&Done) -> Option<f64>| summary::samples(cell, of);
-    add(
-        "all",
-        "goodput",
-        "rate".into(),
-        "transactions/s",
-        each(&|u| Some(summary::goodput_tps(u))),
-    );
-    add(
-        "all",
-        "goodput_share",
-        "rate".into(),
-        "share",
-        each(&|u| Some(summary::goodput_share(u))),
-    );
+    let mut rows = Rows {
+        part,
+        cell,
+        class: "all",
+        rows: Vec::new(),
+    };
+    rows.rate("goodput", "transactions/s", summary::goodput_tps);
+    rows.rate("goodput_share", "share", summary::goodput_share);
     let names = part.workload.classes();
     let chosen = (0..names.len()).map(Some);
     for class in std::iter::once(None).chain(chosen) {
-        let name = class.map_or("all", |c| names[c]);
+        rows.class = class.map_or("all", |c| names[c]);
         for level in Level::ALL {
-            let count: u64 = cell
-                .units
-                .iter()
-                .map(|u| summary::latency(u, class, level).len())
-                .sum();
-            if count == 0 {
-                continue;
-            }
-            let of = |stat: &dyn Fn(&LatencyHistogram) -> f64| {
-                each(&|u| {
-                    let h = summary::latency(u, class, level);
-                    (!h.is_empty()).then(|| stat(h))
-                })
-            };
             let metric = format!("latency_{}", level.name());
-            add(name, &metric, "mean".into(), "ms", of(&summary::mean_ms));
-            for p in summary::PERCENTILES {
-                if summary::supports(cell, count, p) {
-                    let samples = of(&|h| summary::percentile_ms(h, p));
-                    add(name, &metric, format!("p{p}"), "ms", samples);
-                }
-            }
+            rows.times(&metric, |u| summary::latency(u, class, level));
         }
         if let Some(class) = class {
-            shares(cell, class, &mut |metric, samples| {
-                add(name, metric, "rate".into(), "share", samples);
-            });
-            served(cell, class, &mut |stat, samples| {
-                add(name, "served", stat, "ms", samples);
-            });
-            exposures(cell, class, &mut |metric, stat, samples| {
-                add(name, metric, stat, "ms", samples);
-            });
-        }
-    }
-    let gaps = |u: &Done| anchored::loss_window(u).map(summary::mean_ms);
-    add("all", "loss_window", "mean".into(), "ms", each(&gaps));
-    for (metric, everybody) in [("quorum_final", false), ("all_final", true)] {
-        let of = |u: &Done| {
-            let probe = &u.report.probe;
-            let h = if everybody {
-                &probe.all_final
-            } else {
-                &probe.quorum_final
-            };
-            (!h.is_empty()).then(|| summary::mean_ms(h))
-        };
-        add(
-            "all",
-            &format!("latency_{metric}"),
-            "mean".into(),
-            "ms",
-            each(&of),
-        );
-    }
-    rows
-}
-
-/// Shares of a class: what the ledger accepted, and what met its deadline at each level.
-fn shares(cell: &Cell, class: usize, add: &mut dyn FnMut(&str, Vec<f64>)) {
-    let accepted = summary::samples(cell, |u| summary::accepted_share(u, class));
-    add("accepted", accepted);
-    for level in Level::ALL {
-        let on_time = summary::samples(cell, |u| summary::on_time_share(u, class, level));
-        add(&format!("ontime_{}", level.name()), on_time);
-    }
-}
-
-/// Time until a class's reads were answered.
-fn served(cell: &Cell, class: usize, add: &mut dyn FnMut(String, Vec<f64>)) {
-    let answers = |u: &Done| u.report.probe.served[class].len();
-    let reads: u64 = cell.units.iter().map(answers).sum();
-    for p in summary::PERCENTILES {
-        if summary::is_enough(reads, p) {
-            let samples = summary::samples(cell, |u| {
-                let h = &u.report.probe.served[class];
-                (!h.is_empty()).then(|| summary::percentile_ms(h, p))
-            });
-            add(format!("p{p}"), samples);
-        }
-    }
-}
-
-/// Exposure of a class's watched writes, by level of the view.
-fn exposures(cell: &Cell, class: usize, add: &mut dyn FnMut(&str, String, Vec<f64>)) {
-    for level in Level::ALL {
-        let count: u64 = cell
-            .units
-            .iter()
-            .map(|u| longest(u, class, level).len())
-            .sum();
-        if count == 0 {
-            continue;
-        }
-        let metric = format!("exposure_{}", level.name());
-        let of = |stat: &dyn Fn(&LatencyHistogram) -> f64| {
-            summary::samples(cell, |u| {
-                let h = longest(u, class, level);
-                (!h.is_empty()).then(|| stat(h))
-            })
-        };
-        add(&metric, "mean".into(), of(&summary::mean_ms));
-        for p in summary::PERCENTILES {
-            if summary::supports(cell, count, p) {
-                add(
-                    &metric,
-                    format!("p{p}"),
-                    of(&|h| summary::percentile_ms(h, p)),
-                );
+            rows.shares(class);
+            rows.served(class);
+            for level in Level::ALL {
+                let metric = format!("exposure_{}", level.name());
+                rows.times(&metric, |u| longest(u, class, level));
             }
         }
+    }
+    rows.class = "all";
+    rows.mean("loss_window", |u| &u.report.probe.gap);
+    rows.mean("latency_quorum_final", |u| &u.report.probe.quorum_final);
+    rows.mean("latency_all_final", |u| &u.report.probe.all_final);
+    rows.rows
+}
+
+/// The rows of a cell, as they come.
+struct Rows<'a> {
+    part: &'a Part,
+    cell: &'a Cell,
+    class: &'a str,
+    rows: Vec<MetricRow>,
+}
+
+impl Rows<'_> {
+    /// A row, unless nothing was measured; `effective` is what it rests on, and how many of them.
+    fn add(
+        &mut self,
+        (metric, stat, unit): (&str, String, &'static str),
+        effective: (u64, &'static str),
+        of: impl Fn(&Done) -> Option<f64>,
+    ) {
+        let samples = summary::samples(self.cell, of);
+        if !samples.is_empty() {
+            self.rows.push(MetricRow {
+                class: self.class.to_owned(),
+                metric: metric.to_owned(),
+                stat,
+                unit,
+                effective,
+                interval: summary::interval(&self.part.plan, self.cell, &samples),
+            });
+        }
+    }
+
+    fn total(&self, of: impl Fn(&Done) -> u64) -> u64 {
+        self.cell.units.iter().map(of).sum()
+    }
+
+    /// What there is once a replication.
+    fn rate(&mut self, metric: &str, unit: &'static str, of: impl Fn(&Done) -> f64) {
+        let replications = (self.cell.units.len() as u64, "replications");
+        self.add((metric, "rate".into(), unit), replications, |u| Some(of(u)));
+    }
+
+    /// The mean and the supported percentiles of times that blocks decide.
+    fn times(&mut self, metric: &str, of: impl Fn(&Done) -> &LatencyHistogram) {
+        let count = self.total(|u| of(u).len());
+        self.mean(metric, &of);
+        if count > 0 {
+            self.percentiles(metric, summary::effective(self.cell, count), of);
+        }
+    }
+
+    fn mean(&mut self, metric: &str, of: impl Fn(&Done) -> &LatencyHistogram) {
+        let effective = summary::effective(self.cell, self.total(|u| of(u).len()));
+        self.add((metric, "mean".into(), "ms"), effective, |u| {
+            let h = of(u);
+            (!h.is_empty()).then(|| summary::mean_ms(h))
+        });
+    }
+
+    fn percentiles(
+        &mut self,
+        metric: &str,
+        effective: (u64, &'static str),
+        of: impl Fn(&Done) -> &LatencyHistogram,
+    ) {
+        for p in summary::PERCENTILES {
+            if summary::is_enough(effective.0, p) {
+                self.add((metric, format!("p{p}"), "ms"), effective, |u| {
+                    let h = of(u);
+                    (!h.is_empty()).then(|| summary::percentile_ms(h, p))
+                });
+            }
+        }
+    }
+
+    /// Shares of a class: what the ledger accepted, and what met its deadline at each level.
+    fn shares(&mut self, class: usize) {
+        let of = |u: &Done| settled(&u.report.probe.classes[class]);
+        let effective = summary::effective(self.cell, self.total(of));
+        self.add(("accepted", "rate".into(), "share"), effective, |u| {
+            summary::accepted_share(u, class)
+        });
+        let due = self.total(|u| u.report.probe.classes[class].due);
+        let effective = summary::effective(self.cell, due);
+        for level in Level::ALL {
+            let metric = format!("ontime_{}", level.name());
+            self.add((&metric, "rate".into(), "share"), effective, |u| {
+                summary::on_time_share(u, class, level)
+            });
+        }
+    }
+
+    /// Time until a class's reads were answered, each on its own.
+    fn served(&mut self, class: usize) {
+        let reads = self.total(|u| u.report.probe.served[class].len());
+        self.percentiles("served", (reads, "reads"), |u| {
+            &u.report.probe.served[class]
+        });
     }
 }
 
@@ -667,6 +768,8 @@ struct MetricRow {
     metric: String,
     stat: String,
     unit: &'static str,
+    /// How many independent samples it rests on, and of what.
+    effective: (u64, &'static str),
     interval: Interval,
 }
 
@@ -859,7 +962,7 @@ pub(crate) fn measure_unit(name: &str) -> Option<&'static str> {
 }
 
 /// The columns of `replications.csv` and `liars.csv` that tell of a replication, with their table.
-pub(crate) fn measured() -> impl Iterator<Item = (&'static Column, &'static str)> {
+pub(crate) fn figures() -> impl Iterator<Item = (&'static Column, &'static str)> {
     let of = |table| move |m: &'static Measure| (&m.column, table);
     let units = MEASURES.iter().map(of("replications.csv"));
     units.chain(LIES.iter().map(of("liars.csv")))
@@ -874,6 +977,11 @@ pub(crate) fn measure_value(unit: &Done, name: &str) -> Option<f64> {
     };
     let mut all = MEASURES.iter().chain(lies);
     (all.find(|m| m.column.name == name)?.of)(unit).number()
+}
+
+/// The figures of a replication by their columns in `replications.csv`.
+pub(crate) fn measured(unit: &Done) -> impl Iterator<Item = (&'static str, Value)> {
+    MEASURES.iter().map(|m| (m.column.name, (m.of)(unit)))
 }
 
 /// What a replication left behind, a column each.

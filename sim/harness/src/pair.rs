@@ -33,6 +33,7 @@ use crate::words;
 use quorate_core::{Adversary, Finality, Level, NodeId, Seed, Span, Time};
 use quorate_kernel::{Forms, MempoolConfig, Report, RunLimits, Setup, Status, Unit, VoteChecks};
 use rayon::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -55,7 +56,7 @@ pub const BUILT_IN: &[BuiltIn] = &[
 ];
 
 /// A plan of kind `two-ledgers`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PairPlan {
     /// Names the results folder.
@@ -97,7 +98,7 @@ pub struct PairPlan {
 }
 
 /// The word in plans.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// Two ledgers in one run.
@@ -113,7 +114,7 @@ const fn usual() -> f64 {
 }
 
 /// One case.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CasePlan {
     /// What it is called in the results.
@@ -123,13 +124,14 @@ pub struct CasePlan {
 }
 
 /// One of the ledgers.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LedgerPlan {
     /// Its engine.
     pub engine: String,
     /// The engine's settings.
     #[serde(default)]
+    #[schemars(with = "crate::schema::Table")]
     pub config: toml::Table,
     /// Its network, with the keys of a plan's `[network]`.
     pub network: NetworkPlan,
@@ -170,7 +172,7 @@ const fn transfer() -> u16 {
 }
 
 /// Consults over the wire.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Teleconsult {
     /// Requests an hour, at all clinics together, Poisson.
@@ -193,7 +195,7 @@ pub struct Teleconsult {
 }
 
 /// Licences of data.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Licence {
     /// Patients asked.
@@ -363,6 +365,7 @@ impl LedgerPlan {
                 pending: ledger.limits.pending as usize,
             },
             forms: Forms::FAST,
+            trace: None,
             seed,
         }
     }

@@ -14,15 +14,19 @@ use crate::mempool::MempoolPlan;
 pub use crate::network::NetworkPlan;
 use crate::outages::{self, OutagePlan};
 use crate::resilience::{self, ResiliencePlan};
+use crate::schema::Table;
+use crate::sensitivity::SensitivityPlan;
 use crate::study;
+use crate::sweep::SweepPlan;
 use quorate_core::Span;
 use quorate_kernel::ViewAge;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::path::Path;
 
 /// An experiment.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
     /// Names the results folder.
@@ -47,6 +51,16 @@ pub struct Plan {
     /// Confidence of the intervals, before the correction for several comparisons.
     #[serde(default = "default_confidence")]
     pub confidence: f64,
+    /// How intervals are made; a verdict's are always Student's, see [`crate::verdict`].
+    #[serde(default, skip_serializing_if = "IntervalMethod::is_default")]
+    pub interval: IntervalMethod,
+    /// Half of an interval over its mean, as a share, at which a cell has replications enough; absent
+    /// means that every cell has `replications`. See [`crate::precision`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precision: Option<f64>,
+    /// The most replications that a cell gets for the sake of `precision`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replications_max: Option<u32>,
     /// Nodes and links.
     pub network: NetworkPlan,
     /// The machines.
@@ -64,6 +78,7 @@ pub struct Plan {
     /// What arrives: `name`, the workload's own keys, and `label`, its name in the results where
     /// that is not `name`.
     #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
+    #[schemars(with = "Table")]
     pub workload: toml::Table,
     /// How much of it, for how long.
     #[serde(default)]
@@ -71,6 +86,7 @@ pub struct Plan {
     /// Several workloads instead of one: each as `workload`, with `load` (whose missing keys are
     /// those of the plan's own) and `levels` of its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<Table>")]
     pub workloads: Vec<toml::Table>,
     /// Which settings of the engines are run.
     #[serde(default = "default_profiles")]
@@ -78,6 +94,16 @@ pub struct Plan {
     /// What grows in a plan of kind `scale`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale: Option<ScalePlan>,
+    /// Keys that take several values each, see [`crate::sweep`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sweep: Option<SweepPlan>,
+    /// Which inputs are varied in a plan of kind `sensitivity`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sensitivity: Option<SensitivityPlan>,
+    /// Whether a comparison looks for the smallest interval between blocks at which each engine
+    /// meets the levels.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub tune: bool,
     /// Overrides, as for `-s`, that make a smaller plan of it under `--quick`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub quick: Vec<String>,
@@ -140,14 +166,16 @@ impl Plan {
         }
     }
 
-    /// Whether the workload measures what the trade asks of the final order: in one pass over it, and wherever
-    /// a service level names a measure. Trying the rules at every submission costs half of the time of a run
+    /// Whether the workload measures what the trade asks of the final order: where it is replayed or a scenario,
+    /// where an answer may name what it measures, and where a service level does. Trying the rules at every submission costs half of the time of a run
     /// with a large state, which the many cells of a sweep would all pay.
     pub fn is_measured(&self) -> bool {
         let told = |l: &LevelConfig| {
             Level::parse(&l.expect).is_ok_and(|level| level.metric == Metric::Told)
         };
-        matches!(self.kind, Kind::Replay | Kind::Scenario) || self.levels.iter().any(told)
+        matches!(self.kind, Kind::Replay | Kind::Scenario)
+            || self.answer.is_some()
+            || self.levels.iter().any(told)
     }
 
     /// The load that stands for the plan: the one that is judged, else the first; `None` where the
@@ -171,8 +199,34 @@ fn default_profiles() -> Vec<Profile> {
     vec![Profile::Deployed]
 }
 
+/// How an interval is made from one sample a replication.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum IntervalMethod {
+    /// Student's t.
+    #[default]
+    Student,
+    /// The bootstrap, corrected for bias and skew.
+    Bootstrap,
+}
+
+impl IntervalMethod {
+    /// The name in results.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Student => "student",
+            Self::Bootstrap => "bootstrap_bca",
+        }
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// Which settings the engines have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Profile {
     /// Each engine's `config`: what is deployed.
@@ -192,7 +246,7 @@ impl Profile {
 }
 
 /// What grows in a plan of kind `scale`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScalePlan {
     /// What the values count.
@@ -205,7 +259,7 @@ pub struct ScalePlan {
 }
 
 /// What grows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Axis {
     /// Nodes, all of which vote or lead.
@@ -228,7 +282,7 @@ impl Axis {
 }
 
 /// What is made of the cells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// A verdict against service levels, with what limits each engine, and the curves.
@@ -237,6 +291,12 @@ pub enum Kind {
     Curve,
     /// Goodput, latency and traffic against the size of the network.
     Scale,
+    /// Goodput and latency of every combination of the factors of `[sweep]`.
+    Sweep,
+    /// The largest load at which the service levels hold, see [`crate::capacity`].
+    Capacity,
+    /// Which inputs move the margins of the service levels, see [`crate::sensitivity`].
+    Sensitivity,
     /// One pass over the workload as it is; no load is offered.
     Replay,
     /// A `question` about some minutes or hours, from first to last: nothing is cut off. At one load, or
@@ -249,7 +309,7 @@ pub enum Kind {
 }
 
 /// The machines.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct NodePlan {
     /// Cores of each node.
@@ -330,7 +390,7 @@ impl NodePlan {
 }
 
 /// What becomes of a read that finds its site's view too old.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum WhenStale {
     /// The view decides all the same.
@@ -366,7 +426,7 @@ impl Default for NodePlan {
 }
 
 /// Where votes are checked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum VoteChecks {
     /// On a core of their own.
@@ -376,7 +436,7 @@ pub enum VoteChecks {
 }
 
 /// Which view readers are served from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ReadLevel {
     /// The head.
@@ -388,7 +448,7 @@ pub enum ReadLevel {
 }
 
 /// The adversary that finality is held against.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdversaryPlan {
     /// Corrupt organisations; absent means the most that a Byzantine committee bears, ⌊(n−1)/3⌋.
@@ -412,7 +472,7 @@ impl Default for AdversaryPlan {
 }
 
 /// How much arrives, for how long.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LoadPlan {
     /// Offered writes per second, one cell each.
@@ -458,7 +518,7 @@ const fn default_drain() -> f64 {
 }
 
 /// One engine of the comparison.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EnginePlan {
     /// Name in the registry.
@@ -471,9 +531,11 @@ pub struct EnginePlan {
     pub duration_s: Option<f64>,
     /// The engine's own keys; `preset` starts from a named set.
     #[serde(default)]
+    #[schemars(with = "Table")]
     pub config: toml::Table,
     /// Keys on top of `config` in the profile `matched`.
     #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
+    #[schemars(with = "Table")]
     pub matched: toml::Table,
     /// Whether it is left out unless `--engines` asks for it.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -534,7 +596,7 @@ impl EnginePlan {
 }
 
 /// When a unit is given up.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitsPlan {
     /// Events executed.
@@ -585,6 +647,16 @@ pub const BUILT_IN: &[BuiltIn] = &[
         name: "curve",
         about: "12 hospitals in 3 regions: how much does each engine carry, and what stops it?",
         text: include_str!("../scenarios/curve.toml"),
+    },
+    BuiltIn {
+        name: "capacity",
+        about: "12 hospitals in 3 regions: up to which load does each engine meet the service levels?",
+        text: include_str!("../scenarios/capacity.toml"),
+    },
+    BuiltIn {
+        name: "sweep",
+        about: "4 to 31 organisations, block intervals of 250 ms to 4 s: what do size and pace cost?",
+        text: include_str!("../scenarios/sweep.toml"),
     },
     BuiltIn {
         name: "scale-committee",
@@ -790,6 +862,9 @@ impl Source {
     /// The first thing that is wrong, with its file, line and key.
     pub fn plan_with(&self, overrides: &[String], asked: Option<&str>) -> Result<Plan, Error> {
         let mut plan = self.whole(overrides)?;
+        let swept = plan.sweep.as_ref().map(|s| s.engines(self)).transpose()?;
+        let swept = swept.flatten();
+        let asked = asked.or(swept.as_deref());
         plan.engines = match asked {
             None => plan.engines.into_iter().filter(|e| !e.optional).collect(),
             Some(list) => choose(&plan.engines, list)?,
@@ -843,6 +918,14 @@ impl Source {
         }
     }
 
+    /// The file's absolute path, so that what it names is found from elsewhere; the name of a built-in plan.
+    pub(crate) fn absolute_origin(&self) -> String {
+        let path = Path::new(&self.origin);
+        let absolute = std::path::absolute(path).ok().filter(|_| path.is_file());
+        let absolute = absolute.and_then(|p| p.to_str().map(str::to_owned));
+        absolute.unwrap_or_else(|| self.origin.clone())
+    }
+
     /// Keys of a plan's only workload stand in the table of that workload where there are several.
     fn full_path(&self, path: &str) -> String {
         let first = path.split('.').next().unwrap_or_default();
@@ -890,6 +973,16 @@ impl Source {
         )
     }
 
+    /// File and line of a range of the text, and the line itself.
+    fn place(&self, span: Option<Range<usize>>) -> (String, String) {
+        let Some(span) = span else {
+            return (self.origin.clone(), String::new());
+        };
+        let line = line_of(&self.text, span.start);
+        let shown = excerpt::of(&self.text, &span);
+        (format!("{}:{line}", self.origin), shown)
+    }
+
     /// The override of a key, or of a table that it is in.
     fn override_of(&self, path: &str) -> Option<&str> {
         let sets = |text: &&String| {
@@ -906,6 +999,13 @@ impl Source {
             within: path.map(str::to_owned),
             ..self.clone()
         }
+    }
+
+    /// A message about a place of the plan that is given key by key, as keys may hold dots.
+    pub(crate) fn at_keys(&self, keys: &[&str], why: &str, hint: &str) -> Error {
+        let (span, _) = find(&self.text, keys.iter().copied());
+        let (place, shown) = self.place(span);
+        Error::config(format!("{place}: {why}{shown}"), hint)
     }
 
     /// A message about a key of the plan. A key that a workload leaves to the plan is the plan's.
@@ -925,14 +1025,7 @@ impl Source {
         // What is wrong within a table that was read as a whole.
         let within = unknown_field(why).map(|key| find_key(&self.text, &format!("{path}.{key}")));
         let span = within.filter(|w| w.1).map_or(span, |w| w.0);
-        let (place, shown) = match span {
-            None => (self.origin.clone(), String::new()),
-            Some(span) => {
-                let line = line_of(&self.text, span.start);
-                let shown = excerpt::of(&self.text, &span);
-                (format!("{}:{line}", self.origin), shown)
-            }
-        };
+        let (place, shown) = self.place(span);
         let hint = excerpt::hinted(why, hint);
         Error::config(format!("{place}: `{path}` {why}{shown}"), hint)
     }
@@ -948,6 +1041,7 @@ pub(crate) mod check {
     /// Checks a plan as written, through the plans that it comes to.
     pub(super) fn all(source: &Source, plan: &Plan) -> Result<(), Error> {
         head(source, &plan.name, plan.replications, plan.confidence)?;
+        crate::precision::check(source, plan)?;
         shape(source, plan)?;
         study::expand(source, plan).map(|_| ())
     }
@@ -975,6 +1069,10 @@ pub(crate) mod check {
             return Err(source.at_key("promise", why, hint));
         }
         crate::attack::simulated::check(source, plan)?;
+        crate::sweep::check(source, plan)?;
+        crate::capacity::check(source, plan)?;
+        crate::sensitivity::check(source, plan)?;
+        crate::tune::check(source, plan)?;
         let wrong = match (plan.kind == Kind::Scale, &plan.scale) {
             (true, None) => Some(("kind", "is \"scale\", but there is no table [scale]")),
             (false, Some(_)) => Some(("scale", "goes with kind = \"scale\" only")),
@@ -1122,7 +1220,8 @@ pub(crate) mod check {
             ));
         }
         let exists = |tps: f64| load.offered_tps.iter().any(|t| (t - tps).abs() < 1e-9);
-        if plan.kind == Kind::Compare && !load.decide_at_tps.is_some_and(exists) {
+        let judged = matches!(plan.kind, Kind::Compare | Kind::Sensitivity);
+        if judged && !load.decide_at_tps.is_some_and(exists) {
             return Err(source.at_key(
                 "load.decide_at_tps",
                 "is not one of offered_tps",
@@ -1238,45 +1337,75 @@ pub(crate) fn set(table: &mut toml::Table, text: &str) -> Result<(), Error> {
         Ok(mut table) => table.remove("value").expect("just parsed"),
         Err(_) => toml::Value::String(value.to_owned()),
     };
-    let mut keys: Vec<&str> = path.split('.').collect();
-    let last = keys.pop().filter(|k| !k.is_empty()).ok_or_else(usage)?;
-    let mut at = table;
-    for (i, key) in keys.iter().enumerate() {
-        let empty = || toml::Value::Table(toml::Table::new());
-        at = match at.entry(*key).or_insert_with(empty) {
-            toml::Value::Table(table) => table,
-            // The number of an element follows an array's name: engines.0.config.period_ms.
-            toml::Value::Array(list) => {
-                let place = keys.get(i + 1).and_then(|k| k.parse::<usize>().ok());
-                let inner = place.and_then(|p| list.get_mut(p)).ok_or_else(usage)?;
-                return set_in(inner, &keys[i + 2..], last, value, usage);
-            }
-            _ => return Err(usage()),
-        };
+    let mut root = toml::Value::Table(std::mem::take(table));
+    let done = put(&mut root, &keys(path), value);
+    if let toml::Value::Table(changed) = root {
+        *table = changed;
     }
-    at.insert(last.to_owned(), value);
-    Ok(())
+    done.ok_or_else(usage)
 }
 
-/// The rest of a path, inside an element of an array.
-fn set_in(
-    element: &mut toml::Value,
-    keys: &[&str],
-    last: &str,
-    value: toml::Value,
-    usage: impl Fn() -> Error,
-) -> Result<(), Error> {
-    let mut at = element.as_table_mut().ok_or_else(&usage)?;
-    for key in keys {
-        let empty = || toml::Value::Table(toml::Table::new());
-        at = at
-            .entry(*key)
-            .or_insert_with(empty)
-            .as_table_mut()
-            .ok_or_else(&usage)?;
+/// Keys of an entry of `engines` that are not the engine's own.
+const ENTRY_KEYS: [&str; 6] = [
+    "name",
+    "label",
+    "duration_s",
+    "config",
+    "matched",
+    "optional",
+];
+
+/// A path as keys: what stands behind an engine is its own key, `engines.qbft.period_ms`.
+pub(crate) fn keys(path: &str) -> Vec<&str> {
+    let mut keys: Vec<&str> = path.split('.').collect();
+    if let ["engines", _, own, ..] = keys[..]
+        && !ENTRY_KEYS.contains(&own)
+    {
+        keys.insert(2, "config");
     }
-    at.insert(last.to_owned(), value);
-    Ok(())
+    keys
+}
+
+/// Sets a value at a path; `None` where the path leads nowhere.
+pub(crate) fn put(at: &mut toml::Value, keys: &[&str], value: toml::Value) -> Option<()> {
+    let (&key, rest) = keys.split_first()?;
+    if key.is_empty() {
+        return None;
+    }
+    match at {
+        toml::Value::Table(table) if rest.is_empty() => {
+            table.insert(key.to_owned(), value);
+            Some(())
+        }
+        toml::Value::Table(table) => {
+            let empty = || toml::Value::Table(toml::Table::new());
+            put(table.entry(key).or_insert_with(empty), rest, value)
+        }
+        toml::Value::Array(list) if !rest.is_empty() => {
+            let place = place(list, key)?;
+            put(list.get_mut(place)?, rest, value)
+        }
+        _ => None,
+    }
+}
+
+/// The value at a path.
+pub(crate) fn get<'a>(at: &'a toml::Value, keys: &[&str]) -> Option<&'a toml::Value> {
+    keys.iter().try_fold(at, |at, key| match at {
+        toml::Value::Table(table) => table.get(*key),
+        toml::Value::Array(list) => list.get(place(list, key)?),
+        _ => None,
+    })
+}
+
+/// An element of a list: by its number, or by its label or name.
+pub(crate) fn place(list: &[toml::Value], key: &str) -> Option<usize> {
+    let named = |by: &str| {
+        let text = |v: &toml::Value| v.get(by).and_then(toml::Value::as_str) == Some(key);
+        list.iter().position(text)
+    };
+    let number = key.parse().ok();
+    number.or_else(|| named("label")).or_else(|| named("name"))
 }
 
 fn one_line(message: &str) -> String {
@@ -1295,6 +1424,10 @@ fn unknown_field(why: &str) -> Option<&str> {
 /// Where a key such as `engines.1.config.period_ms` stands with its value, or the nearest table above it; and
 /// whether the key itself is there.
 fn find_key(text: &str, path: &str) -> (Option<Range<usize>>, bool) {
+    find(text, path.split('.'))
+}
+
+fn find<'a>(text: &str, keys: impl Iterator<Item = &'a str>) -> (Option<Range<usize>>, bool) {
     let Ok(document) = toml::de::DeTable::parse(text) else {
         return (None, false);
     };
@@ -1302,7 +1435,7 @@ fn find_key(text: &str, path: &str) -> (Option<Range<usize>>, bool) {
     let mut span = None;
     let mut table = Some(document.get_ref());
     let mut array: Option<&toml::de::DeArray<'_>> = None;
-    for part in path.split('.') {
+    for part in keys {
         let value = match (table, array) {
             (Some(t), _) => t
                 .iter()

@@ -7,6 +7,8 @@
 //! Colours are those of Okabe and Ito, which colour-blind readers tell apart; marker and dash vary
 //! with them, so that a figure survives a black-and-white printer.
 
+pub(crate) mod tornado;
+
 use std::cmp::Ordering;
 use std::fmt::Write as _;
 
@@ -286,7 +288,7 @@ fn write_dashes(svg: &mut String, content: &str) {
     }
 }
 
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let text = printable(text);
     text.replace('&', "&amp;")
         .replace('<', "&lt;")

@@ -213,10 +213,7 @@ impl Figure {
             }
             _ => true,
         };
-        (
-            summary::interval(&samples, ran.part.plan.confidence),
-            enough,
-        )
+        (summary::interval(&ran.part.plan, cell, &samples), enough)
     }
 
     /// Whether an engine keeps no state that it could be about.
@@ -394,7 +391,7 @@ pub(crate) fn write(folder: &mut Folder, writer: &Writer<'_>) -> Result<(), Erro
     if writer.ran.iter().all(|ran| ran.part.plan.answer.is_none()) {
         return Ok(());
     }
-    let mut columns = Writer::cell_columns();
+    let mut columns = writer.cell_columns();
     columns.extend([
         key("figure", Kind::String, "as the plan's answer names it"),
         column(

@@ -71,11 +71,14 @@ fn contents(study: &Study) -> String {
 
 /// A part's name, as far as a study needs one.
 fn part_name(study: &Study, part: &Part) -> String {
+    let mut name = part.label.clone();
     if study.has_profiles() {
-        format!("{}, {} settings", part.label, part.profile.name())
-    } else {
-        part.label.clone()
+        name += &format!(", {} settings", part.profile.name());
     }
+    if !part.factors.is_empty() {
+        name += &format!(", {}", crate::sweep::label(part));
+    }
+    name
 }
 
 /// A figure: SVG text as it stands in the files of plots, in a scalable frame.

@@ -14,10 +14,11 @@ use crate::unit::{self, EngineSheet, Key, Tweak};
 use crate::workload::Workload;
 use quorate_core::{Conduct, Corrupt, Fault, FaultKind, Finality, Invalid, NodeId, Span, Time};
 use quorate_kernel::Setup;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What a comparison says of bad days.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ResiliencePlan {
     /// Which bad days every engine has. Without any, only chains without a commit have one, in
@@ -51,7 +52,9 @@ impl ResiliencePlan {
 }
 
 /// A kind of bad day.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum BadDay {
     /// A site's node is down and comes back.
@@ -74,7 +77,7 @@ impl BadDay {
 }
 
 /// A bad day that is simulated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Day {
     /// See [`BadDay::SiteDown`].
     SiteDown,
@@ -87,7 +90,7 @@ pub enum Day {
 }
 
 impl Day {
-    const ALL: [Self; 4] = [Self::SiteDown, Self::Partition, Self::Liars, Self::OneMore];
+    pub(crate) const ALL: [Self; 4] = [Self::SiteDown, Self::Partition, Self::Liars, Self::OneMore];
 
     /// What it is called in tables.
     pub const fn name(self) -> &'static str {

@@ -104,7 +104,7 @@ impl Value {
     }
 
     /// The cell's text, or what is wrong with it.
-    fn cell(&self) -> Result<String, String> {
+    pub(crate) fn cell(&self) -> Result<String, String> {
         Ok(match self {
             Self::Str(text) => text.clone(),
             Self::Int(value) => value.to_string(),
@@ -683,12 +683,16 @@ pub fn verify(folder: &Path) -> Result<usize, ResultsError> {
     Ok(sums.lines().count())
 }
 
-/// Checks one line of a checksum list; says what is wrong.
-fn check_line(folder: &Path, line: &str) -> Result<(), String> {
-    let (expected, file) = line
-        .split_once("  ")
+/// The checksum and the file of a line of a checksum list.
+pub(crate) fn checksum_line(line: &str) -> Result<(&str, &str), String> {
+    line.split_once("  ")
         .filter(|(_, file)| check_file_name(file).is_ok())
-        .ok_or_else(|| format!("{line:?} is not a checksum line"))?;
+        .ok_or_else(|| format!("{line:?} is not a checksum line"))
+}
+
+/// Checks one line of a checksum list; says what is wrong.
+pub(crate) fn check_line(folder: &Path, line: &str) -> Result<(), String> {
+    let (expected, file) = checksum_line(line)?;
     let sha256 = file_sha256(&folder.join(file)).map_err(|source| match source.kind() {
         io::ErrorKind::NotFound => format!("{file} is missing"),
         _ => format!("{file} cannot be read: {source}"),
@@ -960,7 +964,7 @@ fn check_file_name(file: &str) -> Result<(), ResultsError> {
 }
 
 /// A hidden sibling of the folder, owned by this process.
-fn hidden(parent: &Path, name: &str, what: &str) -> PathBuf {
+pub(crate) fn hidden(parent: &Path, name: &str, what: &str) -> PathBuf {
     parent.join(format!(".{name}.{what}-{}", std::process::id()))
 }
 

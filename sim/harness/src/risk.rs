@@ -12,7 +12,7 @@ use crate::figures;
 use crate::output::{Ran, column, key};
 use crate::plan::{Kind as PlanKind, Profile};
 use crate::plots::{self, Bound, Curve, Line, Point, PointStatus, Series};
-use crate::results::{Folder, Kind, Value};
+use crate::results::{Column, Folder, Kind, Value};
 use crate::study::{Part, Study};
 use quorate_core::{Span, Wait, math};
 use rayon::prelude::*;
@@ -87,7 +87,7 @@ pub fn offline(part: &Part, engine: usize) -> u32 {
 
 /// Whether a study has the figure: one size, so that there is one number of organisations.
 pub(crate) fn is_drawn(study: &Study) -> bool {
-    study.plan.kind != PlanKind::Scale
+    study.plan.kind != PlanKind::Scale && !study.has_factors()
 }
 
 /// The first part of each profile: workloads share engines and network.
@@ -129,7 +129,10 @@ fn risk_table(folder: &mut Folder, firsts: &[Ran<'_>]) -> Result<(), Error> {
         key("profile", Kind::String, PROFILE),
         key("engine", Kind::String, "label of the engine"),
         key("corrupt", Kind::Integer, "corrupt organisations"),
-        key("waited_s", Kind::Integer, "wait since it was in a block, s"),
+        Column {
+            unit: "s",
+            ..key("waited_s", Kind::Integer, "wait since it was in a block")
+        },
         column(
             "reversal_risk",
             Kind::Number,

@@ -1,12 +1,17 @@
 //! Runs the units of a plan over all cores, longest first, and collects them in plan order.
 
-use crate::error::Error;
+use crate::error::{Error, exit};
 use crate::plan::{Kind, Plan};
 use crate::progress::Progress;
+use crate::record::Id;
+use crate::shard::{self, Deal};
+use crate::store::Store;
 use crate::study::{Part, Study};
 use crate::unit::{self, Done, EngineSheet, Key, Tweak};
-use crate::{knee, resilience};
-use rayon::prelude::*;
+use crate::workers::{self, Budget, Sink};
+use crate::{capacity, knee, precision, predict, resilience, sweep, tune};
+use quorate_kernel::Trace;
+use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -32,6 +37,16 @@ impl Cell {
             offered_tps,
             tweak,
             units: Vec::new(),
+        }
+    }
+
+    /// Its unit of that replication.
+    pub(crate) const fn key(&self, replication: u32) -> Key {
+        Key {
+            engine: self.engine,
+            offered_tps: self.offered_tps,
+            replication,
+            tweak: self.tweak,
         }
     }
 }
@@ -75,6 +90,7 @@ fn cells(plan: &Plan, first: usize) -> Vec<Cell> {
     let loads: Vec<Option<f64>> = match plan.kind {
         Kind::Replay => vec![None],
         Kind::Scenario if !plan.is_swept() => vec![None],
+        Kind::Sensitivity => vec![plan.load.decide_at_tps],
         _ => plan.load.offered_tps.iter().copied().map(Some).collect(),
     };
     let mut list: Vec<(usize, Option<f64>, Tweak)> = Vec::new();
@@ -106,16 +122,92 @@ fn bad_days(part: &Part, first: usize) -> Vec<Cell> {
 }
 
 /// A unit to run: its part, the place of its cell in the part, and the unit.
-type Task = (usize, usize, Key);
+pub(crate) type Task = (usize, usize, Key);
 
-/// Runs a study, and locates the knees of curves.
+/// Units that an outcome asks for: replications of a cell that may be there already.
+pub(crate) struct More {
+    pub(crate) engine: usize,
+    pub(crate) offered_tps: Option<f64>,
+    pub(crate) tweak: Tweak,
+    pub(crate) replications: std::ops::Range<u32>,
+}
+
+/// A cell to add: engine, offered load, and what is changed.
+pub(crate) type Try = (usize, Option<f64>, Tweak);
+
+/// What a part asks for next, from what its engines' units were, each engine for itself; nothing when it
+/// knows all. See [`shard::is_adaptive`].
+fn to_try(part: &Part, outcome: &Outcome) -> Vec<More> {
+    let cells = match part.plan.kind {
+        Kind::Curve => knee::to_try(part, outcome),
+        Kind::Capacity => capacity::to_try(part, outcome),
+        Kind::Compare if part.plan.tune => tune::to_try(part, outcome),
+        _ => Vec::new(),
+    };
+    let more = |(engine, offered_tps, tweak)| More {
+        engine,
+        offered_tps,
+        tweak,
+        replications: 0..replications(part, engine, tweak),
+    };
+    let cells = cells.into_iter().map(more);
+    let precise = precision::to_try(part, outcome).into_iter();
+    let precise = precise.map(|(place, replications)| {
+        let cell = &outcome.cells[place];
+        More {
+            engine: cell.engine,
+            offered_tps: cell.offered_tps,
+            tweak: cell.tweak,
+            replications,
+        }
+    });
+    cells.chain(precise).collect()
+}
+
+/// Runs a study without keeping its units anywhere.
 ///
 /// # Errors
-/// When it was interrupted, or a unit hit a bug; the message holds the command that repeats it.
+/// See [`run_with`].
 pub fn run(study: &Study, command: &str) -> Result<Vec<Outcome>, Error> {
+    run_with(study, &mut Store::none(), &Budget::default(), command)
+}
+
+/// Runs what is not known of a study, or of a shard of it, and locates the knees of curves. A shard's
+/// outcomes hold its own units only, or none where they decide nothing.
+///
+/// # Errors
+/// When it was interrupted, a unit hit a bug (the message holds the command that repeats it), units are
+/// missing, or they cannot be kept.
+pub fn run_with(
+    study: &Study,
+    store: &mut Store,
+    budget: &Budget,
+    command: &str,
+) -> Result<Vec<Outcome>, Error> {
+    let (mut outcomes, mut next) = planned(study);
+    let mut tasks = first(study, &outcomes);
+    let deal = Deal::new(study, &tasks, store.shard().n);
+    let keeps = store.keeps || shard::is_adaptive(&study.plan);
+    while !tasks.is_empty() {
+        tasks.retain(|(p, _, key)| deal.shard(*p, *key) == store.shard());
+        run_units(
+            study,
+            tasks,
+            (&mut outcomes, keeps),
+            (store, budget, command),
+        )?;
+        tasks = further(study, &mut outcomes, &mut next);
+    }
+    if store.shard().is_whole() {
+        copy_twins(study, &mut outcomes);
+    }
+    Ok(outcomes)
+}
+
+/// The cells of all parts as planned, without their units, and the index of the next one.
+pub(crate) fn planned(study: &Study) -> (Vec<Outcome>, usize) {
     let mut next = 0;
     let mut outcomes = Vec::new();
-    let mut tasks: Vec<Task> = Vec::new();
     for part in &study.parts {
         let cells = cells(&part.plan, next);
         next += cells.len();
@@ -129,6 +221,12 @@ pub fn run(study: &Study, command: &str) -> Result<Vec<Outcome>, Error> {
         next += bad.len();
         outcome.cells.extend(bad);
     }
+    (outcomes, next)
+}
+
+/// The units of the cells as planned; twins are run once.
+fn first(study: &Study, outcomes: &[Outcome]) -> Vec<Task> {
+    let mut tasks: Vec<Task> = Vec::new();
     for (p, part) in study.parts.iter().enumerate() {
         for (place, cell) in outcomes[p].cells.iter().enumerate() {
             if twin(study, p, cell.engine).is_none() {
@@ -136,43 +234,56 @@ pub fn run(study: &Study, command: &str) -> Result<Vec<Outcome>, Error> {
             }
         }
     }
-    run_units(study, tasks, &mut outcomes, command)?;
-    copy_twins(study, &mut outcomes);
-    if study.plan.kind != Kind::Curve {
-        return Ok(outcomes);
+    tasks
+}
+
+/// All units that a study has as planned, before results decide on more.
+pub(crate) fn first_units(study: &Study) -> Vec<Task> {
+    first(study, &planned(study).0)
+}
+
+/// The units of a further round; their cells are added where they are new.
+fn further(study: &Study, outcomes: &mut [Outcome], next: &mut usize) -> Vec<Task> {
+    let mut tasks = Vec::new();
+    if !shard::is_adaptive(&study.plan) {
+        return tasks;
     }
-    loop {
-        let mut tasks = Vec::new();
-        for (p, part) in study.parts.iter().enumerate() {
-            for (engine, tps) in knee::to_try(part, &outcomes[p]) {
-                let cell = Cell::new(next, engine, Some(tps), Tweak::None);
-                next += 1;
-                let place = outcomes[p].cells.len();
-                tasks.extend(units(part, &cell).map(|key| (p, place, key)));
-                outcomes[p].cells.push(cell);
+    for (p, part) in study.parts.iter().enumerate() {
+        let outcome = &mut outcomes[p];
+        for more in to_try(part, outcome) {
+            if twin(study, p, more.engine).is_some() {
+                continue;
             }
+            let (engine, offered_tps, tweak) = (more.engine, more.offered_tps, more.tweak);
+            let same =
+                |c: &Cell| (c.engine, c.offered_tps, c.tweak) == (engine, offered_tps, tweak);
+            let place = outcome.cells.iter().position(same).unwrap_or_else(|| {
+                outcome
+                    .cells
+                    .push(Cell::new(*next, engine, offered_tps, tweak));
+                *next += 1;
+                outcome.cells.len() - 1
+            });
+            let cell = &outcome.cells[place];
+            tasks.extend(more.replications.map(|r| (p, place, cell.key(r))));
         }
-        if tasks.is_empty() {
-            break;
-        }
-        run_units(study, tasks, &mut outcomes, command)?;
     }
-    Ok(outcomes)
+    tasks
 }
 
 /// An earlier part in which an engine has the same settings under the same workload and size: it is
-/// simulated once. Parts differ in nothing else.
+/// simulated once.
 fn twin(study: &Study, p: usize, engine: usize) -> Option<usize> {
-    if study.plan.kind == Kind::Curve {
-        // Each part tries loads of its own.
+    if matches!(study.plan.kind, Kind::Curve | Kind::Capacity) || study.plan.tune {
+        // Each part tries cells of its own.
         return None;
     }
     let part = &study.parts[p];
     let mine = &part.plan.engines[engine];
     study.parts[..p].iter().position(|other| {
         let theirs = &other.plan.engines[engine];
-        other.label == part.label
-            && other.plan.network.nodes == part.plan.network.nodes
+        other.world == part.world
+            && theirs.name == mine.name
             && theirs.config == mine.config
             && theirs.duration_s == mine.duration_s
     })
@@ -196,64 +307,125 @@ fn copy_twins(study: &Study, outcomes: &mut [Outcome]) {
 // them.
 const PAIRS: u32 = 5;
 
-/// The units of a cell; none where nothing is ever final.
-fn units(part: &Part, cell: &Cell) -> impl Iterator<Item = Key> {
-    let Cell {
-        engine,
-        offered_tps,
-        tweak,
-        ..
-    } = *cell;
+/// How many replications a cell has; none where nothing is ever final.
+fn replications(part: &Part, engine: usize, tweak: Tweak) -> u32 {
     let plan = &part.plan;
-    let replications = match (&part.sheets[engine].finality, tweak) {
+    match (&part.sheets[engine].finality, tweak) {
         (Err(_), _) => 0,
         (_, Tweak::Bad(day)) => resilience::replications(plan, day),
         _ if Tweak::LIMITS.contains(&tweak) => plan.replications.min(PAIRS),
         _ => plan.replications,
-    };
-    (0..replications).map(move |replication| Key {
-        engine,
-        offered_tps,
-        replication,
-        tweak,
-    })
+    }
 }
 
+/// The units of a cell.
+pub(crate) fn units<'a>(part: &Part, cell: &'a Cell) -> impl Iterator<Item = Key> + use<'a> {
+    (0..replications(part, cell.engine, cell.tweak)).map(|replication| cell.key(replication))
+}
+
+/// Takes what is known of a round, and runs the rest.
 fn run_units(
     study: &Study,
-    mut tasks: Vec<Task>,
-    outcomes: &mut [Outcome],
-    command: &str,
+    tasks: Vec<Task>,
+    (outcomes, keeps): (&mut [Outcome], bool),
+    (store, budget, command): (&mut Store, &Budget, &str),
 ) -> Result<(), Error> {
-    // Longest first, so that no core waits long for the last unit.
-    let cost = |(p, _, key): &Task| study.parts[*p].workload.cost(&study.parts[*p].plan, *key);
-    tasks.sort_by(|a, b| cost(b).total_cmp(&cost(a)));
-    let bar = Progress::new(Some(tasks.len() as u64), "units");
-    let results: Vec<(usize, usize, Result<Done, Error>)> = tasks
-        .into_par_iter()
-        .with_max_len(1)
-        .map(|(p, place, key)| {
-            let done = guarded(&study.parts[p], key, command);
-            bar.inc(1);
-            (p, place, done)
-        })
-        .collect();
-    bar.finish();
-    for (p, place, done) in results {
-        outcomes[p].cells[place].units.push(done?);
+    let mut open: Vec<Task> = Vec::new();
+    for (p, place, key) in tasks {
+        let id = Id::new(p, key);
+        if !store.knows(id) {
+            open.push((p, place, key));
+            continue;
+        }
+        store.resumed += 1;
+        store.finished += 1;
+        if keeps {
+            outcomes[p].cells[place].units.extend(store.take(id)?);
+        }
+    }
+    if store.only_known {
+        store.missing.extend(open);
+    } else {
+        // Longest first, so that no core waits long for the last unit.
+        let cost = |(p, _, key): &Task| predict::work(&study.parts[*p], *key);
+        let mut order: Vec<(f64, Task)> = open.iter().map(|task| (cost(task), *task)).collect();
+        order.sort_by(|a, b| b.0.total_cmp(&a.0));
+        open = order.into_iter().map(|(_, task)| task).collect();
+        let mut round = Round {
+            bar: Progress::new(Some(open.len() as u64), "units"),
+            tasks: &open,
+            is_done: vec![false; open.len()],
+            outcomes: &mut *outcomes,
+            keeps,
+            store: &mut *store,
+        };
+        let wants = (command, round.store.is_durable());
+        let ran = workers::run(study, &open, budget, wants, &mut round);
+        round.bar.finish();
+        let done = std::mem::take(&mut round.is_done);
+        store.sync()?;
+        let missing = open.iter().zip(done).filter(|(_, done)| !done);
+        store.missing.extend(missing.map(|(task, _)| *task));
+        ran.map_err(|error| store.explained(error))?;
     }
     for outcome in outcomes {
         for cell in &mut outcome.cells {
             cell.units.sort_by_key(|u| u.key.replication);
         }
     }
-    Ok(())
+    if store.missing.is_empty() {
+        Ok(())
+    } else {
+        Err(store.incomplete(study))
+    }
+}
+
+/// Units that are being run.
+struct Round<'a> {
+    bar: Progress,
+    tasks: &'a [Task],
+    is_done: Vec<bool>,
+    outcomes: &'a mut [Outcome],
+    keeps: bool,
+    store: &'a mut Store,
+}
+
+impl Sink for Round<'_> {
+    fn add(&mut self, task: usize, done: Done, bytes: &[u8]) -> Result<(), Error> {
+        self.store.add(bytes)?;
+        self.bar.inc(1);
+        self.is_done[task] = true;
+        if self.keeps {
+            let (p, place, _) = self.tasks[task];
+            self.outcomes[p].cells[place].units.push(done);
+        }
+        self.store.tick()
+    }
+
+    fn tick(&mut self) -> Result<(), Error> {
+        self.store.tick()
+    }
+
+    fn abandon(&mut self, error: Error) -> ! {
+        self.bar.finish();
+        let error = match self.store.sync() {
+            Ok(()) => self.store.explained(error),
+            Err(worse) => worse,
+        };
+        let _ = writeln!(std::io::stderr(), "{error}");
+        // Threads cannot be stopped, and what they do is not waited for.
+        std::process::exit(i32::from(error.code))
+    }
 }
 
 /// What a unit is called in messages.
 pub(crate) fn name(part: &Part, key: Key) -> String {
+    let factors = match sweep::label(part) {
+        none if none.is_empty() => none,
+        some => format!(" with {some}"),
+    };
     format!(
-        "replication {} of {} ({}, {}) at {:?} writes/s ({})",
+        "replication {} of {} ({}, {}) at {:?} writes/s ({}){factors}",
         key.replication,
         part.plan.engines[key.engine].label(),
         part.label,
@@ -264,6 +436,16 @@ pub(crate) fn name(part: &Part, key: Key) -> String {
 }
 
 pub(crate) fn guarded(part: &Part, key: Key, command: &str) -> Result<Done, Error> {
+    traced(part, key, command, None)
+}
+
+/// The same, and somebody is told what happens on the way.
+pub(crate) fn traced(
+    part: &Part,
+    key: Key,
+    command: &str,
+    trace: Option<Trace>,
+) -> Result<Done, Error> {
     if STOP.load(Ordering::Relaxed) {
         return Err(Error::interrupted());
     }
@@ -274,9 +456,10 @@ pub(crate) fn guarded(part: &Part, key: Key, command: &str) -> Result<Done, Erro
         ..
     } = part;
     let sheet = &sheets[key.engine];
-    catch_unwind(AssertUnwindSafe(|| unit::run(plan, workload, sheet, key))).map_err(|_| Error {
+    let run = || unit::run_traced(plan, workload, sheet, key, trace);
+    catch_unwind(AssertUnwindSafe(run)).map_err(|_| Error {
         message: format!("a bug: {} panicked, see above", name(part, key)),
         hint: format!("please report it with this command: {command}"),
-        code: crate::error::exit::BUG,
+        code: exit::BUG,
     })
 }

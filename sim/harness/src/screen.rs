@@ -4,14 +4,17 @@ use crate::output::Ran;
 use crate::plan::{Kind, Plan, Profile};
 use crate::resilience::{self, fate};
 use crate::run::{Cell, Outcome};
+use crate::stats::Interval;
 use crate::study::{Part, Study};
 use crate::unit::Done;
 use crate::verdict::{self, Row};
 use crate::words::{
     self, duration, finality, halting, headroom, is_share, margin, price, short, value,
 };
-use crate::workload::Workload;
-use crate::{analysis, execution, incidents, knee, question, summary, terminal, told};
+use crate::{
+    analysis, capacity, execution, incidents, knee, precision, question, sensitivity, summary,
+    sweep, terminal, told, tune,
+};
 use quorate_core::Level;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -73,7 +76,7 @@ pub fn report(study: &Study, ran: &[Ran<'_>], folder: &Path) -> String {
     let mut text = answers(ran);
     match (study.plan.kind, ran) {
         (Kind::Compare, [only]) => {
-            verdict(&mut text, &only.part.plan, only.outcome, only.rows);
+            verdict(&mut text, study, only);
             bad_days(&mut text, only, true);
             load_table(&mut text, &only.part.plan, only.outcome);
         }
@@ -85,18 +88,31 @@ pub fn report(study: &Study, ran: &[Ran<'_>], folder: &Path) -> String {
                 knees(&mut text, one);
             }
         }
+        (Kind::Sweep, many) => sweep_table(&mut text, study, many),
+        (Kind::Capacity, many) => {
+            for one in many {
+                title(&mut text, study, one.part);
+                capacity::tell(&mut text, one);
+                text.push('\n');
+            }
+        }
+        (Kind::Sensitivity, many) => sensitivity::tell(&mut text, study, many),
         (Kind::Scale, many) => scale_table(&mut text, many),
         (Kind::Scenario, many) => {
             for one in many.iter().filter(|one| !one.rows.is_empty()) {
                 title(&mut text, study, one.part);
-                verdict(&mut text, &one.part.plan, one.outcome, one.rows);
+                verdict(&mut text, study, one);
             }
         }
         (Kind::Replay | Kind::Check | Kind::Attack, many) => {
             for one in many {
-                replay(&mut text, &one.part.plan, &one.part.workload, one.outcome);
+                replay(&mut text, one);
             }
         }
+    }
+    imprecise(&mut text, study, ran);
+    for one in ran {
+        tuned(&mut text, study, one);
     }
     for one in ran {
         trade(&mut text, study, one);
@@ -136,6 +152,22 @@ fn answers(ran: &[Ran<'_>]) -> String {
         }
     }
     text
+}
+
+/// The cells that are not as precise as the plan asks, if it does.
+fn imprecise(text: &mut String, study: &Study, ran: &[Ran<'_>]) {
+    for one in ran {
+        let lines = precision::missed(one);
+        if lines.is_empty() {
+            continue;
+        }
+        title(text, study, one.part);
+        let _ = writeln!(text, "not as precise as asked");
+        for line in lines {
+            let _ = writeln!(text, "  {line}");
+        }
+        text.push('\n');
+    }
 }
 
 /// What the workload itself measured, if it does.
@@ -202,8 +234,50 @@ fn endorsements(text: &mut String, study: &Study, ran: &Ran<'_>) {
 
 fn title(text: &mut String, study: &Study, part: &Part) {
     if study.parts.len() > 1 {
-        let _ = writeln!(text, "{}, {} settings", part.label, part.profile.name());
+        let with = with_factors(part);
+        let _ = writeln!(
+            text,
+            "{}, {} settings{with}",
+            part.label,
+            part.profile.name()
+        );
     }
+}
+
+/// A part's factors, in words that go on a title.
+fn with_factors(part: &Part) -> String {
+    match sweep::label(part) {
+        none if none.is_empty() => none,
+        some => format!(", {some}"),
+    }
+}
+
+/// What shorter intervals come to, if they were looked for.
+fn tuned(text: &mut String, study: &Study, ran: &Ran<'_>) {
+    let lines = tune::lines(ran);
+    if lines.is_empty() {
+        return;
+    }
+    title(text, study, ran.part);
+    let _ = writeln!(
+        text,
+        "the shortest interval that meets every level, all sites up"
+    );
+    for line in lines {
+        let _ = writeln!(text, "  {line}");
+    }
+    text.push('\n');
+}
+
+/// Every combination of a sweep.
+fn sweep_table(text: &mut String, study: &Study, ran: &[Ran<'_>]) {
+    let _ = writeln!(
+        text,
+        "{} parts (mean over {} replications)",
+        ran.len(),
+        study.plan.replications
+    );
+    table(text, &sweep::lines(ran));
 }
 
 /// The verdict of a study with several workloads or profiles: one line an engine and workload, with
@@ -211,19 +285,19 @@ fn title(text: &mut String, study: &Study, part: &Part) {
 fn overview(text: &mut String, study: &Study, ran: &[Ran<'_>]) {
     let _ = writeln!(
         text,
-        "verdict ({} replications; {} % intervals corrected for {} comparisons)",
-        study.plan.replications,
-        100.0 * study.plan.confidence,
-        verdict::comparisons(study)
+        "verdict ({} replications; {})",
+        precision::replications(ran),
+        words::corrected(study)
     );
     for one in ran {
         let plan = &one.part.plan;
         let load = plan.load.decide_at_tps.unwrap_or(0.0);
         let _ = writeln!(
             text,
-            "\n{} at {load} writes/s, {} settings",
+            "\n{} at {load} writes/s, {} settings{}",
             one.part.label,
-            one.part.profile.name()
+            one.part.profile.name(),
+            with_factors(one.part)
         );
         let mut lines = vec![cells(&[
             "engine",
@@ -303,9 +377,8 @@ fn scale_table(text: &mut String, ran: &[Ran<'_>]) {
     for one in ran {
         let plan = &one.part.plan;
         for cell in &one.outcome.cells {
-            let of = |f: &dyn Fn(&Done) -> Option<f64>| {
-                summary::interval(&summary::samples(cell, f), plan.confidence).mean
-            };
+            let of =
+                |f: &dyn Fn(&Done) -> Option<f64>| Interval::point(&summary::samples(cell, f)).mean;
             let show = |x: Option<f64>| x.map_or_else(|| "-".to_owned(), short);
             let final_ms = of(&|u| {
                 let h = summary::latency(u, None, Level::Final);
@@ -378,14 +451,14 @@ fn cells(names: &[&str]) -> Vec<String> {
     names.iter().map(|&c| c.to_owned()).collect()
 }
 
-fn verdict(text: &mut String, plan: &Plan, outcome: &Outcome, rows: &[Row]) {
-    let comparisons = rows.len();
+fn verdict(text: &mut String, study: &Study, ran: &Ran<'_>) {
+    let (plan, rows) = (&ran.part.plan, ran.rows);
     let _ = writeln!(
         text,
-        "verdict{} ({} replications; {} % intervals corrected for {comparisons} comparisons)",
+        "verdict{} ({} replications; {})",
         words::at(plan),
-        plan.replications,
-        100.0 * plan.confidence
+        precision::replications(&[*ran]),
+        words::corrected(study)
     );
     let mut lines = vec![cells(&[
         "engine",
@@ -412,7 +485,7 @@ fn verdict(text: &mut String, plan: &Plan, outcome: &Outcome, rows: &[Row]) {
         ]);
     }
     table(text, &lines);
-    recommendation(text, plan, outcome, rows);
+    recommendation(text, plan, ran.outcome, rows);
 }
 
 /// One sentence for the architect.
@@ -442,9 +515,8 @@ fn load_table(text: &mut String, plan: &Plan, outcome: &Outcome) {
         "block fill",
     ])];
     for cell in (0..plan.engines.len()).flat_map(|e| outcome.sweep(e)) {
-        let of = |f: &dyn Fn(&Done) -> Option<f64>| {
-            summary::interval(&summary::samples(cell, f), plan.confidence).mean
-        };
+        let of =
+            |f: &dyn Fn(&Done) -> Option<f64>| Interval::point(&summary::samples(cell, f)).mean;
         let latency = |level: Level, p: f64| {
             of(&|u| {
                 let h = summary::latency(u, None, level);
@@ -468,7 +540,9 @@ fn load_table(text: &mut String, plan: &Plan, outcome: &Outcome) {
     table(text, &rows);
 }
 
-fn replay(text: &mut String, plan: &Plan, workload: &Workload, outcome: &Outcome) {
+fn replay(text: &mut String, ran: &Ran<'_>) {
+    let Ran { part, outcome, .. } = *ran;
+    let (plan, workload) = (&part.plan, &part.workload);
     if let Some(import) = workload.import() {
         let _ = writeln!(text, "imported {} of {} rows", import.used(), import.rows);
         for (why, n) in import.skipped() {
@@ -485,7 +559,7 @@ fn replay(text: &mut String, plan: &Plan, workload: &Workload, outcome: &Outcome
     let _ = writeln!(
         text,
         "median latency by class (mean over {} replications)",
-        plan.replications
+        precision::replications(&[*ran])
     );
     let mut rows = vec![cells(&[
         "engine",
@@ -517,7 +591,7 @@ fn class_line(plan: &Plan, cell: &Cell, class: usize, name: &str) -> Option<Vec<
             let h = summary::latency(u, Some(class), level);
             (!h.is_empty()).then(|| summary::percentile_ms(h, 50.0))
         });
-        let mean = summary::interval(&samples, plan.confidence).mean;
+        let mean = Interval::point(&samples).mean;
         mean.map_or_else(|| "-".to_owned(), duration)
     };
     Some(vec![

@@ -8,6 +8,10 @@
 //! Recipes*, §6.4); MSER-5 after White, Cobb and Spratt (2000), with the acceptance rule of Hoad
 //! and Robinson (2011).
 
+pub mod bootstrap;
+pub mod paired;
+pub mod stopping;
+
 use quorate_core::math;
 
 /// An estimate and its two-sided confidence interval, in the unit of the samples.
@@ -22,10 +26,33 @@ pub struct Interval {
     pub low: Option<f64>,
     /// Upper end of the interval.
     pub high: Option<f64>,
-    /// Half of the interval's width: `high - mean`.
+    /// Half of the interval's width.
     pub half_width: Option<f64>,
     /// Number of samples, which is the number of replications.
     pub n: usize,
+}
+
+impl Interval {
+    /// The mean of samples that support no interval.
+    pub fn point(samples: &[f64]) -> Self {
+        Self {
+            mean: (!samples.is_empty()).then(|| mean(samples)),
+            low: None,
+            high: None,
+            half_width: None,
+            n: samples.len(),
+        }
+    }
+
+    /// Half of the interval's width over the mean; 0 where the samples are all 0. `None` without an
+    /// interval.
+    pub fn relative(&self) -> Option<f64> {
+        match (self.half_width?, self.mean?) {
+            (0.0, _) => Some(0.0),
+            (_, 0.0) => None,
+            (half, mean) => Some(half / mean.abs()),
+        }
+    }
 }
 
 /// The Student interval of the mean of independent `samples`.
@@ -38,9 +65,8 @@ pub fn student_interval(samples: &[f64], confidence: f64) -> Interval {
     check_finite(samples);
     let n = samples.len();
     let mean = (n > 0).then(|| mean(samples));
-    let half_width = mean.filter(|_| n > 1).map(|mean| {
+    let half_width = variance(samples).map(|variance| {
         let quantile = student_quantile(f64::midpoint(1.0, confidence), (n - 1) as f64);
-        let variance = squared_deviations(samples, mean) / (n - 1) as f64;
         quantile * (variance / n as f64).sqrt()
     });
     let end = |sign: f64| Some(mean? + sign * half_width?);
@@ -248,6 +274,12 @@ fn dependence(residuals: &[f64]) -> f64 {
 /// Means of consecutive batches of `size` observations; a last, partial batch is left out.
 fn batch_means(series: &[f64], size: usize) -> Vec<f64> {
     series.chunks_exact(size).map(mean).collect()
+}
+
+/// The variance of independent `samples`; `None` below two.
+pub fn variance(samples: &[f64]) -> Option<f64> {
+    let n = samples.len();
+    (n > 1).then(|| squared_deviations(samples, mean(samples)) / (n - 1) as f64)
 }
 
 pub(crate) fn mean(samples: &[f64]) -> f64 {

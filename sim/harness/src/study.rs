@@ -5,8 +5,11 @@ use crate::error::Error;
 use crate::mempool;
 use crate::outages;
 use crate::plan::{Axis, Kind, LoadPlan, Plan, Profile, Source, check};
+use crate::sweep::{self, Factor};
 use crate::unit::{self, EngineSheet};
 use crate::workload::Workload;
+use crate::{results, sensitivity, verdict};
+use quorate_core::hash::fold_all;
 use serde::Deserialize as _;
 
 /// One plan to run: one profile, one workload, one size.
@@ -21,12 +24,22 @@ pub struct Part {
     pub workload: Workload,
     /// What each engine is under it.
     pub sheets: Vec<EngineSheet>,
+    /// Answers that the study gives, for which intervals are corrected.
+    pub(crate) comparisons: usize,
+    /// Which combination of the plan's factors it is, from 0.
+    pub combination: usize,
+    /// Their values; empty in a plan without.
+    pub factors: Vec<Factor>,
+    /// Digest of everything but the engines: equal in parts that differ in nothing else.
+    pub(crate) world: String,
     /// See [`crate::risk::reversal`].
     pub(crate) risks: std::sync::OnceLock<Vec<crate::risk::Risk>>,
 }
 
 /// A plan as written, and what it comes to.
 pub struct Study {
+    /// Where the plan's file is, as an absolute path; the name of a built-in plan.
+    pub origin: String,
     /// As written, overrides applied.
     pub plan: Plan,
     /// In the order of profiles, then workloads, then sizes.
@@ -49,13 +62,51 @@ impl Study {
                 label: one.label,
                 sheets: sheets.collect(),
                 workload,
+                comparisons: 0,
+                combination: one.combination,
+                factors: one.factors,
+                world: world(&one.plan),
                 plan: one.plan,
                 risks: std::sync::OnceLock::new(),
             });
         }
         mempool::check_classes(source, &plan, &parts)?;
         outages::check_sites(source, &plan, &parts)?;
-        Ok(Self { plan, parts })
+        let origin = source.absolute_origin();
+        let mut study = Self {
+            origin,
+            plan,
+            parts,
+        };
+        let comparisons = verdict::comparisons(&study);
+        for part in &mut study.parts {
+            part.comparisons = comparisons;
+        }
+        Ok(study)
+    }
+
+    /// A hash of what the plan's input files hold; the same for all plans without any.
+    pub fn inputs(&self) -> u64 {
+        let parts = self.parts.iter();
+        parts.fold(0, |hash, part| {
+            fold_all(hash, &[part.workload.inputs(part.plan.seed)])
+        })
+    }
+
+    /// Whether its only part is the plan as written.
+    pub(crate) fn is_one_plan(&self) -> bool {
+        let Plan {
+            scale,
+            sweep,
+            sensitivity,
+            ..
+        } = &self.plan;
+        self.parts.len() == 1 && scale.is_none() && sweep.is_none() && sensitivity.is_none()
+    }
+
+    /// Whether parts differ in factors.
+    pub fn has_factors(&self) -> bool {
+        self.parts.iter().any(|p| !p.factors.is_empty())
     }
 
     /// Whether several profiles stand side by side.
@@ -64,12 +115,25 @@ impl Study {
     }
 }
 
+/// See [`Part::world`].
+fn world(plan: &Plan) -> String {
+    let alone = Plan {
+        engines: Vec::new(),
+        profiles: Vec::new(),
+        ..plan.clone()
+    };
+    let text = toml::to_string(&alone).expect("a plan is a table");
+    results::sha256_hex(text.as_bytes())
+}
+
 /// A plan to run, and where in the text its workload stands.
 pub(crate) struct One {
     profile: Profile,
     label: String,
     pub(crate) plan: Plan,
     pub(crate) prefix: Option<String>,
+    combination: usize,
+    factors: Vec<Factor>,
 }
 
 /// The plans that a plan comes to.
@@ -77,6 +141,33 @@ pub(crate) struct One {
 /// # Errors
 /// What is wrong with the tables that are merged here.
 pub(crate) fn expand(source: &Source, plan: &Plan) -> Result<Vec<One>, Error> {
+    let mut list = Vec::new();
+    let combinations = sweep::combinations(source, plan)?;
+    let keys = sweep::factor_keys(&combinations);
+    for combination in &combinations {
+        let with = combination.of(source, plan)?;
+        let ones = expand_one(source, &with).map_err(|e| combination.blame(source, e))?;
+        let swept = !keys.is_empty();
+        list.extend(ones.into_iter().map(|one| match swept {
+            true => One {
+                combination: combination.index,
+                factors: combination.factors(&keys),
+                ..one
+            },
+            false => one,
+        }));
+    }
+    if list.len() > 1 {
+        // The smaller form is that of the whole.
+        for one in &mut list {
+            one.plan.quick.clear();
+        }
+    }
+    Ok(list)
+}
+
+/// The plans that one without factors comes to.
+fn expand_one(source: &Source, plan: &Plan) -> Result<Vec<One>, Error> {
     let mut list = Vec::new();
     for &profile in &plan.profiles {
         for (prefix, with) in workloads(source, plan)? {
@@ -89,19 +180,16 @@ pub(crate) fn expand(source: &Source, plan: &Plan) -> Result<Vec<One>, Error> {
                 match_engines(source, &mut plan, profile)?;
                 check::one(&source.within(prefix.as_deref()), &plan)?;
                 let label = plan.workload_label();
-                list.push(One {
+                let varied = sensitivity::vary(source, plan)?.into_iter().enumerate();
+                list.extend(varied.map(|(combination, (plan, factors))| One {
                     profile,
-                    label,
+                    label: label.clone(),
                     plan,
                     prefix: prefix.clone(),
-                });
+                    combination,
+                    factors,
+                }));
             }
-        }
-    }
-    if list.len() > 1 {
-        // The smaller form is that of the whole.
-        for one in &mut list {
-            one.plan.quick.clear();
         }
     }
     Ok(list)

@@ -1,13 +1,16 @@
-//! Statistics of cells: one sample a replication, Student intervals across them.
+//! Statistics of cells: one sample a replication, intervals across them.
+//!
+//! What was not steady is never averaged with what was: a cell's figures are those of the units that
+//! share its status, and a cell whose status is not `ok` has no interval.
 
 use crate::level::{Level as ServiceLevel, Metric, Statistic};
 use crate::output::Ran;
-use crate::plan::{Plan, ReadLevel};
+use crate::plan::{IntervalMethod, Plan, ReadLevel};
 use crate::run::Cell;
 use crate::stats::{self, Interval};
 use crate::study::Part;
-use crate::unit::{Done, Tweak, UnitStatus, settled};
-use quorate_core::Level;
+use crate::unit::{Done, Tweak, UnitStatus, is_steady, settled};
+use quorate_core::{Level, Seed};
 use quorate_kernel::probe::{LatencyHistogram, Told};
 
 /// Percentiles that are reported where the sample supports them.
@@ -120,11 +123,31 @@ pub fn on_time_share(done: &Done, class: usize, level: Level) -> Option<f64> {
 
 /// One sample a replication; units without one (nothing was measured) are left out.
 pub fn samples(cell: &Cell, of: impl Fn(&Done) -> Option<f64>) -> Vec<f64> {
-    cell.units
-        .iter()
-        .filter_map(of)
-        .filter(|x| x.is_finite())
-        .collect()
+    by_replication(cell, of).into_iter().map(|s| s.1).collect()
+}
+
+/// The same with the replications that they come from, in order: to pair cells up.
+pub fn by_replication(cell: &Cell, of: impl Fn(&Done) -> Option<f64>) -> Vec<(u32, f64)> {
+    let status = status(cell);
+    let alike = cell.units.iter().filter(|u| is_like(u, status));
+    let samples = alike.filter_map(|u| Some((u.key.replication, of(u)?)));
+    samples.filter(|s| s.1.is_finite()).collect()
+}
+
+/// Whether a unit is averaged in a cell of this status. A run that broke a promise is steady all the
+/// same: among the others it says how often.
+fn is_like(unit: &Done, cell: UnitStatus) -> bool {
+    unit.status == cell || cell == UnitStatus::SafetyViolation && unit.status == UnitStatus::Ok
+}
+
+/// Samples of two cells from the same replications, in order: (first, second).
+pub fn pairs(a: &[(u32, f64)], b: &[(u32, f64)]) -> Vec<(f64, f64)> {
+    let other = |replication: u32| {
+        let place = b.binary_search_by_key(&replication, |s| s.0).ok()?;
+        Some(b[place].1)
+    };
+    let both = a.iter().filter_map(|&(r, x)| Some((x, other(r)?)));
+    both.collect()
 }
 
 /// The value of a service level's left side in one unit, in ms or as a share.
@@ -191,15 +214,31 @@ pub const fn read_level(plan: &Plan) -> Level {
     }
 }
 
-/// Whether the cell's samples support a percentile: enough blocks with transactions, and enough
-/// transactions, lie beyond it. Transactions of one block are not independent.
+/// The independent samples among so many transactions of a cell, and what they are. Transactions of one
+/// block are not independent: there are no more samples than blocks with transactions.
+pub fn effective(cell: &Cell, transactions: u64) -> (u64, &'static str) {
+    let blocks = |u: &Done| u.report.chain.built - u.report.chain.empty;
+    let blocks: u64 = cell.units.iter().map(blocks).sum();
+    if blocks < transactions {
+        (blocks, "blocks")
+    } else {
+        (transactions, "transactions")
+    }
+}
+
+/// Whether the cell's samples support a percentile: enough of the independent ones lie beyond it.
 pub fn supports(cell: &Cell, count: u64, p: f64) -> bool {
-    let blocks: u64 = cell
-        .units
-        .iter()
-        .map(|u| u.report.chain.built - u.report.chain.empty)
-        .sum();
-    is_enough(count.min(blocks), p)
+    is_enough(effective(cell, count).0, p)
+}
+
+/// Whether a cell's units have their warm-up cut off (`steady`), or run from their first arrival to
+/// their last (`terminating`).
+pub fn regime(plan: &Plan, cell: &Cell) -> &'static str {
+    if is_steady(plan, cell.key(0)) {
+        "steady"
+    } else {
+        "terminating"
+    }
 }
 
 /// Whether the cell's samples support the statistic of a service level.
@@ -232,9 +271,23 @@ pub fn is_enough(samples: u64, p: f64) -> bool {
     samples as f64 * (1.0 - p / 100.0) >= BEYOND
 }
 
-/// The interval of a sample.
-pub fn interval(samples: &[f64], confidence: f64) -> Interval {
-    stats::student_interval(samples, confidence)
+/// The plan's interval of a cell's samples; the mean alone where the cell is flagged. The bootstrap
+/// draws the same replications again for every metric of a cell, so that a figure has one interval
+/// wherever it is shown.
+pub fn interval(plan: &Plan, cell: &Cell, samples: &[f64]) -> Interval {
+    match plan.interval {
+        _ if status(cell) != UnitStatus::Ok => Interval::point(samples),
+        IntervalMethod::Student => stats::student_interval(samples, plan.confidence),
+        IntervalMethod::Bootstrap => {
+            let mut draws = Seed::new(plan.seed, 0).stream("bootstrap", cell.index as u64);
+            stats::bootstrap::bca_interval(samples, plan.confidence, &mut draws)
+        }
+    }
+}
+
+/// The mean of a measure over a cell's replications, with the plan's interval.
+pub fn mean(plan: &Plan, cell: &Cell, of: impl Fn(&Done) -> Option<f64>) -> Interval {
+    interval(plan, cell, &samples(cell, of))
 }
 
 /// Messages of all kinds for each block of the best chain.

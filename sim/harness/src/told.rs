@@ -28,7 +28,7 @@ pub(crate) fn write(folder: &mut Folder, writer: &Writer<'_>) -> Result<(), Erro
     }
     let count = |name, unit, about| column(name, Kind::Integer, unit, about);
     let ms = |name, about| column(name, Kind::Number, "ms", about);
-    let mut columns = Writer::cell_columns();
+    let mut columns = writer.cell_columns();
     let keys = [
         key("replication", Kind::Integer, "number of the replication"),
         key("measure", Kind::String, "name, see `quorate list metrics`"),
@@ -151,7 +151,7 @@ fn share(ran: &Ran<'_>, cell: &Cell, measure: usize, brief: bool) -> String {
     let samples = summary::samples(cell, |u| {
         summary::told_share(&u.report.probe.domain[measure])
     });
-    let value = interval(ran, &samples, brief);
+    let value = interval(ran, cell, &samples, brief);
     let shown = words::interval(&value, |x| format!("{:.2} %", 100.0 * x));
     match shown.strip_suffix(')') {
         Some(open) => format!("{open}; {hits} of {of})"),
@@ -179,11 +179,11 @@ fn time(
         let of = |p| summary::percentile_ms(times, p);
         (!times.is_empty()).then(|| percentile.map_or(times.max() as f64 / 1e3, of))
     });
-    words::interval(&interval(ran, &samples, brief), duration)
+    words::interval(&interval(ran, cell, &samples, brief), duration)
 }
 
-fn interval(ran: &Ran<'_>, samples: &[f64], brief: bool) -> Interval {
-    let full = summary::interval(samples, ran.part.plan.confidence);
+fn interval(ran: &Ran<'_>, cell: &Cell, samples: &[f64], brief: bool) -> Interval {
+    let full = summary::interval(&ran.part.plan, cell, samples);
     Interval {
         low: full.low.filter(|_| !brief),
         ..full

@@ -4,14 +4,15 @@ use crate::engines::AnyEngine;
 use crate::plan::{CorruptPlan, FaultPlan, Kind, Plan, ReadLevel, VoteChecks as PlanVoteChecks};
 use crate::resilience::Day;
 use crate::workload::Workload;
-use crate::{costs, execution, mempool, outages, resilience, stats, told};
+use crate::{costs, execution, mempool, outages, resilience, stats, told, tune};
 use quorate_core::finality::Level;
 use quorate_core::{
     Adversary, Corrupt, Engine, Execution, Facts, Fault, FaultKind, Finality, Invalid, NodeId,
     Promises, Seed, Span, Time, byzantine_bound,
 };
 use quorate_kernel::probe::LatencyHistogram;
-use quorate_kernel::{Forms, Report, RunLimits, Setup, Status, VoteChecks};
+use quorate_kernel::{Forms, Report, RunLimits, Setup, Status, Trace, VoteChecks};
+use serde::{Deserialize, Serialize};
 
 /// Which unit of a plan to run.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,7 +28,7 @@ pub struct Key {
 }
 
 /// A counterfactual: one resource twice as good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Tweak {
     /// As planned.
     None,
@@ -41,6 +42,8 @@ pub enum Tweak {
     Latency,
     /// Time between blocks halved.
     Interval,
+    /// Time between blocks shorter by so many quarters of an octave, see [`crate::tune`].
+    Tuned(u8),
     /// The plan's own faults, plus the first site's node down from the start.
     SiteDown,
     /// The plan's own faults, plus a bad day.
@@ -66,6 +69,7 @@ impl Tweak {
             Self::BlockSpace => "block space",
             Self::Latency => "network latency",
             Self::Interval => "block interval",
+            Self::Tuned(step) => tune::name(step),
             Self::SiteDown => "one site down",
             Self::Bad(day) => day.name(),
         }
@@ -85,7 +89,7 @@ pub(crate) const INTERVAL_KEYS: [&str; 10] = [
     "batch_timeout_ms",
     "mint_interval_ms",
 ];
-const SPACE_KEYS: [&str; 5] = [
+pub(crate) const SPACE_KEYS: [&str; 5] = [
     "block_bytes",
     "preferred_bytes",
     "block_txs",
@@ -233,12 +237,23 @@ fn corrupt(plan: &Plan, key: Key, sites: u32) -> Vec<Corrupt> {
 pub(crate) fn tweaked(engine: &dyn AnyEngine, config: &toml::Table, tweak: Tweak) -> toml::Table {
     let (keys, factor): (&[&str], f64) = match tweak {
         Tweak::Interval => (&INTERVAL_KEYS, 0.5),
+        Tweak::Tuned(step) => (&INTERVAL_KEYS, tune::factor(step)),
         Tweak::BlockSpace => (&SPACE_KEYS, 2.0),
         _ => return config.clone(),
     };
+    scaled(engine, config, keys, factor)
+}
+
+/// The engine's table with some of its numbers scaled.
+pub(crate) fn scaled(
+    engine: &dyn AnyEngine,
+    config: &toml::Table,
+    keys: &[&str],
+    factor: f64,
+) -> toml::Table {
     let resolved = &engine.resolved(config);
     let mut table = shortest(engine, resolved);
-    if tweak == Tweak::Interval {
+    if keys == INTERVAL_KEYS {
         // Half of a whole second is none; the engine's default follows the period.
         table.remove("whole_second_timestamps");
     }
@@ -322,19 +337,20 @@ pub fn setup(
             pending: plan.limits.pending as usize,
         },
         forms: Forms::FAST,
+        trace: None,
         seed,
     }
 }
 
 /// Whether a warm-up is cut off, and a hopeless run given up. On a bad day things pile up.
-fn is_steady(plan: &Plan, key: Key) -> bool {
+pub(crate) fn is_steady(plan: &Plan, key: Key) -> bool {
     let bad = matches!(key.tweak, Tweak::Bad(_));
     let is_whole = matches!(plan.kind, Kind::Check | Kind::Scenario);
     key.offered_tps.is_some() && !is_whole && !bad
 }
 
 /// How a unit counts in the statistics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UnitStatus {
     /// Steady and accounted for.
     Ok,
@@ -381,6 +397,17 @@ pub struct Done {
 
 /// Runs one unit. The plan must be checked and the engine's finality must exist.
 pub fn run(plan: &Plan, workload: &Workload, sheet: &EngineSheet, key: Key) -> Done {
+    run_traced(plan, workload, sheet, key, None)
+}
+
+/// The same, and somebody is told what happens on the way.
+pub fn run_traced(
+    plan: &Plan,
+    workload: &Workload,
+    sheet: &EngineSheet,
+    key: Key,
+    trace: Option<Trace>,
+) -> Done {
     let finality = sheet
         .finality
         .clone()
@@ -394,6 +421,11 @@ pub fn run(plan: &Plan, workload: &Workload, sheet: &EngineSheet, key: Key) -> D
     let unit = (sheet, key.offered_tps);
     outages::strike_leaders(plan, workload, (engine, &table), unit, &mut setup);
     resilience::strike_leader(plan, workload, (sheet, key), &table, &mut setup);
+    // Not before: to find a leader the unit is run up to then.
+    if let Some(trace) = &trace {
+        trace.record().faults.clone_from(&setup.faults);
+    }
+    setup.trace = trace;
     let built = workload.open(key.offered_tps, seed);
     let domain = built.domain.filter(|_| plan.is_measured());
     let rules = (built.ledger.as_ref(), domain);
@@ -403,22 +435,39 @@ pub fn run(plan: &Plan, workload: &Workload, sheet: &EngineSheet, key: Key) -> D
         status = UnitStatus::Limit;
     }
     told::tell_reads(plan, &mut report);
-    let all = Level::ALL.map(|level| merged(&report, level));
-    Done {
-        key,
-        status,
-        cut_slices,
-        report,
-        all,
+    Done::new(key, status, cut_slices, report)
+}
+
+impl Done {
+    /// What follows from the report is made here.
+    pub(crate) fn new(key: Key, status: UnitStatus, cut_slices: usize, report: Report) -> Self {
+        Self::read(key, status, cut_slices, report).expect("a bucket holds fewer than 2^32")
+    }
+
+    /// The same from a report that was read; `None` where it is none of a unit's.
+    pub(crate) fn read(
+        key: Key,
+        status: UnitStatus,
+        cut_slices: usize,
+        report: Report,
+    ) -> Option<Self> {
+        let [a, b, c] = Level::ALL.map(|level| merged(&report, level));
+        Some(Self {
+            key,
+            status,
+            cut_slices,
+            report,
+            all: [a?, b?, c?],
+        })
     }
 }
 
-fn merged(report: &Report, level: Level) -> LatencyHistogram {
+fn merged(report: &Report, level: Level) -> Option<LatencyHistogram> {
     let mut all = LatencyHistogram::default();
     for class in &report.probe.classes {
-        all.add(&class.latency[level as usize]);
+        all.checked_add(&class.latency[level as usize])?;
     }
-    all
+    Some(all)
 }
 
 /// Cuts the warm-up and judges whether the unit was steady.

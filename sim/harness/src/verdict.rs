@@ -1,11 +1,16 @@
 //! The verdict: which engine meets which service level, by which margin, and what limits it.
+//!
+//! An answer rests on Student's interval at a confidence corrected for all answers of the study
+//! (Bonferroni), whatever `interval` the plan shows elsewhere: so far out in the tails the bootstrap of
+//! a few replications has nothing to say. A cell that was not steady, or was given up, has no interval,
+//! and no answer but that it fails or cannot be judged.
 
 use crate::level::{Level as ServiceLevel, LevelConfig, Metric, Statistic};
 use crate::plan::{Kind, Plan};
 use crate::run::{Cell, Outcome};
 use crate::stats::{self, Interval};
 use crate::study::{Part, Study};
-use crate::unit::{EngineSheet, Tweak, UnitStatus};
+use crate::unit::{Done, EngineSheet, Tweak, UnitStatus};
 use crate::{summary, words};
 use quorate_core::{Family, Finality};
 
@@ -54,6 +59,17 @@ pub struct Row {
     pub reason: String,
 }
 
+impl Row {
+    /// What it was held against, in results.
+    pub(crate) const fn situation(&self) -> &'static str {
+        if self.site_down {
+            "one site down"
+        } else {
+            "all sites up"
+        }
+    }
+}
+
 /// What an engine's rows come to.
 #[derive(Clone, Copy)]
 pub struct Overall<'a> {
@@ -92,13 +108,26 @@ pub fn comparisons(study: &Study) -> usize {
     let of = |part: &Part| {
         situations(&part.plan).len() * part.plan.engines.len() * part.plan.levels.len()
     };
-    study.parts.iter().map(of).sum()
+    // Varied inputs are held against the plan as it is, and give no answers of their own.
+    let is_varied = |part: &&Part| part.plan.kind == Kind::Sensitivity && part.combination > 0;
+    study.parts.iter().filter(|p| !is_varied(p)).map(of).sum()
+}
+
+/// The rows of every part of a study; none where its kind of plan is not judged.
+pub fn judge_all(study: &Study, outcomes: &[Outcome]) -> Vec<Vec<Row>> {
+    let comparisons = comparisons(study);
+    let parts = study.parts.iter().zip(outcomes);
+    let rows = parts.map(|(part, outcome)| match study.plan.kind {
+        Kind::Compare | Kind::Scenario => judge(part, outcome, comparisons),
+        _ => Vec::new(),
+    });
+    rows.collect()
 }
 
 /// What a plan's levels are held against: as planned, and in a comparison with one site down as well.
 fn situations(plan: &Plan) -> &'static [bool] {
     match plan.kind {
-        Kind::Scenario => &[false],
+        Kind::Scenario | Kind::Capacity | Kind::Sensitivity => &[false],
         _ => &[false, true],
     }
 }
@@ -120,17 +149,12 @@ pub fn judge(part: &Part, outcome: &Outcome, comparisons: usize) -> Vec<Row> {
                     engine,
                     config,
                 };
-                let (answer, value, margin, reason) = judge.row(site_down);
-                rows.push(Row {
-                    engine,
-                    level,
-                    site_down,
-                    answer,
-                    value,
-                    margin,
-                    share: words::is_share(config),
-                    reason,
-                });
+                let tweak = if site_down {
+                    Tweak::SiteDown
+                } else {
+                    Tweak::None
+                };
+                rows.push(judge.judged(level, tweak));
             }
         }
     }
@@ -146,6 +170,9 @@ struct Judge<'a> {
     config: &'a LevelConfig,
 }
 
+/// A replication, and what was measured in it.
+type Sample = (u32, f64);
+
 const NOTHING: Interval = Interval {
     mean: None,
     low: None,
@@ -154,41 +181,86 @@ const NOTHING: Interval = Interval {
     n: 0,
 };
 
+/// One engine against every level of its plan, at a load and under a change.
+pub(crate) fn judge_at(
+    part: &Part,
+    outcome: &Outcome,
+    engine: usize,
+    (offered_tps, tweak): (Option<f64>, Tweak),
+) -> Vec<Row> {
+    let mut plan = part.plan.clone();
+    plan.load.decide_at_tps = offered_tps;
+    let levels = plan.levels.iter().enumerate();
+    let row = |(level, config)| {
+        let judge = Judge {
+            plan: &plan,
+            outcome,
+            classes: &part.workload.classes(),
+            confidence: stats::bonferroni(plan.confidence, part.comparisons.max(1)),
+            engine,
+            config,
+        };
+        judge.judged(level, tweak)
+    };
+    levels.map(row).collect()
+}
+
+/// What limits an engine with regard to one of its plan's levels at a load, whether it is met or not.
+pub(crate) fn limit_at(
+    part: &Part,
+    outcome: &Outcome,
+    (engine, level): (usize, usize),
+    offered_tps: f64,
+) -> String {
+    let mut plan = part.plan.clone();
+    plan.load.decide_at_tps = Some(offered_tps);
+    let judge = Judge {
+        plan: &plan,
+        outcome,
+        classes: &part.workload.classes(),
+        confidence: plan.confidence,
+        engine,
+        config: &plan.levels[level],
+    };
+    let Some(cell) = judge.cell(Tweak::None) else {
+        return String::new();
+    };
+    if summary::status(cell) == UnitStatus::Saturated {
+        return judge.saturation();
+    }
+    let level = ServiceLevel::parse(&judge.config.expect).expect("the plan was checked");
+    judge.limiting(&level, &judge.samples(cell, &level))
+}
+
 impl Judge<'_> {
-    fn row(&self, site_down: bool) -> (Answer, Interval, Option<f64>, String) {
+    fn judged(&self, level: usize, tweak: Tweak) -> Row {
+        let (answer, value, margin, reason) = self.row(tweak);
+        Row {
+            engine: self.engine,
+            level,
+            site_down: tweak == Tweak::SiteDown,
+            answer,
+            value,
+            margin,
+            share: words::is_share(self.config),
+            reason,
+        }
+    }
+
+    fn row(&self, tweak: Tweak) -> (Answer, Interval, Option<f64>, String) {
         if let Err(why) = &self.outcome.sheets[self.engine].finality {
             return (Answer::Fails, NOTHING, None, why.clone());
         }
-        let tweak = if site_down {
-            Tweak::SiteDown
-        } else {
-            Tweak::None
-        };
         let level = ServiceLevel::parse(&self.config.expect).expect("the plan was checked");
         if is_beside(&self.outcome.sheets[self.engine], &level) {
-            let why = "it proves when something was there; it keeps no state that could be \
-                       consented to, revoked or spent twice";
-            return (Answer::NotApplicable, NOTHING, None, why.to_owned());
+            return (Answer::NotApplicable, NOTHING, None, NO_STATE.to_owned());
         }
         let Some(cell) = self.cell(tweak) else {
             return (Answer::Undecided, NOTHING, None, "not simulated".to_owned());
         };
-        let samples = self.samples(cell, &level);
-        let value = summary::interval(&samples, self.confidence);
-        let margin = value.mean.map(|v| {
-            if level.below {
-                level.bound / v
-            } else {
-                v / level.bound
-            }
-        });
-        // Nothing at all is below any bound, by no factor.
-        let margin = margin.filter(|m| m.is_finite());
-        // A local read waits for no consensus: it is answered whatever piles up.
-        let status = match level.metric {
-            Metric::Served => UnitStatus::Ok,
-            _ => summary::status(cell),
-        };
+        let (samples, status) = self.measured(cell, &level);
+        let value = self.interval(&samples, status);
+        let margin = value.mean.and_then(|v| margin(&level, v));
         match status {
             UnitStatus::Saturated => {
                 return (Answer::Fails, value, margin, self.saturation());
@@ -217,7 +289,10 @@ impl Judge<'_> {
                     "a safety promise was broken".to_owned(),
                 );
             }
-            UnitStatus::Ok | UnitStatus::NotSteady => {}
+            UnitStatus::NotSteady => {
+                return (Answer::Undecided, value, margin, unsteady(cell));
+            }
+            UnitStatus::Ok => {}
         }
         if let Some(open) = self.unseen(cell, &level) {
             let why = format!("{open} never reached every live site's view: run longer");
@@ -226,7 +301,7 @@ impl Judge<'_> {
         let answer = self.answer(cell, &level, &value);
         let reason = match answer {
             Answer::Undecided => self.doubt(cell, &level, &samples),
-            _ if site_down => self.against_planned(&level, &samples),
+            _ if tweak != Tweak::None => self.against_planned(&level, &samples, tweak),
             _ => self.limiting(&level, &samples),
         };
         (answer, value, margin, reason)
@@ -248,7 +323,7 @@ impl Judge<'_> {
     fn saturation(&self) -> String {
         let included = |tweak| {
             let cell = self.cell(tweak)?;
-            let samples = summary::samples(cell, |u| Some(summary::included_tps(u)));
+            let samples = summary::by_replication(cell, |u| Some(summary::included_tps(u)));
             (!samples.is_empty()).then_some(samples)
         };
         let Some(base) = included(Tweak::None) else {
@@ -273,10 +348,30 @@ impl Judge<'_> {
             .cell(self.engine, self.plan.judged_tps(), tweak)
     }
 
-    fn samples(&self, cell: &Cell, level: &ServiceLevel) -> Vec<f64> {
-        summary::samples(cell, |u| {
-            summary::level_value(self.plan, u, level, self.classes)
-        })
+    fn samples(&self, cell: &Cell, level: &ServiceLevel) -> Vec<Sample> {
+        summary::by_replication(cell, |u| self.value(u, level))
+    }
+
+    fn value(&self, unit: &Done, level: &ServiceLevel) -> Option<f64> {
+        summary::level_value(self.plan, unit, level, self.classes)
+    }
+
+    /// The samples of a level, and the status that they have. A local read waits for no consensus: it
+    /// is answered whatever piles up, in every unit.
+    fn measured(&self, cell: &Cell, level: &ServiceLevel) -> (Vec<Sample>, UnitStatus) {
+        if level.metric != Metric::Served {
+            return (self.samples(cell, level), summary::status(cell));
+        }
+        let of = |u: &Done| Some((u.key.replication, self.value(u, level)?));
+        (cell.units.iter().filter_map(of).collect(), UnitStatus::Ok)
+    }
+
+    fn interval(&self, samples: &[Sample], status: UnitStatus) -> Interval {
+        let values: Vec<f64> = samples.iter().map(|s| s.1).collect();
+        match status {
+            UnitStatus::Ok => stats::student_interval(&values, self.confidence),
+            _ => Interval::point(&values),
+        }
     }
 
     fn answer(&self, cell: &Cell, level: &ServiceLevel, value: &Interval) -> Answer {
@@ -286,24 +381,14 @@ impl Judge<'_> {
         if value.n < ENOUGH || !self.is_supported(cell, level) {
             return Answer::Undecided;
         }
-        let (inside, outside) = if level.below {
-            (high < level.bound, low >= level.bound)
-        } else {
-            // Goodput is at most the offered load: at the bound it is met.
-            (low >= level.bound, high < level.bound)
-        };
-        match (inside, outside) {
-            (true, _) => Answer::Holds,
-            (_, true) => Answer::Fails,
-            _ => Answer::Undecided,
-        }
+        held(level, low, high)
     }
 
     fn is_supported(&self, cell: &Cell, level: &ServiceLevel) -> bool {
         summary::level_is_supported(cell, level, self.classes)
     }
 
-    fn doubt(&self, cell: &Cell, level: &ServiceLevel, samples: &[f64]) -> String {
+    fn doubt(&self, cell: &Cell, level: &ServiceLevel, samples: &[Sample]) -> String {
         if samples.is_empty() {
             return format!("no {} was measured", level.class);
         }
@@ -316,19 +401,23 @@ impl Judge<'_> {
         "the bound lies in the interval: run more replications".to_owned()
     }
 
-    fn against_planned(&self, level: &ServiceLevel, samples: &[f64]) -> String {
+    fn against_planned(&self, level: &ServiceLevel, samples: &[Sample], tweak: Tweak) -> String {
+        let planned = match tweak {
+            Tweak::Tuned(_) => "the interval as planned",
+            _ => "all sites up",
+        };
         let Some(base) = self.cell(Tweak::None).map(|c| self.samples(c, level)) else {
-            return "all sites up was not simulated".to_owned();
+            return format!("{planned} was not simulated");
         };
         match change(&base, samples) {
-            Some(change) => format!("{:+.0} % against all sites up", 100.0 * change),
-            None if base == samples => "the same with all sites up".to_owned(),
-            None => "fewer replications were measured with all sites up".to_owned(),
+            Some(change) => format!("{:+.0} % against {planned}", 100.0 * change),
+            None if base == samples => format!("the same with {planned}"),
+            None => format!("fewer replications were measured with {planned}"),
         }
     }
 
     /// The counterfactual that moves the value most, under common random numbers.
-    fn limiting(&self, level: &ServiceLevel, base: &[f64]) -> String {
+    fn limiting(&self, level: &ServiceLevel, base: &[Sample]) -> String {
         let mut moves: Vec<(f64, String)> = Vec::new();
         for tweak in Tweak::LIMITS {
             let Some(cell) = self.cell(tweak) else {
@@ -359,7 +448,7 @@ impl Judge<'_> {
         }
     }
 
-    fn finality_one_down(&self, level: &ServiceLevel, base: &[f64]) -> Option<f64> {
+    fn finality_one_down(&self, level: &ServiceLevel, base: &[Sample]) -> Option<f64> {
         let depth = matches!(
             self.outcome.sheets[self.engine].finality,
             Ok(Finality::Depth { .. })
@@ -375,6 +464,32 @@ impl Judge<'_> {
     }
 }
 
+/// On which side of the bound a whole interval lies.
+pub(crate) fn held(level: &ServiceLevel, low: f64, high: f64) -> Answer {
+    let (inside, outside) = if level.below {
+        (high < level.bound, low >= level.bound)
+    } else {
+        // Goodput is at most the offered load: at the bound it is met.
+        (low >= level.bound, high < level.bound)
+    };
+    match (inside, outside) {
+        (true, _) => Answer::Holds,
+        (_, true) => Answer::Fails,
+        _ => Answer::Undecided,
+    }
+}
+
+/// Bound over value, or value over bound where more is better: above 1 is inside. Nothing at all is below
+/// any bound, by no factor.
+pub(crate) fn margin(level: &ServiceLevel, value: f64) -> Option<f64> {
+    let margin = if level.below {
+        level.bound / value
+    } else {
+        value / level.bound
+    };
+    margin.is_finite().then_some(margin)
+}
+
 /// Whether an engine proves when something was there and knows nothing of what it was.
 pub(crate) fn keeps_no_state(sheet: &EngineSheet) -> bool {
     sheet.facts.family == Family::Integrity
@@ -382,27 +497,45 @@ pub(crate) fn keeps_no_state(sheet: &EngineSheet) -> bool {
 
 /// Whether a level asks for a state that the engine does not keep.
 pub(crate) fn is_beside(sheet: &EngineSheet, level: &ServiceLevel) -> bool {
-    let stateful = match level.metric {
+    keeps_no_state(sheet) && is_stateful(level)
+}
+
+/// Whether a level is about what the ledger keeps.
+pub(crate) fn is_stateful(level: &ServiceLevel) -> bool {
+    match level.metric {
         Metric::Exposure | Metric::Accepted | Metric::Served => true,
         // Which cases count hangs on what the rules say; times are until something is there.
         Metric::Told => level.statistic == Statistic::Rate,
         _ => false,
-    };
-    keeps_no_state(sheet) && stateful
+    }
 }
+
+/// What is said where an engine keeps nothing that a level is about.
+pub(crate) const NO_STATE: &str = "it proves when something was there; it keeps no state that could be \
+    consented to, revoked or spent twice";
 
 /// Replications below which nothing is decided: Student's interval then rests on normality alone.
 // assumption: the usual start of sequential stopping rules.
-const ENOUGH: usize = 10;
+pub(crate) const ENOUGH: usize = 10;
 
 /// A smaller change is not named.
 // assumption: below what an architect would act on.
 const VISIBLE: f64 = 0.02;
 
-/// Relative change of the mean over the replications that both have; `None` unless they pair up.
-fn change(base: &[f64], other: &[f64]) -> Option<f64> {
-    let base = base.get(..other.len()).filter(|b| !b.is_empty())?;
-    let mean = |x: &[f64]| x.iter().sum::<f64>() / x.len() as f64;
-    let base = mean(base);
-    (base > 0.0).then(|| mean(other) / base - 1.0)
+/// Relative change of the mean over the replications that both have; `None` without any.
+fn change(base: &[Sample], other: &[Sample]) -> Option<f64> {
+    let both = summary::pairs(base, other);
+    let sum = |of: fn(&(f64, f64)) -> f64| both.iter().map(of).sum::<f64>();
+    let (base, other) = (sum(|p| p.0), sum(|p| p.1));
+    (base > 0.0).then(|| other / base - 1.0)
+}
+
+/// Which replications of a cell were not steady.
+fn unsteady(cell: &Cell) -> String {
+    let units = cell.units.iter();
+    let wrong = units.filter(|u| u.status == UnitStatus::NotSteady).count();
+    format!(
+        "the warm-up did not end in {wrong} of {} replications: run longer",
+        cell.units.len()
+    )
 }

@@ -6,9 +6,10 @@ use crate::level::{Level as ServiceLevel, LevelConfig, Standing as LevelStanding
 use crate::plan::Plan;
 use crate::run::Outcome;
 use crate::stats::Interval;
+use crate::study::Study;
 use crate::summary;
 use crate::unit::{EngineSheet, Tweak};
-use crate::verdict::{Answer, Row};
+use crate::verdict::{self, Answer, Row};
 use quorate_core::{Family, Finality, Guarantee, Level, Standing};
 
 /// Milliseconds in the unit that reads best.
@@ -32,6 +33,19 @@ pub(crate) fn short(x: f64) -> String {
     }
 }
 
+/// Six significant digits, for what is compared.
+pub(crate) fn exact(x: f64) -> String {
+    let digits = x.abs();
+    let after = match digits {
+        d if d >= 1e5 => 0,
+        d if d >= 1e3 => 2,
+        d if d >= 1.0 => 5,
+        d if d >= 1e-4 => 9,
+        _ => return format!("{x:.5e}"),
+    };
+    format!("{x:.after$}")
+}
+
 /// A share in percent.
 pub(crate) fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
@@ -53,6 +67,15 @@ pub(crate) fn interval(value: &Interval, format: impl Fn(f64) -> String) -> Stri
 pub(crate) fn at(plan: &Plan) -> String {
     plan.judged_tps()
         .map_or_else(String::new, |tps| format!(" at {tps} writes/s"))
+}
+
+/// For how many answers the intervals of a verdict are corrected.
+pub(crate) fn corrected(study: &Study) -> String {
+    format!(
+        "{} % intervals corrected for {} comparisons",
+        100.0 * study.plan.confidence,
+        verdict::comparisons(study)
+    )
 }
 
 /// A verdict's value with its interval.
@@ -196,7 +219,7 @@ pub(crate) fn price(plan: &Plan, outcome: &Outcome) -> Option<String> {
             let h = summary::latency(u, None, Level::Final);
             (!h.is_empty()).then(|| summary::mean_ms(h))
         });
-        summary::interval(&samples, plan.confidence).mean
+        Interval::point(&samples).mean
     };
     let base = mean(baseline)?;
     let costs: Vec<String> = engines

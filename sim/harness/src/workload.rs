@@ -8,6 +8,7 @@ use crate::unit::{Key, Tweak};
 use crate::{question, resilience, told};
 use quorate_core::{Class, ClassId, Kind, Measure, Seed, Span, Time};
 use quorate_workloads::{self as workloads, Import, Rate, Setup, WorkloadKind};
+use sha2::{Digest as _, Sha256};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -25,7 +26,7 @@ pub struct Workload {
     /// Whether load is offered at given rates.
     swept: bool,
     /// See [`Self::take_sample`].
-    sample: OnceLock<(f64, f64, f64)>,
+    sample: OnceLock<(f64, f64, f64, f64)>,
 }
 
 impl Workload {
@@ -176,24 +177,24 @@ impl Workload {
 
     /// Mean bytes and mean execution time in seconds of a write, over the first few thousand.
     pub fn mean_write(&self) -> (f64, f64) {
-        let (bytes, exec_s, _) = *self.sample.get_or_init(|| self.take_sample());
+        let (bytes, exec_s, ..) = *self.sample.get_or_init(|| self.take_sample());
         (bytes, exec_s)
     }
 
     /// Mean bytes of a write, and writes per second where so many are offered; in a replay, in the
     /// mean over the first few thousand.
     pub(crate) fn offered(&self, tps: Option<f64>) -> (f64, f64) {
-        let (bytes, _, per_s) = *self.sample.get_or_init(|| self.take_sample());
+        let (bytes, _, per_s, _) = *self.sample.get_or_init(|| self.take_sample());
         (bytes, tps.unwrap_or(per_s))
     }
 
-    /// Mean bytes, mean execution time in seconds, and writes per second.
-    fn take_sample(&self) -> (f64, f64, f64) {
+    /// Mean bytes, mean execution time in seconds, writes per second, and reads per write.
+    fn take_sample(&self) -> (f64, f64, f64, f64) {
         // assumption: enough for a bound that is drawn beside measured points.
         const ENOUGH: usize = 20_000;
         let mut load = self.open(self.swept.then_some(100.0), Seed::new(1, 0)).load;
         let kinds: Vec<Kind> = load.classes().iter().map(|c| c.kind).collect();
-        let (mut n, mut bytes, mut exec_us) = (0_u64, 0_u64, 0_u64);
+        let (mut n, mut bytes, mut exec_us, mut reads) = (0_u64, 0_u64, 0_u64, 0_u64);
         let mut until = Time::ZERO;
         for _ in 0..ENOUGH {
             let Some(arrival) = load.next() else { break };
@@ -202,6 +203,8 @@ impl Workload {
                 bytes += u64::from(arrival.bytes);
                 exec_us += u64::from(arrival.exec_us);
                 until = arrival.at;
+            } else {
+                reads += 1;
             }
         }
         let n = n.max(1) as f64;
@@ -210,7 +213,12 @@ impl Workload {
         } else {
             0.0
         };
-        (bytes as f64 / n, exec_us as f64 * 1e-6 / n, per_s)
+        (
+            bytes as f64 / n,
+            exec_us as f64 * 1e-6 / n,
+            per_s,
+            reads as f64 / n,
+        )
     }
 
     /// Sites that submit.
@@ -244,6 +252,20 @@ impl Workload {
         table
     }
 
+    /// A hash of what its files hold; 0 without any.
+    pub(crate) fn inputs(&self, seed: u64) -> u64 {
+        if self.import.is_none() {
+            return 0;
+        }
+        let mut load = self.open(None, Seed::new(seed, 0)).load;
+        let mut hash = Sha256::new();
+        while let Some(arrival) = load.next() {
+            hash.update(format!("{arrival:?}\n"));
+        }
+        let word = hash.finalize()[..8].try_into().expect("eight bytes");
+        u64::from_le_bytes(word)
+    }
+
     /// End of the measured span of a unit: just after the last arrival of a trace, else the engine's
     /// or the plan's duration.
     pub fn horizon(&self, plan: &Plan, key: Key) -> Time {
@@ -259,9 +281,20 @@ impl Workload {
         last + Span::from_ms(1)
     }
 
-    /// A guess of what a unit costs, for the order of work only.
-    pub fn cost(&self, plan: &Plan, key: Key) -> f64 {
-        span_s(plan, key) * (50.0 + key.offered_tps.unwrap_or(10.0))
+    /// Measured span of a unit, s; for a trace without reading all of it.
+    pub(crate) fn span_s(&self, plan: &Plan, key: Key) -> f64 {
+        let Some(import) = &self.import else {
+            return span_s(plan, key);
+        };
+        let (writes, reads) = self.per_s(None);
+        import.used() as f64 / (writes + reads).max(1e-9)
+    }
+
+    /// Writes and reads per second where so many writes are offered.
+    pub(crate) fn per_s(&self, tps: Option<f64>) -> (f64, f64) {
+        let sample = self.sample.get_or_init(|| self.take_sample());
+        let writes = tps.unwrap_or(sample.2);
+        (writes, writes * sample.3)
     }
 }
 

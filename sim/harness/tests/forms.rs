@@ -863,7 +863,7 @@ fn difference(a: &Report, b: &Report) -> Option<String> {
     found.into_iter().flatten().next()
 }
 
-const FORMS: [(&str, Forms); 6] = [
+const FORMS: [(&str, Forms); 7] = [
     ("naive", Forms::NAIVE),
     (
         "no cursor",
@@ -890,6 +890,13 @@ const FORMS: [(&str, Forms); 6] = [
         "no counted reads",
         Forms {
             reads: false,
+            ..Forms::FAST
+        },
+    ),
+    (
+        "no shared execution",
+        Forms {
+            shared: false,
             ..Forms::FAST
         },
     ),
@@ -999,6 +1006,18 @@ fn shows_all(world: &World, report: &Report) -> bool {
     shown == ordered || shown > ordered && ordered < submitted
 }
 
+/// Without faults and forks every node that serves a site has a state of its own, and it is that of the
+/// run: the kernel ends with a violation where it is another.
+fn has_replicas(world: &World, report: &Report) -> bool {
+    let commits = world.setup.finality == Finality::Commit;
+    let disturbed = !world.setup.faults.is_empty() || !commits || report.chain.apart > 0;
+    let mut serving = world.setup.serving.clone();
+    serving.sort_unstable();
+    serving.dedup();
+    let nothing = report.chain.final_height == 0;
+    nothing || disturbed || report.replicas >= serving.len() as u64
+}
+
 /// One configuration in all forms; also whether it committed anything.
 fn check(number: u64) -> Result<u64, String> {
     let (mut world, chosen) = configuration(number);
@@ -1044,6 +1063,13 @@ fn check_in(number: u64, (world, chosen): (World, Chosen)) -> Result<u64, String
         if let Some(difference) = difference(&fast, &other) {
             return Err(format!(
                 "fast and {name} differ in {difference}; {}",
+                shown()
+            ));
+        }
+        if !forms.shared && !has_replicas(&world, &other) {
+            let states = other.replicas;
+            return Err(format!(
+                "{name}: {states} nodes have the state of the run in {}",
                 shown()
             ));
         }

@@ -93,6 +93,16 @@ impl<'a> Book<'a> {
         self.versions.len()
     }
 
+    /// One past the last entity that may have a record.
+    pub(crate) fn entities(&self) -> u32 {
+        self.newest.len().max(self.base.len()) as u32
+    }
+
+    /// Whether a block is the one below which all is settled.
+    pub(crate) const fn is_at(&self, block: BlockId) -> bool {
+        self.first == block.get()
+    }
+
     /// How many transactions of unfinal blocks are kept to be shown.
     pub(crate) fn shown_later(&self) -> usize {
         self.executed.iter().map(|e| e.shown.len()).sum()

@@ -27,6 +27,7 @@ use crate::sim::Simulation;
 use crate::sim::{Job, Rank};
 use crate::wire::{Packet, Payload};
 use quorate_core::{Arrival, Engine, EntityId, NodeId, Outcome, Span, Time, Verdict, hash};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Who endorses.
@@ -41,7 +42,7 @@ pub struct Endorse {
 }
 
 /// What endorsing did, besides its latencies and the rejections.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Endorsed {
     /// The place of `mvcc_invalid` among a class's rejections.
     pub mvcc_invalid: usize,

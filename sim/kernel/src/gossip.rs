@@ -26,7 +26,9 @@ use crate::probe::Traffic;
 use crate::setup::Setup;
 use crate::sim::{Job, Rank, Simulation};
 use crate::wire::{Packet, Payload};
+use quorate_core::names::{self, Name};
 use quorate_core::{Engine, NodeId, Span, Time};
+use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
@@ -103,7 +105,7 @@ const INV_BYTES: u64 = 61;
 const HEADER_BYTES: u64 = 24;
 
 /// What gossip took.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Gossip {
     /// Whether every hop was an event.
     pub explicit: bool,
@@ -111,7 +113,8 @@ pub struct Gossip {
     /// millionths; 0 where uplinks are unlimited.
     pub share_ppm: u64,
     /// Messages by kind, see [`GOSSIP_KINDS`].
-    pub traffic: Vec<(&'static str, Traffic)>,
+    #[serde(deserialize_with = "names::pairs")]
+    pub traffic: Vec<(Name, Traffic)>,
     /// Bytes that each node sent.
     pub sent: Vec<u64>,
 }

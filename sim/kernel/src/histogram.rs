@@ -1,6 +1,7 @@
 //! Latency histograms that take memory for what was recorded only: a run keeps thousands of them.
 
 use hdrhistogram::Histogram;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::iter::repeat_n;
 
 /// Latencies in microseconds with three significant digits, in the buckets of an HDR histogram:
@@ -58,16 +59,23 @@ impl LatencyHistogram {
 
     /// Adds all values of another.
     pub fn add(&mut self, other: &Self) {
+        self.checked_add(other)
+            .expect("a bucket holds fewer than 2^32");
+    }
+
+    /// The same; `None` where a bucket would hold too many.
+    pub fn checked_add(&mut self, other: &Self) -> Option<()> {
         for (place, page) in other.pages.iter().enumerate() {
             if let Some(page) = page {
                 let own = self.page(place);
                 for (count, more) in own.iter_mut().zip(&**page) {
-                    *count += more;
+                    *count = count.checked_add(*more)?;
                 }
             }
         }
         self.len += other.len;
         self.max = self.max.max(other.max);
+        Some(())
     }
 
     /// How many values were recorded.
@@ -126,6 +134,57 @@ impl LatencyHistogram {
     }
 }
 
+/// A histogram as it is stored: buckets that hold something, each by its distance from the one before,
+/// with their counts; and the largest value.
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "LatencyHistogram")]
+struct Stored {
+    counts: Vec<(u32, u32)>,
+    max: u64,
+}
+
+impl Serialize for LatencyHistogram {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut last = 0;
+        let counts = self.counts().map(|(bucket, count)| {
+            let gap = bucket - std::mem::replace(&mut last, bucket);
+            (gap as u32, count)
+        });
+        let counts = counts.collect();
+        let max = self.max;
+        Stored { counts, max }.serialize(to)
+    }
+}
+
+impl<'de> Deserialize<'de> for LatencyHistogram {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let Stored { counts, max } = Stored::deserialize(from)?;
+        Self::restored(&counts, max).ok_or_else(|| serde::de::Error::custom("no histogram"))
+    }
+}
+
+impl LatencyHistogram {
+    /// What was stored; `None` where nothing can have been.
+    fn restored(counts: &[(u32, u32)], max: u64) -> Option<Self> {
+        let (mut all, mut last) = (Self::default(), 0_usize);
+        for (i, &(gap, count)) in counts.iter().enumerate() {
+            last += gap as usize;
+            if count == 0 || (gap == 0 && i > 0) || last > bucket(max) {
+                return None;
+            }
+            all.page(last / PAGE)[last % PAGE] = count;
+            all.len += u64::from(count);
+        }
+        all.max = max;
+        let is_sound = if counts.is_empty() {
+            max == 0
+        } else {
+            last == bucket(max)
+        };
+        is_sound.then_some(all)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,6 +211,26 @@ mod tests {
                 prop_assert_eq!(a.value_at_quantile(q), hdr.value_at_quantile(q));
             }
             prop_assert_eq!(a.to_hdr(), hdr);
+        }
+
+        /// What is stored comes back; what nobody stored is refused or sound, and never a panic.
+        #[test]
+        fn comes_back(
+            values in prop::collection::vec((0_u64..64, any::<u64>()), 0..50),
+            counts in prop::collection::vec((0_u32..5, 0_u32..3), 0..5), max in 0_u64..12,
+        ) {
+            let mut all = LatencyHistogram::default();
+            values.iter().for_each(|(bits, value)| all.record(value & ((1 << bits) - 1)));
+            let stored: Vec<(usize, u32)> = all.counts().collect();
+            let mut last = 0;
+            let gaps = stored.iter().map(|&(bucket, count)| {
+                ((bucket - std::mem::replace(&mut last, bucket)) as u32, count)
+            });
+            let gaps: Vec<(u32, u32)> = gaps.collect();
+            prop_assert_eq!(LatencyHistogram::restored(&gaps, all.max), Some(all));
+            if let Some(odd) = LatencyHistogram::restored(&counts, max) {
+                prop_assert_eq!(odd.max(), odd.value_at_quantile(1.0));
+            }
         }
     }
 

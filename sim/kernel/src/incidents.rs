@@ -4,17 +4,20 @@
 //! touch. A fault from the start of the run to its end is how the run is, not an incident. What is counted follows from what is measured anyway, so that nothing is done where there
 //! are no faults. No event is needed either: between two things that are counted nothing changes.
 
+use quorate_core::names::{self, Name};
 use quorate_core::{Fault, FaultKind, NodeId, Span, Time};
+use serde::{Deserialize, Serialize};
 
 /// An incident that began within the run. Counts are of the whole run, warm-up and drain included.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Incident {
     /// When it began.
     pub from: Time,
     /// When all of it was healed; [`Time::NEVER`] if that was never planned.
     pub until: Time,
     /// What happened, each once, in alphabetical order: crash, one-way, partition, wan-cut.
-    pub causes: Vec<&'static str>,
+    #[serde(deserialize_with = "names::list")]
+    pub causes: Vec<Name>,
     /// Nodes that were down or cut off, in order; of two sides the smaller one.
     pub struck: Vec<NodeId>,
     /// Blocks that became final meanwhile that were final at no node before.
@@ -133,7 +136,7 @@ pub(crate) enum Fate {
 }
 
 /// All incidents of a schedule.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Incidents {
     /// In order of time; they do not overlap.
     list: Vec<Incident>,

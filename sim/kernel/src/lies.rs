@@ -8,9 +8,10 @@ use crate::wire::{Packet, Payload};
 use quorate_core::{
     Agreement, BlockId, Conduct, Effect, Engine, Family, Level, NodeId, Relay, Span,
 };
+use serde::{Deserialize, Serialize};
 
 /// What liars did, and what came of it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Lies {
     /// Nodes that lie at some time.
     pub liars: u32,

@@ -208,6 +208,13 @@ pub(crate) struct Place {
     pub(crate) seq: u32,
 }
 
+impl Place {
+    /// The order as one number, which is compared without a branch.
+    fn rank(&self) -> u128 {
+        u128::from(self.seen.ns()) << 64 | u128::from(self.site) << 32 | u128::from(self.seq)
+    }
+}
+
 /// How it is known when a node has seen what.
 enum Sight {
     /// A delay from each serving node to each node, `row · nodes + node`.
@@ -529,8 +536,7 @@ impl Pool {
                 let (from, to) = (from[site as usize], to[site as usize]);
                 self.places(faults, site, node, (from, to), order);
             }
-            // A stable sort, which merges the origins' sorted runs.
-            order[start..].sort();
+            order[start..].sort_unstable_by_key(Place::rank);
         }
     }
 

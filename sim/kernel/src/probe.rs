@@ -4,12 +4,13 @@
 pub use crate::histogram::LatencyHistogram;
 use crate::incidents::{Fate, Incidents};
 use quorate_core::{Class, ClassId, Level, Measure, Span, Tell, Time};
+use serde::{Deserialize, Serialize};
 
 /// How many equal slices of the measured span the backlog and the latency are sampled in.
 pub const SLICES: usize = 500;
 
 /// What happened to the transactions of one class.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ClassCounts {
     /// Arrivals in the measured span.
     pub submitted: u64,
@@ -30,7 +31,7 @@ pub struct ClassCounts {
 }
 
 /// How long a watched write, such as a revoked consent, was not yet in a site's view.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Exposure {
     /// Until the last site's view has it, by [`Level`] of the view.
     pub longest: [LatencyHistogram; 3],
@@ -53,7 +54,7 @@ pub(crate) struct Exposed {
 }
 
 /// What a domain told of one of its measures: cases or lengths of time.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Told {
     /// Which.
     pub measure: Measure,
@@ -66,7 +67,7 @@ pub struct Told {
 }
 
 /// One sample that may still be cut off as warm-up.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Sample {
     submitted: Time,
     latency_us: u64,
@@ -75,7 +76,7 @@ struct Sample {
 }
 
 /// Where a sample belongs.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 enum Slot {
     Latency(Level),
     Longest(Level),
@@ -101,7 +102,7 @@ enum Slot {
 }
 
 /// Everything that a unit measures about its transactions.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Probe {
     /// By class.
     pub classes: Vec<ClassCounts>,
@@ -421,7 +422,7 @@ impl Tell for Probe {
 const NO_CLASS: ClassId = ClassId(0);
 
 /// Messages of one kind, counted where they are sent.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Traffic {
     /// Messages.
     pub messages: u64,
@@ -430,7 +431,7 @@ pub struct Traffic {
 }
 
 /// What the chain itself did.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ChainCounts {
     /// Blocks built.
     pub built: u64,
@@ -464,7 +465,7 @@ pub struct ChainCounts {
 }
 
 /// Reads of a local view, of those that come before the end of the measured span.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Reads {
     /// All reads.
     pub served: u64,

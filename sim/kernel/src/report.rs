@@ -6,10 +6,12 @@ use crate::incidents::Incident;
 use crate::lies::Lies;
 use crate::probe::{ChainCounts, LatencyHistogram, Probe, Reads, Traffic};
 use crate::reversals::Reversed;
+use quorate_core::names::{self, Name};
 use quorate_core::{Span, Time};
+use serde::{Deserialize, Serialize};
 
 /// How a run ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Status {
     /// All measured arrivals are accounted for, or the drain ended.
     Ok,
@@ -24,7 +26,7 @@ pub enum Status {
 }
 
 /// What a unit's ledger leaves behind.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Report {
     /// How it ended.
     pub status: Status,
@@ -48,7 +50,8 @@ pub struct Report {
     pub reversed_classes: Vec<Reversed>,
     /// Messages by kind: the engine's kinds, its voting phases, [`RELAY_KINDS`], and
     /// [`crate::ENDORSE_KINDS`] where somebody endorses.
-    pub traffic: Vec<(&'static str, Traffic)>,
+    #[serde(deserialize_with = "names::pairs")]
+    pub traffic: Vec<(Name, Traffic)>,
     /// The gossip of transactions, which `traffic` does not count.
     pub gossip: Gossip,
     /// Messages that a fault swallows, counted when they are sent.
@@ -76,6 +79,9 @@ pub struct Report {
     pub anchoring: Option<Box<Anchoring>>,
     /// What endorsing did, where transactions are executed before they are ordered.
     pub endorsed: Option<Endorsed>,
+    /// Nodes that executed what is final there each by itself, and came to the state of the run; 0 where
+    /// execution is shared.
+    pub replicas: u64,
     /// What liars did, if anybody lies.
     pub lies: Option<Box<Lies>>,
     /// The trace digest.
@@ -83,7 +89,7 @@ pub struct Report {
 }
 
 /// The chain in which a ledger puts roots of its own, and what that costs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Anchoring {
     /// The chain's own report. Its time began `lead` before the ledger's.
     pub chain: Report,
@@ -102,7 +108,7 @@ pub struct Anchoring {
 }
 
 /// Where every submitted transaction of the run is; the sum is checked.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Conservation {
     /// Never submitted, because the site's node is down for good; not part of the sum.
     pub refused: u64,

@@ -2,11 +2,12 @@
 
 use crate::sim::Simulation;
 use quorate_core::{BlockId, Class, Engine, EntityId, NodeId};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// Different transactions that a node had called final and that its new chain then lacked, however
 /// many nodes that happened to, and what they are about.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Reversed {
     /// Transactions.
     pub txs: u64,

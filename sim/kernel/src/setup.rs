@@ -3,6 +3,7 @@
 use crate::endorse::Endorse;
 use crate::network::NetworkConfig;
 use crate::pool::MempoolConfig;
+use crate::trace::Trace;
 use quorate_core::{Corrupt, Costs, Fault, Finality, Level, NodeId, Seed, Span, Time};
 
 /// Everything that a simulation needs besides its engine, load and ledger.
@@ -48,6 +49,8 @@ pub struct Setup {
     pub forms: Forms,
     /// The seed of the replication.
     pub seed: Seed,
+    /// Who is told what happens; changes nothing.
+    pub trace: Option<Trace>,
 }
 
 /// Where votes are checked.
@@ -103,6 +106,8 @@ pub struct Forms {
     pub pruned: bool,
     /// Reads of keys with no watched write in flight are counted, not resolved.
     pub reads: bool,
+    /// A block is executed once, not by every node.
+    pub shared: bool,
 }
 
 impl Forms {
@@ -112,6 +117,7 @@ impl Forms {
         tally: true,
         pruned: true,
         reads: true,
+        shared: true,
     };
     /// None.
     pub const NAIVE: Self = Self {
@@ -119,5 +125,6 @@ impl Forms {
         tally: false,
         pruned: false,
         reads: false,
+        shared: false,
     };
 }

@@ -17,6 +17,7 @@ use crate::pool::{Place, Pool};
 use crate::private::Branch;
 use crate::probe::{ChainCounts, LatencyHistogram, Probe, Reads, Traffic};
 use crate::queue::{Entry, Queue};
+use crate::replicas::Replicas;
 use crate::report::{Conservation, RELAY_KINDS, Report, Status};
 use crate::reversals::Reversals;
 use crate::setup::Setup;
@@ -158,6 +159,10 @@ impl<E: Engine> Node<E> {
 /// One ledger under one engine.
 pub struct Simulation<'a, E: Engine> {
     pub(crate) setup: Setup,
+    /// Whether somebody is told what happens.
+    pub(crate) is_traced: bool,
+    /// Whether messages need nobody's attention: no fault swallows them, and nobody is told of them.
+    pub(crate) is_plain: bool,
     pub(crate) faults: Faults,
     pub(crate) liars: Liars,
     pub(crate) lies: Lies,
@@ -207,6 +212,7 @@ pub struct Simulation<'a, E: Engine> {
     pub(crate) store: Store,
     pub(crate) pool: Pool,
     pub(crate) book: Book<'a>,
+    pub(crate) replicas: Replicas<'a>,
     pub(crate) endorsing: Option<Box<Endorsing>>,
     pub(crate) eras: Eras,
     pub(crate) out: Outbox<E>,
@@ -381,6 +387,8 @@ impl<'a, E: Engine> Simulation<'a, E> {
         let endorse_kinds = endorsing.as_ref().map_or(0, |_| ENDORSE_KINDS.len());
         let kinds = E::KINDS.len() + E::PHASES.len() + kernel + endorse_kinds;
         let mut sim = Self {
+            is_traced: setup.trace.is_some(),
+            is_plain: faults.is_empty() && setup.trace.is_none(),
             next_edge: faults.next_edge(Time::ZERO),
             cpus: Cpus::new(n, setup.cores, setup.cpu_speed, faults.paces()),
             faults,
@@ -421,6 +429,7 @@ impl<'a, E: Engine> Simulation<'a, E> {
             store: Store::new(n, sites),
             pool,
             book: Book::new(ledger),
+            replicas: Replicas::default(),
             endorsing,
             eras: Eras::new(committee, seconds, &net),
             liars,
@@ -465,6 +474,9 @@ impl<'a, E: Engine> Simulation<'a, E> {
             draws,
             setup,
         };
+        if !sim.setup.forms.shared {
+            sim.replicas = Replicas::new(sim.nodes.len(), ledger);
+        }
         sim.start();
         sim
     }
@@ -578,6 +590,8 @@ impl<'a, E: Engine> Simulation<'a, E> {
 
     /// Lets the next thing happen; whether there was any.
     fn step(&mut self) -> bool {
+        #[cfg(feature = "slow")]
+        crate::slow::waste();
         let arrival = self.next_arrival();
         let last = arrival.map_or(Some(u64::MAX), |at| at.ns().checked_sub(1));
         if let Some(entry) = last.and_then(|last| self.pop_until(last)) {
@@ -824,6 +838,14 @@ impl<'a, E: Engine> Simulation<'a, E> {
     }
 
     pub(crate) fn handle(&mut self, node: NodeId, input: Input<E>) {
+        if self.is_traced {
+            return self.handle_traced(node, input);
+        }
+        self.take_in(node, input);
+    }
+
+    #[inline]
+    pub(crate) fn take_in(&mut self, node: NodeId, input: Input<E>) {
         self.inputs += 1;
         let (source, word) = self.input_word(&input);
         self.digest.add(self.now.ns());
@@ -838,6 +860,9 @@ impl<'a, E: Engine> Simulation<'a, E> {
             &mut self.out,
         );
         let effects = self.out.take();
+        if self.is_traced {
+            self.trace_effects(node, &effects);
+        }
         for effect in &effects {
             self.carry_out(node, effect);
         }
@@ -994,6 +1019,11 @@ impl<'a, E: Engine> Simulation<'a, E> {
             self.status = Status::SafetyViolation;
             self.violation = Some(format!("transactions are not conserved: {c:?}"));
         }
+        let replicas = self.compare_replicas().unwrap_or_else(|difference| {
+            self.status = Status::SafetyViolation;
+            self.violation = Some(difference);
+            0
+        });
         let endorsed = self.endorsing.as_ref().map(|e| e.counts);
         let refused = endorsed.map_or(0, |e| e.refused);
         let in_blocks = self.finished() - self.conservation.dropped - refused;
@@ -1032,6 +1062,7 @@ impl<'a, E: Engine> Simulation<'a, E> {
             propagation: self.propagation,
             anchoring: None,
             endorsed,
+            replicas,
             lies: (!self.liars.is_empty()).then(|| Box::new(self.lies)),
             digest: self.digest.get(),
         }

@@ -6,9 +6,17 @@ use crate::setup::WhenStale;
 use crate::sim::Simulation;
 use crate::watches::Missing;
 use quorate_core::{
-    Arrival, Block, BlockId, Engine, Finality, Level, Limits, NodeId, Outcome, Span, Time, Verdict,
-    Weight,
+    Arrival, Block, BlockId, Class, Engine, Finality, Level, Limits, NodeId, Outcome, Span, Time,
+    Verdict, Weight,
 };
+
+/// Whether a transaction is too old for a block.
+pub(crate) fn expired(classes: &[Class]) -> impl Fn(&Arrival, Time) -> bool + use<'_> {
+    |tx, now| {
+        let expiry = classes[tx.class.index()].expiry;
+        expiry.is_some_and(|e| tx.at + e < now)
+    }
+}
 
 impl<E: Engine> Simulation<'_, E> {
     /// A node's head changes.
@@ -209,31 +217,31 @@ impl<E: Engine> Simulation<'_, E> {
             todo.push(at);
             at = parent;
         }
-        let [mut from, mut to] = core::mem::take(&mut self.marks);
         for &block in todo.iter().rev() {
-            let stored = self.blocks.get(block);
-            let parent = stored.parent.expect("not the genesis block");
-            self.store.marks(parent, &mut from);
-            self.store.marks(block, &mut to);
-            self.pool.skip_evicted(block, &mut from);
-            let mut order = core::mem::take(&mut self.order);
-            self.pool
-                .order(&self.faults, &from, &to, stored.key.creator, &mut order);
-            if !self.liars.favours.is_empty() {
-                self.favour(block, &mut order);
-            }
-            let classes = &self.classes;
-            let expired = |tx: &Arrival, now: Time| {
-                classes[tx.class.index()]
-                    .expiry
-                    .is_some_and(|e| tx.at + e < now)
-            };
+            self.put_in_order(block);
+            let expired = expired(&self.classes);
             self.book
-                .execute(&self.blocks, &self.pool, block, &order, expired);
-            self.order = order;
+                .execute(&self.blocks, &self.pool, block, &self.order, expired);
         }
-        self.marks = [from, to];
         self.path = todo;
+    }
+
+    /// A block's transactions, as they are executed.
+    pub(crate) fn put_in_order(&mut self, block: BlockId) {
+        let [mut from, mut to] = core::mem::take(&mut self.marks);
+        let stored = self.blocks.get(block);
+        let parent = stored.parent.expect("not the genesis block");
+        self.store.marks(parent, &mut from);
+        self.store.marks(block, &mut to);
+        self.pool.skip_evicted(block, &mut from);
+        let mut order = core::mem::take(&mut self.order);
+        self.pool
+            .order(&self.faults, &from, &to, stored.key.creator, &mut order);
+        if !self.liars.favours.is_empty() {
+            self.favour(block, &mut order);
+        }
+        self.order = order;
+        self.marks = [from, to];
     }
 
     /// A node's view at a level reaches a block: records its own sites' transactions, and the
@@ -298,6 +306,7 @@ impl<E: Engine> Simulation<'_, E> {
         let path = self.path(old, block);
         for &step in &path {
             self.note_final_lie(node, step);
+            self.execute_alone(node, step);
             self.finalise_block(node, step);
         }
         self.path = path;

@@ -175,7 +175,7 @@ impl<E: Engine> Simulation<'_, E> {
     /// Puts a vote on the wire to everybody else at once, if nothing tells its copies apart but
     /// latency. Says when the first would arrive without.
     fn send_alike(&mut self, envelope: &Envelope<E>, era: usize, check: Span) -> Option<Time> {
-        if !self.faults.is_empty() {
+        if !self.is_plain {
             return None;
         }
         let era = self.eras.at(era);

@@ -216,6 +216,21 @@ impl<E: Engine> Simulation<'_, E> {
         }
         self.traffic[*kind].messages += 1;
         self.traffic[*kind].bytes += packet.bytes;
+        if self.is_plain {
+            return Some(self.net.send(outgoing, to).arrives);
+        }
+        let arrives = self.deliver(envelope, to);
+        if self.is_traced {
+            self.trace_sent(packet, *kind, to, arrives);
+        }
+        arrives
+    }
+
+    /// When a packet arrives, unless a fault swallows it.
+    fn deliver(&mut self, envelope: &Envelope<E>, to: NodeId) -> Option<Time> {
+        let Envelope {
+            packet, outgoing, ..
+        } = envelope;
         if self.faults.is_empty() {
             return Some(self.net.send(outgoing, to).arrives);
         }

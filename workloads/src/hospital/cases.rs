@@ -100,54 +100,55 @@ impl Cases {
     }
 }
 
-/// Visits that are open, oldest first.
+/// Visits that are open, oldest first. Which one is asked for is drawn, so that they lie as close together
+/// as they can: what is in a near cache is fetched in no time.
 pub(super) struct Visits {
-    open: VecDeque<(Time, u32)>,
-    /// How many have settled.
-    settled: usize,
+    open: VecDeque<u32>,
+    /// When the youngest of them settle.
+    unsettled: VecDeque<Time>,
     /// How many of the oldest may end while an entry is on its way.
     leaving: usize,
 }
 
 impl Visits {
     pub(super) fn preloaded(entities: Range<u32>, leaving: usize) -> Self {
-        let open: VecDeque<_> = entities.map(|entity| (Time::ZERO, entity)).collect();
         Self {
-            settled: open.len(),
-            open,
+            open: entities.collect(),
+            unsettled: VecDeque::new(),
             leaving,
         }
     }
 
     /// A visit that others may refer to from `ready` on.
     pub(super) fn begin(&mut self, entity: u32, ready: Time) {
-        self.open.push_back((ready, entity));
+        self.open.push_back(entity);
+        self.unsettled.push_back(ready);
     }
 
     /// The oldest, which ends.
     pub(super) fn end(&mut self, now: Time) -> Option<u32> {
-        self.settle(now);
-        self.settled = self.settled.checked_sub(1)?;
-        self.open.pop_front().map(|(_, entity)| entity)
+        if self.settled(now) == 0 {
+            return None;
+        }
+        self.open.pop_front()
     }
 
     /// Any that stays open for a while.
     pub(super) fn any(&mut self, now: Time, draws: &mut Draws) -> Option<u32> {
-        self.settle(now);
-        let first = self.leaving.min(self.settled / 2);
-        let many = self.settled - first;
+        let settled = self.settled(now);
+        let first = self.leaving.min(settled / 2);
+        let many = settled - first;
         if many == 0 {
             return None;
         }
-        let which = first + draws.below(many as u64) as usize;
-        Some(self.open[which].1)
+        Some(self.open[first + draws.below(many as u64) as usize])
     }
 
-    fn settle(&mut self, now: Time) {
-        while let Some(&(ready, _)) = self.open.get(self.settled)
-            && ready <= now
-        {
-            self.settled += 1;
+    /// How many have settled.
+    fn settled(&mut self, now: Time) -> usize {
+        while self.unsettled.front().is_some_and(|&ready| ready <= now) {
+            self.unsettled.pop_front();
         }
+        self.open.len() - self.unsettled.len()
     }
 }

@@ -16,6 +16,7 @@
 //! here changes both.
 
 use super::layout::{Layout, Places};
+use crate::field::Field;
 use quorate_core::{Arrival, Cell, EntityId, Ledger, Span, State, Time, Verdict, hash};
 
 /// What a transaction does; [`Arrival::action`] and the class index of the trial workload.
@@ -195,41 +196,6 @@ const REASONS: [&str; 36] = [
     "eligibility by an old version",
     "already a candidate",
 ];
-
-/// Some bits of a record.
-#[derive(Clone, Copy)]
-struct Field {
-    shift: u32,
-    bits: u32,
-}
-
-impl Field {
-    const fn at(shift: u32, bits: u32) -> Self {
-        Self { shift, bits }
-    }
-
-    const fn most(self) -> Cell {
-        (1 << self.bits) - 1
-    }
-
-    const fn get(self, cell: Cell) -> u32 {
-        (cell >> self.shift & self.most()) as u32
-    }
-
-    /// Writes `value`, or the largest that fits.
-    const fn set(self, cell: Cell, value: u32) -> Cell {
-        let value = if (value as Cell) < self.most() {
-            value as Cell
-        } else {
-            self.most()
-        };
-        cell & !(self.most() << self.shift) | value << self.shift
-    }
-
-    const fn increment(self, cell: Cell) -> Cell {
-        self.set(cell, self.get(cell).saturating_add(1))
-    }
-}
 
 const TAG: Field = Field::at(0, 4);
 const STUDY: u32 = 1;

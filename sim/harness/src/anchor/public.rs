@@ -131,6 +131,7 @@ pub(super) fn chain(
         may_cut: false,
         read_level: Level::Final,
         seed,
+        trace: None,
         ..local.clone()
     };
     let followed: Vec<u32> = (nodes..nodes + config.gateways).collect();

@@ -355,63 +355,14 @@ impl<E: Engine> Anchored<E> {
         ctx: &Context<'_, E::Header>,
         out: &mut Outbox<Self>,
     ) {
-        out.push(match *effect {
-            Effect::Send { to, message } => {
-                let message = Said::Local(message);
-                Effect::Send { to, message }
-            }
-            Effect::SetTimer { at, timer } => {
-                let timer = Tick::Local(timer);
-                Effect::SetTimer { at, timer }
-            }
-            Effect::Adopt(block) => {
-                out.push(Effect::Adopt(block));
-                return self.confirm(block, ctx, out);
-            }
-            Effect::Commit(block) => return self.now_safe(block, ctx, out),
-            Effect::Safe(_) => return,
-            Effect::Vote(ballot) => Effect::Vote(ballot),
-            Effect::Relay { block, rule } => Effect::Relay { block, rule },
-            Effect::Fetch { block, from } => Effect::Fetch { block, from },
-            Effect::Sync { from } => Effect::Sync { from },
-            Effect::BuildBlock {
-                parent,
-                header,
-                limits,
-                as_of,
-                cost,
-            } => Effect::BuildBlock {
-                parent,
-                header,
-                limits,
-                as_of,
-                cost,
-            },
-            Effect::Seal {
-                parent,
-                header,
-                roots,
-                cost,
-            } => Effect::Seal {
-                parent,
-                header,
-                roots,
-                cost,
-            },
-            Effect::AwaitPending { count, bytes } => Effect::AwaitPending { count, bytes },
-            Effect::RoundChange { round } => Effect::RoundChange { round },
-            Effect::Evidence { against } => Effect::Evidence { against },
-            Effect::Elect {
-                height,
-                member,
-                weight,
-            } => Effect::Elect {
-                height,
-                member,
-                weight,
-            },
-            Effect::Tell(_) => return,
-        });
+        match *effect {
+            Effect::Safe(_) | Effect::Tell(_) => {}
+            Effect::Commit(block) => self.now_safe(block, ctx, out),
+            _ => out.push(effect.within(Said::Local, Tick::Local)),
+        }
+        if let Effect::Adopt(block) = *effect {
+            self.confirm(block, ctx, out);
+        }
     }
 
     /// Where the local ledger is safe by depth: so many blocks under its head.

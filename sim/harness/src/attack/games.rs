@@ -13,7 +13,7 @@ use quorate_kernel::{Lies, Report};
 use serde::{Deserialize, Serialize};
 
 /// What an attack is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Game {
     /// Blocks are kept back, so that others waste theirs.

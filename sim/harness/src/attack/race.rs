@@ -13,14 +13,15 @@ use quorate_consensus::attacks::{
 use quorate_core::Seed;
 use quorate_core::finality::{nakamoto_risk, reversal_risk};
 use rayon::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::Ordering;
 
 /// A plan of kind `attack` that needs nothing but whose block or vote comes next. Exactly one of `sm1`,
 /// `double_spend` and `balance`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RacePlan {
+pub(crate) struct RacePlan {
     /// Names the results folder.
     pub name: String,
     /// `attack`.
@@ -56,9 +57,9 @@ const fn usual() -> f64 {
 }
 
 /// Selfish mining against γ of the others in ties.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Selfish {
+pub(crate) struct Selfish {
     /// The attacker's shares of the work, each between 0 and 1/2.
     pub shares: Vec<f64>,
     /// The others' shares that extend its branch in a tie, each from 0 to 1.
@@ -72,9 +73,9 @@ pub(super) struct Selfish {
 }
 
 /// Double spends with one block mined in advance.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct DoubleSpends {
+pub(crate) struct DoubleSpends {
     /// The attacker's shares of the work, each between 0 and 1/2.
     pub shares: Vec<f64>,
     /// Blocks that the merchant waits for.
@@ -86,9 +87,9 @@ pub(super) struct DoubleSpends {
 }
 
 /// Branches that are kept level over an epoch.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Balances {
+pub(crate) struct Balances {
     /// Keys of the attacker among those that vote in a slot.
     pub liars: Vec<u32>,
     /// The proposer's boosts, per cent of a slot's keys.

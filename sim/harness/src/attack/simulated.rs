@@ -9,10 +9,11 @@ use crate::plan::{EnginePlan, Kind, Plan, Source};
 use crate::plots::{Curve, Point, PointStatus, Series};
 use crate::run;
 use crate::study::Study;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The table `[attack]` of a plan.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AttackPlan {
     /// What counts as success, and which law it is held against.
@@ -22,7 +23,7 @@ pub struct AttackPlan {
 }
 
 /// One case of an attack.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CasePlan {
     /// What it is called in the results, as `q=0.3;n=6`.

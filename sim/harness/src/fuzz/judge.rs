@@ -8,13 +8,14 @@ use crate::unit::{self, EngineSheet, Key, Tweak};
 use quorate_core::Guarantee;
 use quorate_kernel::{Report, Status};
 use rayon::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt::{self, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
 /// What a run must keep, as long as its plan does what the promise is given for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Promise {
     /// Safety; and once all faults are over, everything that was submitted becomes final.

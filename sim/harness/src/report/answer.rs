@@ -5,11 +5,12 @@ use super::{figure, part_name};
 use crate::output::Ran;
 use crate::plan::{Kind, Plan};
 use crate::run::Cell;
+use crate::stats::Interval;
 use crate::study::{Part, Study};
 use crate::unit::Tweak;
 use crate::verdict::{self, Answer};
 use crate::words::{self, duration, percent, short};
-use crate::{figures, knee, question, risk, summary};
+use crate::{capacity, figures, knee, question, risk, summary};
 use quorate_core::{Agreement, Electorate, Level, byzantine_bound};
 
 /// Everything above the details.
@@ -64,6 +65,11 @@ fn headline(study: &Study) -> String {
         Kind::Scenario => format!("{place}: several questions"),
         Kind::Compare => format!("{place}: which consensus meets the service levels?"),
         Kind::Curve => format!("{place}: up to which load does each engine carry what arrives?"),
+        Kind::Sweep => "What becomes of each engine as these settings change?".to_owned(),
+        Kind::Capacity => {
+            format!("{place}: up to which load does each engine meet the service levels?")
+        }
+        Kind::Sensitivity => format!("{place}: which inputs move the verdict?"),
         Kind::Scale => {
             let axis = plan.scale.as_ref().map_or("nodes", |s| s.axis.label());
             format!("What becomes of each engine as the number of {axis} grows?")
@@ -258,7 +264,8 @@ fn in_short(study: &Study, ran: &[Ran<'_>]) -> String {
             let each = groups.iter().map(|g| lines(&g[0], &|e| grown(g, e)));
             each.collect()
         }
-        Kind::Scenario => String::new(),
+        Kind::Scenario | Kind::Sweep | Kind::Sensitivity => String::new(),
+        Kind::Capacity => capacities(study, ran),
         Kind::Replay | Kind::Check | Kind::Attack => {
             let each = |one: &Ran<'_>| lines(one, &|e| replayed(one, e));
             ran.iter().map(each).collect()
@@ -266,6 +273,22 @@ fn in_short(study: &Study, ran: &[Ran<'_>]) -> String {
     };
     let answers: String = ran.iter().map(|one| answers(study, one)).collect();
     tag("h2", "In short") + &answers + &body
+}
+
+/// What each engine carries within the service levels.
+fn capacities(study: &Study, ran: &[Ran<'_>]) -> String {
+    let one = |one: &Ran<'_>| {
+        let lines = capacity::lines(one);
+        let line = |l: &Vec<String>| {
+            text(&format!(
+                "{} meets all levels up to {} writes/s",
+                l[0], l[1]
+            ))
+        };
+        let items: Vec<String> = lines.iter().skip(1).map(line).collect();
+        tag("h3", &part_name(study, one.part)) + &list(&items)
+    };
+    ran.iter().map(one).collect()
 }
 
 /// What each engine answers to the plan's question, if it has one.
@@ -301,7 +324,7 @@ fn grown(group: &[Ran<'_>], engine: usize) -> String {
         let nodes = one.part.plan.network.nodes;
         let cell = one.outcome.cell(engine, Some(most), Tweak::None)?;
         let samples = summary::samples(cell, |u| Some(summary::goodput_tps(u)));
-        let mean = summary::interval(&samples, one.part.plan.confidence).mean?;
+        let mean = Interval::point(&samples).mean?;
         Some(format!("{} at {nodes} nodes", short(mean)))
     };
     let ends: Vec<String> = [group.first(), group.last()]
@@ -321,7 +344,7 @@ fn replayed(ran: &Ran<'_>, engine: usize) -> String {
             let h = summary::latency(u, None, Level::Final);
             (!h.is_empty()).then(|| summary::percentile_ms(h, 50.0))
         });
-        summary::interval(&samples, ran.part.plan.confidence).mean
+        Interval::point(&samples).mean
     };
     let cell = ran.outcome.cell(engine, None, Tweak::None);
     cell.and_then(median).map_or_else(

@@ -12,18 +12,28 @@ use crate::study::{Part, Study};
 use crate::summary::{decisive, load};
 use crate::unit::{Done, UnitStatus};
 use crate::words::{self, duration, percent, short};
-use crate::{analysis, figures, incidents, knee, summary, told};
+use crate::{
+    analysis, capacity, figures, incidents, knee, sensitivity, summary, sweep, told, tune,
+};
 use quorate_core::{Class, Kind, Level, Seed};
 use quorate_kernel::probe::LatencyHistogram;
 
 /// All parts of a study.
 pub(super) fn section(study: &Study, ran: &[Ran<'_>]) -> String {
-    let body: String = if study.plan.kind == PlanKind::Scale {
-        let groups = figures::scale_groups(ran);
-        groups.iter().map(|group| scale(study, group)).collect()
-    } else {
-        ran.iter().map(|one| part(study, one)).collect()
+    let mut body: String = match study.plan.kind {
+        PlanKind::Scale => {
+            let groups = figures::scale_groups(ran);
+            groups.iter().map(|group| scale(study, group)).collect()
+        }
+        PlanKind::Sweep => plain("Every combination", sweep::lines(ran)),
+        PlanKind::Sensitivity => sensitivities(ran),
+        _ => ran.iter().map(|one| part(study, one)).collect(),
     };
+    for curves in figures::factor_curves(ran) {
+        let note = curves.first().map_or("", |c| &*c.note);
+        let figures: String = curves.iter().map(figure).collect();
+        body += &(tag("h3", note) + &class("div", "figures", &figures));
+    }
     let title = tag("h2", "What it rests on");
     element("section", &[("id", "detail")], &(title + &body))
 }
@@ -36,14 +46,15 @@ fn part(study: &Study, ran: &Ran<'_>) -> String {
             body += &levels(ran.part);
             body += &verdicts(ran);
             body += &bad_days(ran);
+            body += &tuned(ran);
             body += &curves(ran);
-            body += &sweep(ran);
+            body += &sweep_of(ran);
             body += &domain(ran);
         }
         PlanKind::Curve => {
             body += &curves(ran);
             body += &knees(ran);
-            body += &sweep(ran);
+            body += &sweep_of(ran);
             body += &domain(ran);
         }
         PlanKind::Scenario => {
@@ -53,7 +64,20 @@ fn part(study: &Study, ran: &Ran<'_>) -> String {
             body += &classes(ran);
             body += &domain(ran);
         }
-        PlanKind::Scale => {}
+        PlanKind::Capacity => {
+            body += &levels(ran.part);
+            let figures: String = figures::capacity_curves(ran).iter().map(figure).collect();
+            body += &class("div", "figures", &figures);
+            body += &plain("Capacity (writes/s)", capacity::lines(ran));
+            body += &list(
+                &capacity::notes(ran)
+                    .iter()
+                    .map(|n| text(n))
+                    .collect::<Vec<_>>(),
+            );
+            body += &sweep_of(ran);
+        }
+        PlanKind::Scale | PlanKind::Sweep | PlanKind::Sensitivity => {}
         PlanKind::Replay | PlanKind::Check | PlanKind::Attack => {
             body += &imported(ran.part);
             body += &classes(ran);
@@ -62,6 +86,38 @@ fn part(study: &Study, ran: &Ran<'_>) -> String {
     }
     body += &outages(ran);
     marked(ran.part, &body)
+}
+
+/// Lines of cells under a head, as a table.
+fn plain(title: &str, lines: Vec<Vec<String>>) -> String {
+    let mut lines = lines.into_iter();
+    let head = lines.next().unwrap_or_default();
+    let head: Vec<&str> = head.iter().map(String::as_str).collect();
+    let mut table = Table::new(title, &head);
+    for line in lines {
+        table
+            .rows
+            .push(line.iter().map(|cell| text(cell)).collect());
+    }
+    table.markup()
+}
+
+/// What shorter intervals come to, if they were looked for.
+fn tuned(ran: &Ran<'_>) -> String {
+    let lines = tune::lines(ran);
+    if lines.is_empty() {
+        return String::new();
+    }
+    let lines: Vec<String> = lines.iter().map(|line| text(line)).collect();
+    tag("h4", "Tuned intervals") + &list(&lines)
+}
+
+/// What each varied input does to the margins.
+fn sensitivities(ran: &[Ran<'_>]) -> String {
+    let all = sensitivity::tables(ran).into_iter();
+    let each =
+        all.map(|(title, lines, figure)| plain(&title, lines) + &element("figure", &[], &figure));
+    each.collect()
 }
 
 fn marked(part: &Part, body: &str) -> String {
@@ -177,7 +233,7 @@ fn knees(ran: &Ran<'_>) -> String {
 }
 
 /// Every load that was tried.
-fn sweep(ran: &Ran<'_>) -> String {
+fn sweep_of(ran: &Ran<'_>) -> String {
     let head = [
         "engine",
         "offered/s",
@@ -236,7 +292,7 @@ fn details(title: &str, table: &Table) -> String {
 
 /// The mean of a measure over a cell's replications, with its interval.
 fn mean(part: &Part, cell: &Cell, of: impl Fn(&Done) -> Option<f64>) -> Interval {
-    summary::interval(&summary::samples(cell, of), part.plan.confidence)
+    summary::mean(&part.plan, cell, of)
 }
 
 /// A percentile of a latency, where the cell's blocks support it.

@@ -2,15 +2,15 @@
 
 use super::html::{Table, element, list, tag, text};
 use crate::output::{MODEL_VERSION, Ran};
-use crate::plan::{Kind, ReadLevel};
+use crate::plan::{IntervalMethod, Kind, ReadLevel};
 use crate::results::sha256_hex;
 use crate::study::{Part, Study};
 use crate::words::{self, duration, short};
-use crate::{analysis, risk, stats, verdict};
+use crate::{analysis, precision, risk, stats, verdict};
 
 /// Everything below the results.
 pub(super) fn section(study: &Study, ran: &[Ran<'_>], config: &str) -> String {
-    engines(study, ran) + &method(study) + &limits() + &provenance(study, config)
+    engines(study, ran) + &method(study, ran) + &limits() + &provenance(study, config)
 }
 
 /// What the engines are, by arithmetic alone.
@@ -77,10 +77,14 @@ fn engine_table(study: &Study, part: &Part) -> Table {
     table
 }
 
-fn method(study: &Study) -> String {
-    let mut items = vec![regime(study), replications(study)];
+fn method(study: &Study, ran: &[Ran<'_>]) -> String {
+    let mut items = vec![regime(study), replications(study, ran)];
     let judged = study.parts.iter().any(|p| !p.plan.levels.is_empty());
-    if study.plan.kind == Kind::Compare || study.plan.kind == Kind::Scenario && judged {
+    let asks = matches!(
+        study.plan.kind,
+        Kind::Scenario | Kind::Capacity | Kind::Sensitivity
+    );
+    if study.plan.kind == Kind::Compare || asks && judged {
         items.push(corrected(study));
     }
     items.push(adversary(study));
@@ -127,15 +131,27 @@ fn regime(study: &Study) -> String {
     item("Regime", &format!("{about}."))
 }
 
-fn replications(study: &Study) -> String {
+fn replications(study: &Study, ran: &[Ran<'_>]) -> String {
     let plan = &study.plan;
+    let method = match plan.interval {
+        IntervalMethod::Student => "Student's interval",
+        IntervalMethod::Bootstrap => "the bootstrap interval, corrected for bias and skew,",
+    };
+    let stop = plan.precision.map_or_else(String::new, |share| {
+        format!(
+            " A cell has twice as many replications as long as a deciding interval's half is wider \
+             than {} % of its mean.",
+            100.0 * share
+        )
+    });
     let about = format!(
         "{} independent replications of each cell from master seed {}; counterfactuals may have \
-         fewer. Every value is a mean over replications with Student's interval at {} %. A \
+         fewer.{stop} Every value is a mean over replications with {method} at {} %; a cell that is \
+         flagged shows the mean of its flagged units alone and has no interval. A \
          percentile is shown only where at least ten independent samples lie beyond it, and \
          transactions of one block count as one. The simulated values are exact for plan, seed \
          and model version; the intervals are about other seeds.",
-        plan.replications,
+        precision::replications(ran),
         plan.seed,
         100.0 * plan.confidence
     );
@@ -146,8 +162,8 @@ fn corrected(study: &Study) -> String {
     let n = verdict::comparisons(study);
     let each = stats::bonferroni(study.plan.confidence, n.max(1));
     let about = format!(
-        "the answers together are right with {} %: each of the {n} comparisons has its interval \
-         at {:.3} % (Bonferroni). holds: the whole interval is inside the bound; fails: outside; \
+        "the answers together are right with {} %: each of the {n} comparisons has its Student \
+         interval at {:.3} % (Bonferroni). holds: the whole interval is inside the bound; fails: outside; \
          undecided: the bound lies in it, or the sample does not support the statistic. The margin \
          is bound over value, or value over bound where more is better.",
         100.0 * study.plan.confidence,
@@ -204,7 +220,20 @@ fn fixed(study: &Study) -> Vec<(&'static str, &'static str)> {
             "the largest load at which no backlog grows and the goodput is at least 99 % of what \
              the ledger's rules would accept; located by halving the bracket.",
         )),
-        Kind::Scale | Kind::Scenario | Kind::Replay | Kind::Check | Kind::Attack => {}
+        Kind::Capacity => items.push((
+            "Capacity",
+            "a load is met when every level holds by the rule of the answers, and fails when one \
+             fails; both ends are located by bisection, and lie as close as the plan asks. What \
+             limits an engine is the change that moves the deciding level most at the smallest load \
+             that is not met, under common random numbers.",
+        )),
+        Kind::Sensitivity => items.push((
+            "Sensitivity",
+            "each input is made smaller and larger by the same share, one at a time, under common \
+             random numbers; what inputs do together is not looked at. An elasticity is the \
+             logarithm of the margin's ratio over that of the input's.",
+        )),
+        Kind::Scale | Kind::Sweep | Kind::Scenario | Kind::Replay | Kind::Check | Kind::Attack => {}
     }
     items
 }

@@ -4,6 +4,7 @@ use super::{fate, words};
 use crate::error::Error;
 use crate::output::{Ran, column, key};
 use crate::results::{Column, Folder, Kind, Value};
+use crate::sweep;
 
 /// Writes the table; without bad days there is none.
 ///
@@ -18,7 +19,9 @@ pub(crate) fn write(folder: &mut Folder, ran: &[Ran<'_>]) -> Result<(), Error> {
     if rows.is_empty() {
         return Ok(());
     }
-    Ok(folder.csv("resilience.csv", &columns(), rows)?)
+    let mut columns = columns();
+    columns.extend(sweep::columns(ran[0].part, true));
+    Ok(folder.csv("resilience.csv", &columns, rows)?)
 }
 
 fn columns() -> Vec<Column> {
@@ -177,7 +180,7 @@ const FIGURES: [Described; 27] = [
 fn values(ran: &Ran<'_>, row: &fate::Row) -> Vec<Value> {
     let (part, figures) = (ran.part, &row.figures);
     let window = row.case.window;
-    vec![
+    let mut values = vec![
         Value::from(part.profile.name()),
         Value::from(part.label.as_str()),
         Value::from(part.plan.engines[row.engine].label()),
@@ -209,5 +212,7 @@ fn values(ran: &Ran<'_>, row: &fate::Row) -> Vec<Value> {
         Value::from(figures.invalid_final),
         Value::from(figures.evidence),
         Value::from(words::sentence(part, row)),
-    ]
+    ];
+    values.extend(sweep::values(part));
+    values
 }

@@ -172,65 +172,13 @@ impl<E: Engine, R: Reader<E>> Engine for Logged<E, R> {
         core::mem::swap(&mut self.out.roots, &mut out.roots);
         let effects = self.out.take();
         for effect in &effects {
-            out.push(match *effect {
-                Effect::Send { to, message } => Effect::Send { to, message },
-                Effect::Vote(ballot) => Effect::Vote(ballot),
-                Effect::Relay { block, rule } => Effect::Relay { block, rule },
-                Effect::Fetch { block, from } => {
-                    if R::ASKED {
-                        Self::note(ctx, What::Asked, block);
-                    }
-                    Effect::Fetch { block, from }
-                }
-                Effect::Sync { from } => Effect::Sync { from },
-                Effect::BuildBlock {
-                    parent,
-                    header,
-                    limits,
-                    as_of,
-                    cost,
-                } => Effect::BuildBlock {
-                    parent,
-                    header,
-                    limits,
-                    as_of,
-                    cost,
-                },
-                Effect::Seal {
-                    parent,
-                    header,
-                    roots,
-                    cost,
-                } => Effect::Seal {
-                    parent,
-                    header,
-                    roots,
-                    cost,
-                },
-                Effect::AwaitPending { count, bytes } => Effect::AwaitPending { count, bytes },
-                Effect::SetTimer { at, timer } => Effect::SetTimer { at, timer },
-                Effect::Adopt(block) => {
-                    Self::note(ctx, What::Adopted, block);
-                    Effect::Adopt(block)
-                }
-                Effect::Safe(block) => Effect::Safe(block),
-                Effect::Commit(block) => {
-                    Self::note(ctx, What::Committed, block);
-                    Effect::Commit(block)
-                }
-                Effect::RoundChange { round } => Effect::RoundChange { round },
-                Effect::Evidence { against } => Effect::Evidence { against },
-                Effect::Elect {
-                    height,
-                    member,
-                    weight,
-                } => Effect::Elect {
-                    height,
-                    member,
-                    weight,
-                },
-                Effect::Tell(word) => Effect::Tell(word),
-            });
+            match *effect {
+                Effect::Fetch { block, .. } if R::ASKED => Self::note(ctx, What::Asked, block),
+                Effect::Adopt(block) => Self::note(ctx, What::Adopted, block),
+                Effect::Commit(block) => Self::note(ctx, What::Committed, block),
+                _ => {}
+            }
+            out.push(effect.within(|message| message, |timer| timer));
         }
         self.out.recycle(effects);
     }

@@ -196,7 +196,7 @@ fn find(name: &str) -> Result<(&'static Family, Check), String> {
 }
 
 /// Whether a text is what a pattern with `*` and `?` says.
-fn matches(glob: &str, text: &str) -> bool {
+pub(crate) fn matches(glob: &str, text: &str) -> bool {
     let mut letters = glob.chars();
     match letters.next() {
         None => text.is_empty(),

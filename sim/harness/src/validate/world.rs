@@ -220,6 +220,7 @@ impl World {
                 pending: usize::MAX,
             },
             forms: Forms::FAST,
+            trace: None,
             seed: Seed::new(1, 0),
         };
         Self {
