@@ -99,6 +99,7 @@ pub(crate) fn completions(wanted: &Shell, mut command: Command) -> u8 {
 
 /// Where the pages go.
 #[derive(clap::Args)]
+#[group(skip)]
 pub(crate) struct Pages {
     /// A folder for a page of each command; without it, quorate(1) goes to stdout
     #[arg(long, value_name = "DIR")]

@@ -977,6 +977,16 @@ impl Source {
         )
     }
 
+    /// File and line of a range of the text, and the line itself.
+    fn place(&self, span: Option<Range<usize>>) -> (String, String) {
+        let Some(span) = span else {
+            return (self.origin.clone(), String::new());
+        };
+        let line = line_of(&self.text, span.start);
+        let shown = excerpt::of(&self.text, &span);
+        (format!("{}:{line}", self.origin), shown)
+    }
+
     /// The override of a key, or of a table that it is in.
     fn override_of(&self, path: &str) -> Option<&str> {
         let sets = |text: &&String| {
@@ -1000,16 +1010,6 @@ impl Source {
         let (span, _) = find(&self.text, keys.iter().copied());
         let (place, shown) = self.place(span);
         Error::config(format!("{place}: {why}{shown}"), excerpt::hinted(why, hint))
-    }
-
-    /// The file and line of a place in the text, and what stands there.
-    fn place(&self, span: Option<Range<usize>>) -> (String, String) {
-        let Some(span) = span else {
-            return (self.origin.clone(), String::new());
-        };
-        let line = line_of(&self.text, span.start);
-        let shown = excerpt::of(&self.text, &span);
-        (format!("{}:{line}", self.origin), shown)
     }
 
     /// A message about a key of the plan. A key that a workload leaves to the plan is the plan's.
