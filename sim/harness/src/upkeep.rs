@@ -327,13 +327,7 @@ struct Rates {
 }
 
 fn rates(part: &Part, cell: &Cell) -> Option<Rates> {
-    let mean = |of: &dyn Fn(&Done) -> f64| {
-        summary::interval(
-            &summary::samples(cell, |u| Some(of(u))),
-            part.plan.confidence,
-        )
-        .mean
-    };
+    let mean = |of: &dyn Fn(&Done) -> f64| summary::mean(&part.plan, cell, |u| Some(of(u))).mean;
     let node = &part.plan.node;
     let votes = u32::from(node.vote_checks == VoteChecks::OwnCore);
     let cores = f64::from(part.plan.network.nodes * (node.cores + votes));
