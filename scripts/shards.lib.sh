@@ -42,8 +42,7 @@ tasks() {
 
 # Waits until this many bytes are journalled, at most two minutes.
 until_journalled() {
-    local try
-    for try in $(seq 1 600); do
+    for _ in $(seq 1 600); do
         [ "$(journalled)" -ge "$1" ] && return
         sleep 0.2
     done
@@ -51,12 +50,16 @@ until_journalled() {
     return 1
 }
 
-# Kills a running task, without warning.
+# Kills a running task, without warning; waits for one.
 kill_a_task() {
     local pid
-    pid=$(tasks | head -n 1)
-    [ -n "$pid" ] || return 1
-    kill -9 "$pid"
+    for _ in $(seq 1 300); do
+        pid=$(tasks | head -n 1)
+        if [ -n "$pid" ] && kill -9 "$pid" 2>/dev/null; then return; fi
+        sleep 0.1
+    done
+    echo "no task ran for 30 s" >&2
+    return 1
 }
 
 # The merged bytes are those of one process.

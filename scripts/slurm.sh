@@ -101,11 +101,20 @@ wait_for_slurm() {
     return 1
 }
 
-# An empty queue, as far as the controller knows.
+# An empty queue, as far as the controller knows. One that was killed may not know that a task has ended.
 wait_for_queue() {
-    for _ in $(seq 1 1500); do
+    local idle=0 running
+    for _ in $(seq 1 600); do
         [ -z "$(squeue -h 2>/dev/null || echo unknown)" ] && return
-        sleep 0.2
+        running=$(squeue -h -t R -o %i 2>/dev/null || true)
+        if [ -n "$running" ] && [ -z "$(tasks)" ]; then idle=$((idle + 1)); else idle=0; fi
+        if [ "$idle" = 30 ]; then
+            echo "the controller holds $running for running, and nothing runs: cancelled"
+            # shellcheck disable=SC2086 # a list of jobs
+            scancel $running
+            idle=0
+        fi
+        sleep 0.5
     done
     return 1
 }

@@ -443,6 +443,7 @@ mod tests {
             },
             margin: None,
             share: false,
+            limit: None,
             reason: String::new(),
         };
         let tried = answers.iter().map(|&(tps, answer)| Tried {

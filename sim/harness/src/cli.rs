@@ -213,7 +213,7 @@ enum Command {
     /// The manual pages
     Man {
         #[command(flatten)]
-        wanted: help::Man,
+        wanted: help::Pages,
     },
 }
 

@@ -149,8 +149,7 @@ impl CostFile {
             // A message about an unknown or missing key names it already.
             let key = key.filter(|_| !e.message().contains('`'));
             let key = key.map_or(String::new(), |(key, _)| format!(" for `{}`", key.trim()));
-            let message = source.at_line(&e).message + &key;
-            Error::config(message, "`quorate calibrate` writes such a file")
+            source.at_line_saying(&e, &key, "`quorate calibrate` writes such a file")
         })?;
         for (key, value) in file.figures() {
             // Ratios to it are taken; the others may be free.

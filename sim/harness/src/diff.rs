@@ -14,7 +14,6 @@ use std::path::PathBuf;
 
 /// What is compared, and how it is told.
 #[derive(clap::Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Wanted {
     /// The baseline: a results folder, of which a part may be kept only
     a: PathBuf,

@@ -99,6 +99,10 @@ pub(crate) fn run(
     };
     let command = plain(std::env::args());
     let shard = wanted.shard();
+    if wanted.time_limit.is_some() || wanted.memory_limit.is_some() {
+        let prediction = Prediction::of(study, shard, rayon::current_num_threads());
+        let _ = writeln!(std::io::stderr(), "predicted: {prediction}");
+    }
     let (mut store, torn) = store::open(out, study, (shard, wanted.fresh), &command)?;
     store.keeps = keeps || shard.is_whole();
     let known = store.len();

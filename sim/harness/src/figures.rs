@@ -9,11 +9,11 @@ use crate::run::Cell;
 use crate::stats::Interval;
 use crate::study::{Part, Study};
 use crate::summary::{self, mean};
-use crate::sweep::Factor;
 use crate::unit::{Done, Tweak, UnitStatus};
 use crate::verdict::Answer;
 use crate::{analysis, capacity, engines, knee, precision};
 use quorate_core::Level;
+use std::collections::BTreeMap;
 
 /// Writes the figures of a study.
 ///
@@ -145,13 +145,14 @@ pub(crate) fn factor_curves(ran: &[Ran<'_>]) -> Vec<Vec<Curve>> {
     panels.take(MOST_FIGURES).collect()
 }
 
-/// Parts that differ in one factor only, which is a number.
+/// Parts that differ in one factor only, which is a number, and in those that change with it.
 fn alike_but<'a>(ran: &[Ran<'a>], factor: usize) -> Vec<Vec<Ran<'a>>> {
+    let tied = tied(ran, factor);
     let others = |part: &Part| {
-        let mut others = part.factors.clone();
-        let own = others.remove(factor);
-        let rest: Vec<String> = others.iter().map(Factor::text).collect();
-        (own.number(), (part.profile, part.label.clone(), rest))
+        let rest = part.factors.iter().zip(&tied).filter(|(_, tied)| !**tied);
+        let rest: Vec<String> = rest.map(|(f, _)| f.text()).collect();
+        let own = part.factors[factor].number();
+        (own, (part.profile, part.label.clone(), rest))
     };
     let mut groups: Vec<Vec<Ran<'a>>> = Vec::new();
     for &one in ran {
@@ -168,6 +169,23 @@ fn alike_but<'a>(ran: &[Ran<'a>], factor: usize) -> Vec<Vec<Ran<'a>>> {
     groups
 }
 
+/// For each factor whether it has one value only wherever another has the same.
+fn tied(ran: &[Ran<'_>], factor: usize) -> Vec<bool> {
+    let keys = 0..ran[0].part.factors.len();
+    let follows = |other: usize| {
+        let mut known: BTreeMap<String, String> = BTreeMap::new();
+        ran.iter().all(|r| {
+            let factors = &r.part.factors;
+            let theirs = factors[other].text();
+            *known
+                .entry(factors[factor].text())
+                .or_insert_with(|| theirs.clone())
+                == theirs
+        })
+    };
+    keys.map(follows).collect()
+}
+
 fn factor_panel(group: &[Ran<'_>], factor: usize) -> Option<Vec<Curve>> {
     let x = |ran: &Ran<'_>| ran.part.factors[factor].number().unwrap_or(0.0);
     let mut group = group.to_vec();
@@ -175,7 +193,12 @@ fn factor_panel(group: &[Ran<'_>], factor: usize) -> Option<Vec<Curve>> {
     let part = group[0].part;
     let plan = &part.plan;
     let fixed = part.factors.iter().enumerate();
-    let fixed = fixed.filter(|(i, f)| *i != factor && f.value.is_some());
+    let is_fixed = |key: usize| {
+        group
+            .iter()
+            .all(|r| r.part.factors[key] == part.factors[key])
+    };
+    let fixed = fixed.filter(|(i, f)| f.value.is_some() && is_fixed(*i));
     let fixed: Vec<String> = fixed
         .map(|(_, f)| format!("{} = {}", f.key, f.text()))
         .collect();

@@ -76,7 +76,7 @@ pub(crate) fn grouped(command: Command) -> Command {
     let groups = text.ansi().to_string();
     command
         .help_template(format!(
-            "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{groups}{{options}}\n{{after-help}}"
+            "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{groups}Options:\n{{options}}{{after-help}}"
         ))
         .after_help(codes::line())
 }
@@ -100,7 +100,7 @@ pub(crate) fn completions(wanted: &Shell, mut command: Command) -> u8 {
 /// Where the pages go.
 #[derive(clap::Args)]
 #[group(skip)]
-pub(crate) struct Man {
+pub(crate) struct Pages {
     /// A folder for a page of each command; without it, quorate(1) goes to stdout
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -110,7 +110,7 @@ pub(crate) struct Man {
 ///
 /// # Errors
 /// When the folder cannot be written.
-pub(crate) fn man(wanted: &Man, command: Command) -> Result<u8, Error> {
+pub(crate) fn man(wanted: &Pages, command: Command) -> Result<u8, Error> {
     let Some(folder) = &wanted.out else {
         let mut page = Vec::new();
         let rendered = clap_mangen::Man::new(command).render(&mut page);

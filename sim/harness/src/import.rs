@@ -2,6 +2,7 @@
 //! them.
 
 use crate::error::{Error, exit};
+use crate::excerpt;
 use crate::plan;
 use crate::progress::Progress;
 use crate::run::STOP;
@@ -99,7 +100,10 @@ impl Format {
         }
         let hint = "say which with --format: fhir, synthea, epcis, sdtm or arrivals";
         Err(Error::data(
-            format!("{source} shows no format that is known"),
+            format!(
+                "{source} shows no format that is known{}",
+                excerpt::of_start(path)
+            ),
             hint,
         ))
     }
@@ -203,7 +207,10 @@ fn refused(error: &workloads::Error) -> Error {
         workloads::Error::Open { .. } => {
             Error::missing(message, "a folder must hold all of its files")
         }
-        _ => Error::data(message, hint),
+        _ => {
+            let shown = excerpt::of_data(Path::new(""), error);
+            Error::data(format!("{message}{shown}"), hint)
+        }
     }
 }
 

@@ -376,15 +376,4 @@ mod tests {
             );
         }
     }
-
-    #[test]
-    fn scripts_are_what_they_were() {
-        for (name, launcher) in [
-            ("slurm", Launcher::Slurm),
-            ("k8s", Launcher::K8s),
-            ("snakemake", Launcher::Snakemake),
-        ] {
-            insta::assert_snapshot!(name, script(launcher, &job()));
-        }
-    }
 }

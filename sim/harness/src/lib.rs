@@ -23,6 +23,7 @@ mod document;
 pub mod durable;
 pub mod engines;
 pub mod error;
+mod excerpt;
 pub mod execution;
 mod explain;
 mod export;

@@ -610,7 +610,7 @@ impl Pair {
         let mut all: Vec<String> = if quick { base.quick } else { Vec::new() };
         all.extend(overrides.iter().cloned());
         let plan = read(source, &all)?;
-        plan.check(source)?;
+        plan.check(&source.overridden(&all))?;
         let mut cases = Vec::new();
         for case in &plan.cases {
             // What is asked for goes before what a case says.

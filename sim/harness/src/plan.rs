@@ -5,6 +5,7 @@ pub use crate::corrupt::{CorruptPlan, ReorgPlan};
 use crate::costs::{self, Executed, Signature};
 use crate::engines::{self, AnyEngine};
 use crate::error::Error;
+use crate::excerpt;
 pub use crate::execution::ExecutionPlan;
 pub use crate::faults::FaultPlan;
 use crate::fuzz::Promise;
@@ -22,6 +23,7 @@ use quorate_core::Span;
 use quorate_kernel::ViewAge;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 use std::path::Path;
 
 /// An experiment.
@@ -818,6 +820,8 @@ pub struct Source {
     pub text: String,
     /// Where the workload that is looked at stands, such as `workloads.1`.
     within: Option<String>,
+    /// What overrides the text, as on the command line.
+    overrides: Vec<String>,
 }
 
 impl Source {
@@ -877,7 +881,7 @@ impl Source {
             return Err(self.at_key("engines", "are all optional: nothing is left", hint));
         }
         if asked.is_some() {
-            check::all(self, &plan)?;
+            check::all(&self.overridden(overrides), &plan)?;
         }
         Ok(plan)
     }
@@ -901,8 +905,9 @@ impl Source {
                 "keys are those of the plan, such as -s network.nodes=7",
             )
         })?;
-        costs::settle(self, &mut plan.node)?;
-        check::all(self, &plan)?;
+        let source = self.overridden(overrides);
+        costs::settle(&source, &mut plan.node)?;
+        check::all(&source, &plan)?;
         Ok(plan)
     }
 
@@ -913,6 +918,7 @@ impl Source {
             origin: origin.into(),
             text: text.into(),
             within: None,
+            overrides: Vec::new(),
         }
     }
 
@@ -944,14 +950,51 @@ impl Source {
         toml::from_str(&self.text).map_err(|e| self.at_line(&e))
     }
 
+    /// The same text under overrides, so that messages point at these and not at what they replace.
+    pub(crate) fn overridden(&self, overrides: &[String]) -> Self {
+        Self {
+            overrides: overrides.to_vec(),
+            ..self.clone()
+        }
+    }
+
     /// A message about the text itself.
     pub(crate) fn at_line(&self, error: &toml::de::Error) -> Error {
-        let line = error.span().map_or(1, |s| line_of(&self.text, s.start));
+        let hint = "`quorate init` writes a plan with every key and its meaning";
+        self.at_line_saying(error, "", hint)
+    }
+
+    /// The same with more to say.
+    pub(crate) fn at_line_saying(&self, error: &toml::de::Error, more: &str, hint: &str) -> Error {
+        let span = error.span().unwrap_or(0..0);
+        let line = line_of(&self.text, span.start);
         let message = one_line(error.message());
+        let shown = excerpt::of(&self.text, &span);
+        let hint = excerpt::hinted(&message, hint);
         Error::config(
-            format!("{}:{line}: {message}", self.origin),
-            "`quorate init` writes a plan with every key and its meaning",
+            format!("{}:{line}: {message}{more}{shown}", self.origin),
+            hint,
         )
+    }
+
+    /// File and line of a range of the text, and the line itself.
+    fn place(&self, span: Option<Range<usize>>) -> (String, String) {
+        let Some(span) = span else {
+            return (self.origin.clone(), String::new());
+        };
+        let line = line_of(&self.text, span.start);
+        let shown = excerpt::of(&self.text, &span);
+        (format!("{}:{line}", self.origin), shown)
+    }
+
+    /// The override of a key, or of a table that it is in.
+    fn override_of(&self, path: &str) -> Option<&str> {
+        let sets = |text: &&String| {
+            let key = text.split('=').next().unwrap_or_default();
+            let rest = path.strip_prefix(key);
+            !key.is_empty() && rest.is_some_and(|r| r.is_empty() || r.starts_with('.'))
+        };
+        self.overrides.iter().rev().find(sets).map(String::as_str)
     }
 
     /// The same text, with one of its workloads looked at.
@@ -964,24 +1007,31 @@ impl Source {
 
     /// A message about a place of the plan that is given key by key, as keys may hold dots.
     pub(crate) fn at_keys(&self, keys: &[&str], why: &str, hint: &str) -> Error {
-        let (line, _) = find(&self.text, keys.iter().copied());
-        let place = line.map_or_else(|| self.origin.clone(), |l| format!("{}:{l}", self.origin));
-        Error::config(format!("{place}: {why}"), hint)
+        let (span, _) = find(&self.text, keys.iter().copied());
+        let (place, shown) = self.place(span);
+        Error::config(format!("{place}: {why}{shown}"), excerpt::hinted(why, hint))
     }
 
     /// A message about a key of the plan. A key that a workload leaves to the plan is the plan's.
     pub(crate) fn at_key(&self, path: &str, why: &str, hint: &str) -> Error {
         let full = self.full_path(path);
-        let (line, is_there) = find_key(&self.text, &full);
+        if let Some(set) = self.override_of(&full).or_else(|| self.override_of(path)) {
+            return Error::config(format!("-s {set}: `{full}` {why}"), hint);
+        }
+        let (span, is_there) = find_key(&self.text, &full);
         let (common, is_common) = find_key(&self.text, path);
         let inherited = !is_there && is_common;
-        let (path, line) = if inherited {
+        let (path, span) = if inherited {
             (path, common)
         } else {
-            (&*full, line)
+            (&*full, span)
         };
-        let place = line.map_or_else(|| self.origin.clone(), |l| format!("{}:{l}", self.origin));
-        Error::config(format!("{place}: `{path}` {why}"), hint)
+        // What is wrong within a table that was read as a whole.
+        let within = unknown_field(why).map(|key| find_key(&self.text, &format!("{path}.{key}")));
+        let span = within.filter(|w| w.1).map_or(span, |w| w.0);
+        let (place, shown) = self.place(span);
+        let hint = excerpt::hinted(why, hint);
+        Error::config(format!("{place}: `{path}` {why}{shown}"), hint)
     }
 }
 
@@ -1371,13 +1421,18 @@ fn line_of(text: &str, offset: usize) -> usize {
     text[..offset.min(text.len())].matches('\n').count() + 1
 }
 
-/// The line of a key such as `engines.1.config.period_ms`, or of the nearest table above it; and
+/// The key that a message says nobody knows.
+fn unknown_field(why: &str) -> Option<&str> {
+    why.split_once("unknown field `")?.1.split('`').next()
+}
+
+/// Where a key such as `engines.1.config.period_ms` stands with its value, or the nearest table above it; and
 /// whether the key itself is there.
-fn find_key(text: &str, path: &str) -> (Option<usize>, bool) {
+fn find_key(text: &str, path: &str) -> (Option<Range<usize>>, bool) {
     find(text, path.split('.'))
 }
 
-fn find<'a>(text: &str, keys: impl Iterator<Item = &'a str>) -> (Option<usize>, bool) {
+fn find<'a>(text: &str, keys: impl Iterator<Item = &'a str>) -> (Option<Range<usize>>, bool) {
     let Ok(document) = toml::de::DeTable::parse(text) else {
         return (None, false);
     };
@@ -1390,7 +1445,7 @@ fn find<'a>(text: &str, keys: impl Iterator<Item = &'a str>) -> (Option<usize>, 
             (Some(t), _) => t
                 .iter()
                 .find(|(k, _)| k.get_ref() == part)
-                .map(|(k, v)| (k.span(), v)),
+                .map(|(k, v)| (with_value(text, k.span(), v.span()), v)),
             (None, Some(a)) => part
                 .parse()
                 .ok()
@@ -1409,5 +1464,13 @@ fn find<'a>(text: &str, keys: impl Iterator<Item = &'a str>) -> (Option<usize>, 
             _ => (None, None),
         };
     }
-    (span.map(|s| line_of(text, s.start)), found)
+    (span, found)
+}
+
+/// A key with its value, where that follows it in the same line; the value of a table is elsewhere.
+fn with_value(text: &str, key: Range<usize>, value: Range<usize>) -> Range<usize> {
+    match text.get(key.end..value.start) {
+        Some(between) if between.trim() == "=" => key.start..value.end,
+        _ => key,
+    }
 }

@@ -13,12 +13,11 @@ use crate::error::Error;
 use crate::output::Ran;
 use crate::plan::{Kind, Plan, Source};
 use crate::quantity::Quantity;
-use crate::run::{Cell, Outcome};
+use crate::run::{Cell, More, Outcome};
 use crate::stats::stopping;
 use crate::study::Part;
 use crate::summary;
 use crate::unit::{Tweak, UnitStatus};
-use std::ops::Range;
 
 /// The most replications where the plan does not say.
 // source: the range 10..200 of the command line's contract.
@@ -85,19 +84,24 @@ fn is_asked(part: &Part, outcome: &Outcome, cell: &Cell) -> bool {
     shown && !cell.units.is_empty() && outcome.sheets[cell.engine].finality.is_ok()
 }
 
-/// The replications that cells need beside those that they have: the place of the cell in the
-/// outcome, and which.
-pub(crate) fn to_try(part: &Part, outcome: &Outcome) -> Vec<(usize, Range<u32>)> {
+/// The replications that cells need beside those that they have. A cell that is the copy of another
+/// part's has none before all is run, and gets those of the other.
+pub(crate) fn to_try(part: &Part, outcome: &Outcome) -> Vec<More> {
     let most = most(&part.plan);
-    let more = |(place, cell): (usize, &Cell)| {
+    let more = |cell: &Cell| {
         let reached = reached(part, outcome, cell)?;
         if reached.is_enough() || summary::status(cell) != UnitStatus::Ok {
             return None;
         }
         let n = cell.units.len() as u32;
-        Some((place, n..stopping::next(n, most)?))
+        Some(More {
+            engine: cell.engine,
+            offered_tps: cell.offered_tps,
+            tweak: cell.tweak,
+            replications: n..stopping::next(n, most)?,
+        })
     };
-    outcome.cells.iter().enumerate().filter_map(more).collect()
+    outcome.cells.iter().filter_map(more).collect()
 }
 
 fn most(plan: &Plan) -> u32 {

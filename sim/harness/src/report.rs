@@ -97,14 +97,16 @@ fn contents(study: &Study) -> String {
 
 /// A part's name, as far as a study needs one.
 fn part_name(study: &Study, part: &Part) -> String {
-    let mut name = part.label.clone();
-    if study.has_profiles() {
-        name += &format!(", {} settings", part.profile.name());
-    }
-    if !part.factors.is_empty() {
-        name += &format!(", {}", crate::sweep::label(part));
-    }
-    name
+    let profile = if study.has_profiles() {
+        format!(", {} settings", part.profile.name())
+    } else {
+        String::new()
+    };
+    let factors = match crate::sweep::label(part) {
+        none if none.is_empty() => none,
+        some => format!(", {some}"),
+    };
+    format!("{}{profile}{factors}", part.label)
 }
 
 /// Each engine's look in the figures and its label, as JSON for the script that hides one.

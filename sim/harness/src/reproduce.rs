@@ -7,7 +7,7 @@ use crate::output::{self, MODEL_VERSION, Ran};
 use crate::pair::Pair;
 use crate::plan::Source;
 use crate::run;
-use crate::saved::{CONFIG, Saved};
+use crate::saved::{CONFIG, Saved, is_table};
 use crate::study::Study;
 use crate::verdict;
 use std::path::{Path, PathBuf};
@@ -195,7 +195,7 @@ fn first_line(file: &str, old: &str, new: &str) -> String {
         match (a.next(), b.next()) {
             (None, None) => return "line ends".to_owned(),
             (a, b) if a == b => {}
-            (Some(a), Some(b)) if file.ends_with(".csv") && line > 1 => {
+            (Some(a), Some(b)) if is_table(file) && line > 1 => {
                 return format!("row {}, {}", line - 1, first_cell(old, a, b));
             }
             (a, b) => {

@@ -151,16 +151,7 @@ fn to_try(part: &Part, outcome: &Outcome) -> Vec<More> {
         replications: 0..replications(part, engine, tweak),
     };
     let cells = cells.into_iter().map(more);
-    let precise = precision::to_try(part, outcome).into_iter();
-    let precise = precise.map(|(place, replications)| {
-        let cell = &outcome.cells[place];
-        More {
-            engine: cell.engine,
-            offered_tps: cell.offered_tps,
-            tweak: cell.tweak,
-            replications,
-        }
-    });
+    let precise = precision::to_try(part, outcome);
     cells.chain(precise).collect()
 }
 

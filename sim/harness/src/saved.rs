@@ -199,6 +199,11 @@ impl Saved {
     }
 }
 
+/// Whether a file is a table, by its name.
+pub(crate) fn is_table(file: &str) -> bool {
+    Path::new(file).extension().is_some_and(|e| e == "csv")
+}
+
 /// The version that a resolved plan names in its first line.
 pub(crate) fn model_version(config: &str) -> Option<u32> {
     let line = config.lines().next()?;
@@ -249,6 +254,16 @@ pub(crate) const CELL: [&str; 7] = [
     "changed",
 ];
 
+/// Whether a column says which cell a row is about: one of [`CELL`], a factor, or a place in the plan.
+pub(crate) fn is_of_cell(column: &str) -> bool {
+    CELL.contains(&column)
+        || column.starts_with(FACTOR)
+        || ["cell", "combination"].contains(&column)
+}
+
+/// What the columns of a plan's factors begin with.
+pub(crate) const FACTOR: &str = "factor.";
+
 impl Table {
     /// The place of a column.
     pub(crate) fn place(&self, name: &str) -> Option<usize> {
@@ -277,6 +292,12 @@ impl Table {
                 ("offered_tps", tps) => words.push(format!("{tps}/s")),
                 ("ledger", n) => words.push(format!("ledger {n}")),
                 (_, value) => words.push(value.to_owned()),
+            }
+        }
+        for (column, value) in self.columns.iter().zip(row) {
+            let key = column.name.strip_prefix(FACTOR);
+            if let Some(key) = key.filter(|_| !value.is_empty()) {
+                words.push(format!("{key}={value}"));
             }
         }
         words.join(" ")

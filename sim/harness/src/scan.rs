@@ -214,7 +214,8 @@ mod tests {
 
     #[test]
     fn ranges_and_lists_become_factors() {
-        let cases: [(&[&[&str]], &[&str], &[&[&str]], &str); 7] = [
+        type Words<'a> = &'a [&'a [&'a str]];
+        let cases: [(Words<'_>, &[&str], Words<'_>, &str); 7] = [
             (
                 &[&["a.b", "1", "3"]],
                 &[],

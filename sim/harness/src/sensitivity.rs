@@ -12,7 +12,7 @@ use crate::level::Level as ServiceLevel;
 use crate::output::{Ran, column, key};
 use crate::plan::{Kind as PlanKind, Plan, Source, check as plan_check};
 use crate::plots::tornado;
-use crate::results::{Folder, Kind, Value};
+use crate::results::{Column, Folder, Kind, Value};
 use crate::screen::table;
 use crate::stats::{self, Interval};
 use crate::study::Study;
@@ -193,13 +193,12 @@ fn variations(source: &Source, plan: &Plan) -> Result<Vec<Varied>, Error> {
 /// Checks a plan of this kind.
 pub(crate) fn check(source: &Source, plan: &Plan) -> Result<(), Error> {
     if plan.kind != PlanKind::Sensitivity {
-        return match plan.sensitivity {
-            None => Ok(()),
-            Some(_) => {
-                let hint = "set kind = \"sensitivity\", or take the table [sensitivity] out";
-                Err(source.at_key("sensitivity", "goes with kind = \"sensitivity\" only", hint))
-            }
-        };
+        if plan.sensitivity.is_none() {
+            return Ok(());
+        }
+        let hint = "set kind = \"sensitivity\", or take the table [sensitivity] out";
+        let why = "goes with kind = \"sensitivity\" only";
+        return Err(source.at_key("sensitivity", why, hint));
     }
     let asked = plan.sensitivity.clone().unwrap_or_default();
     if !(asked.within > 0.0 && asked.within < 1.0) {
@@ -306,17 +305,9 @@ fn difference(base: &Ran<'_>, now: &Ran<'_>, row: &Row) -> Option<Interval> {
     paired.then(|| stats::paired_difference(&is, &was, base.part.plan.confidence))
 }
 
-/// Writes `sensitivity.csv` and its figures for plans of this kind.
-///
-/// # Errors
-/// When a file cannot be written.
-pub(crate) fn write(folder: &mut Folder, ran: &[Ran<'_>]) -> Result<(), Error> {
-    let families = families(ran);
-    if families.is_empty() {
-        return Ok(());
-    }
+fn columns() -> Vec<Column> {
     let unit = "ms or share";
-    let columns = [
+    vec![
         key(
             "profile",
             Kind::String,
@@ -392,7 +383,18 @@ pub(crate) fn write(folder: &mut Folder, ran: &[Ran<'_>]) -> Result<(), Error> {
             "the same with the input varied",
         ),
         column("flips", Kind::Boolean, "", "whether the answers differ"),
-    ];
+    ]
+}
+
+/// Writes `sensitivity.csv` and its figures for plans of this kind.
+///
+/// # Errors
+/// When a file cannot be written.
+pub(crate) fn write(folder: &mut Folder, ran: &[Ran<'_>]) -> Result<(), Error> {
+    let families = families(ran);
+    if families.is_empty() {
+        return Ok(());
+    }
     let mut rows = Vec::new();
     for family in &families {
         for now in &family.varied {
@@ -402,7 +404,7 @@ pub(crate) fn write(folder: &mut Folder, ran: &[Ran<'_>]) -> Result<(), Error> {
             }
         }
     }
-    folder.csv("sensitivity.csv", &columns, rows)?;
+    folder.csv("sensitivity.csv", &columns(), rows)?;
     for (i, family) in families.iter().enumerate() {
         let number = if families.len() > 1 {
             format!("-{i:02}")
@@ -441,11 +443,11 @@ fn values(base: &Ran<'_>, now: &Ran<'_>, moved: &Moved) -> Vec<Value> {
     ]
 }
 
+/// A level, and what each varied input does to it.
+type Deciding<'a> = (usize, Vec<(&'a Ran<'a>, Moved)>);
+
 /// The level that decides an engine as planned, with what each varied input does to it.
-fn deciding<'a>(
-    family: &'a Family<'_>,
-    engine: usize,
-) -> Option<(usize, Vec<(&'a Ran<'a>, Moved)>)> {
+fn deciding<'a>(family: &'a Family<'_>, engine: usize) -> Option<Deciding<'a>> {
     let base = &family.base;
     let at = (base.part.plan.load.decide_at_tps, Tweak::None);
     let rows = verdict::judge_at(base.part, base.outcome, engine, at);
@@ -533,7 +535,7 @@ pub(crate) fn tell(out: &mut String, study: &Study, ran: &[Ran<'_>]) {
 fn matrix(family: &Family<'_>) -> Vec<Vec<String>> {
     let plan = &family.base.part.plan;
     let engines = (0..plan.engines.len()).filter_map(|e| Some((e, deciding(family, e)?)));
-    let columns: Vec<(usize, (usize, Vec<(&Ran<'_>, Moved)>))> = engines.collect();
+    let columns: Vec<(usize, Deciding<'_>)> = engines.collect();
     let mut rows = vec![vec!["input".to_owned(), "change".to_owned()]];
     let mut levels = vec![String::new(), "level".to_owned()];
     let mut planned = vec![String::new(), "as planned".to_owned()];

@@ -147,15 +147,16 @@ pub(crate) fn expand(source: &Source, plan: &Plan) -> Result<Vec<One>, Error> {
     for combination in &combinations {
         let with = combination.of(source, plan)?;
         let ones = expand_one(source, &with).map_err(|e| combination.blame(source, e))?;
-        let swept = !keys.is_empty();
-        list.extend(ones.into_iter().map(|one| match swept {
-            true => One {
-                combination: combination.index,
-                factors: combination.factors(&keys),
-                ..one
-            },
-            false => one,
-        }));
+        let factored = |one| One {
+            combination: combination.index,
+            factors: combination.factors(&keys),
+            ..one
+        };
+        if keys.is_empty() {
+            list.extend(ones);
+        } else {
+            list.extend(ones.into_iter().map(factored));
+        }
     }
     if list.len() > 1 {
         // The smaller form is that of the whole.

@@ -28,7 +28,7 @@ pub(crate) struct Manner {
         hide_env_values = true
     )]
     pub(crate) color: When,
-    /// How progress is shown on stderr, once a command has taken two seconds
+    /// Progress on stderr, once a command has taken two seconds; counter is lines for logs
     #[arg(
         long,
         global = true,
@@ -44,26 +44,26 @@ pub(crate) struct Manner {
 /// When something is coloured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum When {
-    /// On a terminal, unless NO_COLOR is set
+    // On a terminal, unless NO_COLOR is set
     #[default]
     Auto,
-    /// Also in files and pipes
+    // Also in files and pipes
     Always,
-    /// Nowhere
+    // Nowhere
     Never,
 }
 
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Shown {
-    /// A bar on a terminal, nothing else
+    // A bar on a terminal, nothing else
     #[default]
     Auto,
-    /// A bar on a terminal, lines elsewhere
+    // A bar on a terminal, lines elsewhere
     Bar,
-    /// Lines, for logs
+    // Lines, for logs
     Counter,
-    /// Not at all
+    // Not at all
     None,
 }
 

@@ -172,6 +172,7 @@ fn unit<'a>(study: &'a Study, table: &Table, row: &[String]) -> Result<(&'a Part
         part.profile.name() == cell("profile")
             && part.label == cell("workload")
             && part.plan.network.nodes.to_string() == cell("nodes")
+            && ["", &part.combination.to_string()].contains(&cell("combination"))
     };
     let found = || {
         let part = study.parts.iter().find(is_its)?;

@@ -1,6 +1,7 @@
 //! The plan's workload: its settings, checked once, and its arrivals, built anew for every unit.
 
 use crate::error::Error;
+use crate::excerpt;
 use crate::level::{Level as ServiceLevel, Metric};
 use crate::plan::{Plan, Source};
 use crate::unit::{Key, Tweak};
@@ -374,6 +375,10 @@ fn refused(source: &Source, error: &workloads::Error) -> Error {
             source.at_key(&format!("workload.{key}"), &format!("is {value}"), hint)
         }
         workloads::Error::Open { .. } => Error::missing(message, hint),
-        _ => Error::data(message.replace('\n', " "), hint),
+        _ => {
+            let folder = Path::new(&source.origin).parent();
+            let shown = excerpt::of_data(folder.unwrap_or(Path::new("")), error);
+            Error::data(message.replace('\n', " ") + &shown, hint)
+        }
     }
 }

@@ -2,7 +2,7 @@
 //! intervals, sensitivity.
 
 use quorate::capacity;
-use quorate::plan::Source;
+use quorate::plan::{EnginePlan, Source};
 use quorate::run::{self, Outcome};
 use quorate::study::Study;
 use quorate::unit::Tweak;
@@ -142,7 +142,7 @@ fn engines_are_chosen() {
     let sweep = r#"grid = { engines = ["raft", "qbft"], "network.nodes" = [4, 7] }"#;
     let study = open(&sweep_plan(sweep), &[]).unwrap_or_else(|e| panic!("{e}"));
     for part in &study.parts {
-        let labels: Vec<&str> = part.plan.engines.iter().map(|e| e.label()).collect();
+        let labels: Vec<&str> = part.plan.engines.iter().map(EnginePlan::label).collect();
         assert_eq!(labels, ["raft", "qbft"]);
     }
 }
@@ -354,7 +354,7 @@ fn capacity_is_block_space_over_interval() {
         found.met_tps().expect("met"),
         found.failed_tps().expect("failed"),
     );
-    assert!(met >= 0.85 * 40.0 && met < 40.0, "{met} to {failed}");
+    assert!((0.85 * 40.0..40.0).contains(&met), "{met} to {failed}");
     assert!(
         failed > 0.95 * 40.0 && failed <= 1.1 * 40.0,
         "{met} to {failed}"

@@ -39,6 +39,27 @@ standing = "assumption"
 source = "a test"
 "#;
 
+const TWO_LEDGERS: &str = r#"name = "two"
+kind = "two-ledgers"
+replications = 2
+warm_up_s = 10.0
+duration_s = 100.0
+drain_s = 2000.0
+clinics = 4
+[health]
+engine = "qbft"
+network = { nodes = 4, regions = ["here"], one_way_ms = 10.0 }
+[token]
+engine = "qbft"
+config = { period_ms = 10000, request_timeout_ms = 20000 }
+network = { nodes = 4, regions = ["here"], one_way_ms = 10.0 }
+[teleconsult]
+requests_per_h = 360.0
+consent_min = 30.0
+consult_min = 1.0
+accesses = 3
+"#;
+
 /// Exit code, standard output and standard error of the program.
 fn quorate(arguments: &[&str]) -> (i32, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_quorate"))
@@ -548,13 +569,13 @@ fn every_kind_of_plan_is_reproduced() {
         "kind = ",
         "question = \"how late?\"\nanswer = \"{all:final:avg}\"\nkind = ",
     );
-    for plan in [curve, several, scale, scenario] {
+    for plan in [curve, several, scale, scenario, TWO_LEDGERS.to_owned()] {
         let into = scratch();
         reproduces(&run(&plan, into.path(), &[]), &[]);
     }
     for (name, more) in [
-        ("sm1", &["-s", "replications=2"][..]),
-        ("cloning", &["--quick", "-s", "replications=2"][..]),
+        ("sm1", ["--quick", "-s", "replications=2"]),
+        ("cloning", ["--quick", "-s", "replications=2"]),
     ] {
         let into = scratch();
         let mut arguments = vec!["attack", name, "--out", str(into.path())];
@@ -567,7 +588,28 @@ fn every_kind_of_plan_is_reproduced() {
             .expect("one")
             .expect("readable");
         reproduces(&folder.path(), &[]);
+        let (code, out, err) = quorate(&["verify", str(&folder.path())]);
+        assert_eq!(code, 0, "{err}");
+        assert!(out.contains("all of it was run again, equal"), "{out}");
     }
+}
+
+/// Cells of a sweep differ in nothing but their factors.
+#[test]
+fn factors_tell_cells_apart() {
+    let head = PLAN.split("[[levels]]").next().expect("the plan");
+    let plan = head
+        .replace("\"compare\"", "\"sweep\"")
+        .replace("replications = 10", "replications = 2")
+        + "[sweep]\ngrid = { \"node.verify_us\" = [20.0, 30.0] }\n";
+    let into = scratch();
+    let folder = run(&plan, into.path(), &[]);
+    reproduces(&folder, &[]);
+    let (code, out, err) = quorate(&["verify", str(&folder), "--units", "all"]);
+    assert_eq!(code, 0, "{out}{err}");
+    let (_, out, err) = quorate(&["check", str(&folder), "--level", "all:final:avg<60s"]);
+    assert!(out.contains("\n4 checks: "), "{out}{err}");
+    assert_eq!(quorate(&["diff", str(&folder), str(&folder)]).0, 0);
 }
 
 #[test]

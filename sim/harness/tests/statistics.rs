@@ -60,7 +60,8 @@ struct Rows {
 
 impl Rows {
     fn read(file: &Path) -> Self {
-        let text = std::fs::read_to_string(file).unwrap_or_else(|e| panic!("{file:?}: {e}"));
+        let text =
+            std::fs::read_to_string(file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
         let line = |l: &str| l.split(',').map(str::to_owned).collect::<Vec<String>>();
         let mut lines = text.lines().map(line);
         let head = lines.next().expect("a header");
@@ -279,7 +280,7 @@ fn cells_have_the_replications_that_precision_asks_for() {
 
     // It stopped at the first block that was precise enough.
     let study = study(&text);
-    for engine in 0..2 {
+    for (engine, &count) in counts.iter().enumerate() {
         let cell = both[0]
             .cells
             .iter()
@@ -297,7 +298,7 @@ fn cells_have_the_replications_that_precision_asks_for() {
         while wide(n) && n < 12 {
             n = (2 * n).min(12);
         }
-        assert_eq!(counts[engine], n);
+        assert_eq!(count, n);
     }
     let folder = tempfile::tempdir().expect("a folder");
     let results = written(&study, &both[0], folder.path());

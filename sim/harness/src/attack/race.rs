@@ -128,7 +128,7 @@ impl RacePlan {
                 "keys are those of the plan, such as -s seed=7",
             )
         })?;
-        plan.check(source)?;
+        plan.check(&source.overridden(overrides))?;
         Ok(plan)
     }
 

@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::results::{CHECKSUMS, hidden};
 use crate::saved::Saved;
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -45,7 +46,7 @@ pub(super) fn replace(place: &Path, with: &Saved) -> Result<String, Error> {
 }
 
 fn copy_into(place: &Path, with: &Saved) -> io::Result<()> {
-    let name = place.file_name().and_then(|n| n.to_str());
+    let name = place.file_name().and_then(OsStr::to_str);
     let name = name.ok_or_else(|| io::Error::other("it has no name"))?;
     let parent = match place.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,

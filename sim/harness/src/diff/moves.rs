@@ -1,7 +1,7 @@
 //! What moved inside the tables of two folders: rows are matched by what they are about, not by their place.
 
 use crate::error::Error;
-use crate::saved::{CELL, Saved, Table};
+use crate::saved::{Saved, Table, is_of_cell, is_table};
 use crate::stats;
 use crate::validate::run::matches;
 use std::collections::BTreeMap;
@@ -146,7 +146,7 @@ impl Moved {
     ) -> Result<Self, Error> {
         let mut moved = Self::default();
         let mut samples = BTreeMap::new();
-        for file in files.iter().filter(|f| f.ends_with(".csv")) {
+        for file in files.iter().filter(|f| is_table(f)) {
             let (Some(old), Some(new)) = (a.table(file)?, b.table(file)?) else {
                 continue;
             };
@@ -220,7 +220,8 @@ impl Moved {
         let cell = old.label(row);
         for (column, was) in old.columns.iter().zip(row) {
             let is = new.cell(other, &column.name);
-            if was == is || column.is_key || ["cell", "plan_hash"].contains(&&*column.name) {
+            if was == is || column.is_key || is_of_cell(&column.name) || column.name == "plan_hash"
+            {
                 continue;
             }
             if column.name == "digest" {
@@ -303,7 +304,7 @@ fn collect(file: &str, table: &Table, side: usize, samples: &mut Samples) {
         let cell = table.label(row);
         for column in table.columns.iter().filter(|c| c.is_number && !c.is_key) {
             let number = table.number(row, &column.name);
-            let Some(value) = number.filter(|_| !CELL.contains(&&*column.name)) else {
+            let Some(value) = number.filter(|_| !is_of_cell(&column.name)) else {
                 continue;
             };
             let keys = keys(table, row, &["replication"]);
@@ -321,7 +322,7 @@ fn collect(file: &str, table: &Table, side: usize, samples: &mut Samples) {
 
 /// Values of the keys that do not say which cell it is.
 fn keys(table: &Table, row: &[String], but: &[&str]) -> Vec<String> {
-    let is_own = |name: &str| name != "cell" && !CELL.contains(&name) && !but.contains(&name);
+    let is_own = |name: &str| !is_of_cell(name) && !but.contains(&name);
     let keys = table.columns.iter().zip(row);
     let keys = keys.filter(|(column, _)| column.is_key && is_own(&column.name));
     let word = |(column, value): (&crate::saved::Field, &String)| match column.name.as_str() {

@@ -81,7 +81,6 @@ pub(super) const FAULTS: &[Fault] = &[
     fault(
         "syntax",
         &[
-            &["toml"],
             &["expected", "newline"],
             &["unquoted"],
             &["invalid key"],

@@ -74,7 +74,7 @@ fn base64(text: &str) -> Result<Vec<u8>, String> {
     for group in plain.chunks(4) {
         let mut bits = 0;
         for &c in group {
-            bits = bits << 6 | value(c)?;
+            bits = (bits << 6) | value(c)?;
         }
         bits <<= 6 * (4 - group.len());
         let all = bits.to_be_bytes();

@@ -2,7 +2,7 @@
 
 use super::{several_bytes, unwritten};
 use crate::error::Error;
-use crate::saved::{Saved, Table};
+use crate::saved::{Saved, Table, is_table};
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, DoubleType, Int64Type};
 use parquet::errors::Result as Written;
 use parquet::file::properties::WriterProperties;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// Writes every table of a folder.
 pub(super) fn write(saved: &Saved, folder: &Path) -> Result<String, Error> {
     let mut files = Vec::new();
-    for file in saved.sums.keys().filter(|f| f.ends_with(".csv")) {
+    for file in saved.sums.keys().filter(|f| is_table(f)) {
         let Some(table) = saved.table(file)? else {
             continue;
         };

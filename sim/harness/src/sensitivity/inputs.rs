@@ -167,6 +167,9 @@ fn payload(plan: &mut Plan, factor: f64) -> Result<Ratio, String> {
 
 fn latency(plan: &mut Plan, factor: f64) -> Result<Ratio, String> {
     let old = f64::from(plan.network.latency_permille);
+    if plan.network.latency_permille == 0 {
+        return Err("there is none".to_owned());
+    }
     let new = (old * factor).round();
     plan.network.latency_permille = new as u32;
     Ok(Some(new / old))
@@ -225,6 +228,7 @@ fn bandwidth(plan: &mut Plan, factor: f64) -> Result<Ratio, String> {
 }
 
 /// Everything that computing takes, faster or slower.
+#[expect(clippy::unnecessary_wraps, reason = "inputs have one signature")]
 fn cpu(plan: &mut Plan, factor: f64) -> Result<Ratio, String> {
     let costs = costs::of(&plan.node);
     let us = |span: quorate_core::Span| Some(span.as_ms() * 1e3 / factor);
@@ -276,6 +280,7 @@ fn engines(plan: &mut Plan, keys: &[&str], factor: f64, none: &str) -> Result<Ra
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "inputs have one signature")]
 fn nodes(plan: &mut Plan, factor: f64) -> Result<Ratio, String> {
     let old = f64::from(plan.network.nodes);
     let new = whole(old, factor).max(1.0);

@@ -2,6 +2,7 @@
 
 use super::{Case, Check, FAMILIES, Family, Kind, Tier, cases, page};
 use crate::error::{Error, exit};
+use crate::excerpt;
 use crate::progress::Progress;
 use crate::results::{Column, Folder, Kind as Cell, Value};
 use crate::run::STOP;
@@ -159,7 +160,7 @@ fn own(file: &Path) -> Result<Vec<Job>, Error> {
     let hint = "columns and values are as in results/reference/validation/validation.csv, without \
                 family, got and verdict, and with fast (true or false)";
     let wrong = |e: String| Error::data(format!("{shown}: {e}"), hint);
-    let rows = cases(&text).map_err(wrong)?;
+    let rows = cases(&text).map_err(|e| wrong(e.clone() + &excerpt::of_message(&text, &e)))?;
     let job = |case: Case| {
         let (family, check) = find(&case.check).map_err(|e| {
             Error::data(
