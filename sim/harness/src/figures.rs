@@ -446,8 +446,7 @@ fn of_engine(plan: &Plan, engine: usize, points: Vec<Point>) -> Series {
 fn chain_curves(ran: &Ran<'_>) -> Vec<Curve> {
     let plan = &ran.part.plan;
     let stale = series(ran, "", 0, |cell| {
-        let samples = summary::samples(cell, summary::stale_share);
-        (!samples.is_empty()).then(|| summary::interval(plan, cell, &samples))
+        Some(mean(plan, cell, summary::stale_share))
     });
     let rounds = series(ran, "", 0, |cell| {
         Some(mean(plan, cell, |u| {
