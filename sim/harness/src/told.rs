@@ -16,6 +16,7 @@ use quorate_kernel::probe::{LatencyHistogram, Reads, Told};
 use quorate_kernel::{Report, WhenStale};
 use quorate_workloads::{Rate, Setup, WorkloadKind};
 use std::io;
+use std::sync::OnceLock;
 
 /// Writes `domain.csv` where a workload measures something itself.
 ///
@@ -305,6 +306,15 @@ const GLASS_BROKEN: OfReads = (
 
 /// What a workload measures with its default settings; nothing where it cannot do without some.
 pub(crate) fn measures(kind: WorkloadKind) -> &'static [Measure] {
+    // To ask is to build the workload, and `explain` asks for every name.
+    static ALL: OnceLock<Vec<&'static [Measure]>> = OnceLock::new();
+    let all = ALL.get_or_init(|| WorkloadKind::ALL.iter().map(|k| built(*k)).collect());
+    let mut kinds = WorkloadKind::ALL.iter().zip(all);
+    let found = kinds.find(|(k, _)| k.name() == kind.name());
+    found.map_or(&[], |(_, measures)| measures)
+}
+
+fn built(kind: WorkloadKind) -> &'static [Measure] {
     let mut none = |_: &str| Err(io::Error::from(io::ErrorKind::NotFound));
     let setup = Setup {
         rate: Some(Rate::Flat { per_s: 1.0 }),
