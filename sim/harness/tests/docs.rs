@@ -63,7 +63,15 @@ fn quorate(args: &[String], folder: &Path) -> Output {
 }
 
 /// Those that take no time.
-const QUICK: [&str; 7] = ["explain", "list", "doctor", "completions", "man", "init", "help"];
+const QUICK: [&str; 7] = [
+    "explain",
+    "list",
+    "doctor",
+    "completions",
+    "man",
+    "init",
+    "help",
+];
 
 #[test]
 fn commands_are_understood_and_quick_ones_run() {
@@ -101,7 +109,11 @@ fn links_lead_somewhere() {
             if file.is_empty() || file.contains("://") {
                 continue;
             }
-            assert!(folder.join(file).exists(), "{}: {target} is not there", page.display());
+            assert!(
+                folder.join(file).exists(),
+                "{}: {target} is not there",
+                page.display()
+            );
         }
     }
 }
@@ -131,5 +143,8 @@ fn figures_are_those_of_committed_results() {
 
 #[test]
 fn shells_split_words_so() {
-    assert_eq!(words("run a.toml  -s 'x = 1'"), ["run", "a.toml", "-s", "x = 1"]);
+    assert_eq!(
+        words("run a.toml  -s 'x = 1'"),
+        ["run", "a.toml", "-s", "x = 1"]
+    );
 }
