@@ -127,7 +127,7 @@ fn probability(p: Option<f64>) -> Value {
 }
 
 /// All pairs of engines of a part, in all figures that are compared.
-fn of_part<'a>(ran: Ran<'a>) -> Vec<Difference<'a>> {
+fn of_part(ran: Ran<'_>) -> Vec<Difference<'_>> {
     let quantities = Quantity::compared(ran.part);
     let cells = decisive(ran.part, ran);
     let mut list = Vec::new();
