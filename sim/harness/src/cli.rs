@@ -434,6 +434,7 @@ fn whole_command() -> clap::Command {
     help::grouped(Cli::command())
 }
 
+#[expect(clippy::too_many_lines, reason = "an arm for each command")]
 fn dispatch(command: Command) -> Result<u8, Error> {
     match command {
         Command::Compare {

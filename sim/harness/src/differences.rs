@@ -10,8 +10,8 @@ use crate::results::{Column, Folder, Kind, Value};
 use crate::run::Cell;
 use crate::stats::{self, Interval, paired};
 use crate::study::{Part, Study};
-use crate::summary;
 use crate::unit::UnitStatus;
+use crate::{summary, sweep};
 
 /// Two engines of a part at the load that is judged, in one figure.
 struct Difference<'a> {
@@ -85,7 +85,7 @@ impl<'a> Difference<'a> {
         let (class, metric, stat) = self.quantity.name(self.ran.part);
         let differences = self.differences();
         let interval = stats::student_interval(&differences, plan.confidence);
-        vec![
+        let mut row = vec![
             Value::from(self.ran.part.profile.name()),
             Value::from(self.ran.part.label.as_str()),
             Value::from(class),
@@ -112,7 +112,9 @@ impl<'a> Difference<'a> {
             probability(paired::wilcoxon_p(&differences)),
             probability(holm),
             Value::from(self.variance_ratio()),
-        ]
+        ];
+        row.extend(sweep::values(self.ran.part));
+        row
     }
 }
 
@@ -125,7 +127,7 @@ fn probability(p: Option<f64>) -> Value {
 }
 
 /// All pairs of engines of a part, in all figures that are compared.
-fn of_part<'a>(ran: Ran<'a>) -> Vec<Difference<'a>> {
+fn of_part(ran: Ran<'_>) -> Vec<Difference<'_>> {
     let quantities = Quantity::compared(ran.part);
     let cells = decisive(ran.part, ran);
     let mut list = Vec::new();
@@ -271,5 +273,9 @@ pub(crate) fn write(folder: &mut Folder, study: &Study, ran: &[Ran<'_>]) -> Resu
     let mut corrected = paired::holm(&known).into_iter();
     let holm = p.iter().map(|p| p.and_then(|_| corrected.next()));
     let rows: Vec<Vec<Value>> = all.iter().zip(holm).map(|(d, p)| d.row(p)).collect();
-    Ok(folder.csv("compare.csv", &COLUMNS, rows)?)
+    let factors = ran
+        .first()
+        .map_or_else(Vec::new, |one| sweep::columns(one.part, true));
+    let columns = [&COLUMNS[..], &factors].concat();
+    Ok(folder.csv("compare.csv", &columns, rows)?)
 }

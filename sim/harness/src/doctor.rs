@@ -65,6 +65,7 @@ impl Check {
 ///
 /// # Errors
 /// None today: what is wrong is what is printed.
+#[expect(clippy::unnecessary_wraps, reason = "the form of every command")]
 pub(crate) fn run(wanted: &Wanted) -> Result<u8, Error> {
     let checks = [
         version(),

@@ -42,7 +42,7 @@ pub mod exit {
 }
 
 /// An error that ends the program.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Error {
     /// What was wrong and where: file, line and key.
     pub message: String,

@@ -142,11 +142,11 @@ fn all() -> Vec<Topic> {
     all.extend(WORDS.iter().map(|w| topic("word", w.entry())));
     all.extend(FAULTS.iter().map(|f| topic("error", f.entry())));
     for code in CODES {
-        all.push(topic("exit code", code.entry(code.code.to_string())));
+        all.push(topic("exit code", code.entry(code.number.to_string())));
         all.push(topic("exit code", code.entry(code.name)));
         all.push(topic(
             "exit code",
-            code.entry(format!("exit {}", code.code)),
+            code.entry(format!("exit {}", code.number)),
         ));
     }
     all

@@ -1,6 +1,6 @@
 //! The journal: finished units of one shard, appended as they finish.
 //!
-//! A file begins with [`MAGIC`] and a header that names the plan, then one record for each unit. Header
+//! A file begins with a magic word and a header that names the plan, then one record for each unit. Header
 //! and records stand behind their length and their CRC-32, both little-endian. One process writes, under
 //! a lock. Whatever kills it leaves a valid prefix: the rest is cut off when the file is opened again.
 //! What was appended is brought to disk once a second and at the end; a killed process loses nothing of

@@ -633,7 +633,7 @@ fn metrics(part: &Part, cell: &Cell) -> Vec<MetricRow> {
         part,
         cell,
         class: "all",
-        rows: Vec::new(),
+        all: Vec::new(),
     };
     rows.rate("goodput", "transactions/s", summary::goodput_tps);
     rows.rate("goodput_share", "share", summary::goodput_share);
@@ -658,7 +658,7 @@ fn metrics(part: &Part, cell: &Cell) -> Vec<MetricRow> {
     rows.mean("loss_window", |u| &u.report.probe.gap);
     rows.mean("latency_quorum_final", |u| &u.report.probe.quorum_final);
     rows.mean("latency_all_final", |u| &u.report.probe.all_final);
-    rows.rows
+    rows.all
 }
 
 /// The rows of a cell, as they come.
@@ -666,7 +666,7 @@ struct Rows<'a> {
     part: &'a Part,
     cell: &'a Cell,
     class: &'a str,
-    rows: Vec<MetricRow>,
+    all: Vec<MetricRow>,
 }
 
 impl Rows<'_> {
@@ -679,7 +679,7 @@ impl Rows<'_> {
     ) {
         let samples = summary::samples(self.cell, of);
         if !samples.is_empty() {
-            self.rows.push(MetricRow {
+            self.all.push(MetricRow {
                 class: self.class.to_owned(),
                 metric: metric.to_owned(),
                 stat,

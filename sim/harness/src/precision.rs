@@ -183,14 +183,12 @@ fn is_share(x: f64) -> bool {
 /// means.
 pub(crate) fn check(source: &Source, plan: &Plan) -> Result<(), Error> {
     let Some(precision) = plan.precision else {
-        return match plan.replications_max {
-            None => Ok(()),
-            Some(_) => {
-                let hint = "add precision = 0.05, or leave it out";
-                let why = "is the most for the sake of precision, which is not set";
-                Err(source.at_key("replications_max", why, hint))
-            }
-        };
+        if plan.replications_max.is_none() {
+            return Ok(());
+        }
+        let hint = "add precision = 0.05, or leave it out";
+        let why = "is the most for the sake of precision, which is not set";
+        return Err(source.at_key("replications_max", why, hint));
     };
     if !is_share(precision) {
         let hint = "use a share such as 0.05";

@@ -225,7 +225,9 @@ fn property(reads: Reads<'_>, default: Option<&toml::Value>, depth: u32) -> Valu
     } else if takes(1.into()) {
         types.push("integer");
     }
-    if word.map_or_else(|e| !is_of_type(&e), |()| true) {
+    // Of some words only one is taken: that of the default.
+    let is_word = default.is_some_and(toml::Value::is_str);
+    if is_word || word.map_or_else(|e| !is_of_type(&e), |()| true) {
         types.push("string");
     }
     if takes(true.into()) {
@@ -256,6 +258,7 @@ fn is_of_type(complaint: &str) -> bool {
     [
         "invalid type",
         "did not match any variant",
+        "expected struct",
         "wanted exactly 1 element",
         "invalid value: map",
     ]

@@ -3,7 +3,7 @@
 //! Each input is made smaller and larger by the same share, one at a time, under the arrivals and
 //! latencies of the plan as it is. What becomes of a service level's margin, over what became of the
 //! input, is its *elasticity*: 1 means that the margin grows as the input does, −1 that it shrinks as
-//! much, 0 that it does not care. Inputs are those of [`inputs`], or any key of the plan that is a number.
+//! much, 0 that it does not care. Inputs are those of `inputs`, or any key of the plan that is a number.
 
 pub(crate) mod inputs;
 

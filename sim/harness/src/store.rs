@@ -53,7 +53,7 @@ impl Store {
     /// All that the journals of a folder hold; nothing is run.
     ///
     /// # Errors
-    /// As [`Self::absorb`].
+    /// Journals of another plan, and units that ended in two ways.
     pub fn merged(journals: Vec<(PathBuf, Header, Kept)>) -> Result<Self, Error> {
         let mut store = Self {
             only_known: true,

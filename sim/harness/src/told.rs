@@ -398,8 +398,8 @@ const KERNEL: [Kernel; 14] = [
         moved_by: "rounds of votes, or confirmations that the adversary's share asks for",
     },
     Kernel {
-        name: "quorum_final",
-        what: "The same until all but the tolerated sites' nodes hold it as final; all_final: until all do.",
+        name: "quorum_final, all_final",
+        what: "The same until all but the tolerated sites' nodes hold it as final; until all do.",
         unit: "ms",
         source: MODEL,
         moved_by: "propagation to the slowest site; catching up after faults",

@@ -126,12 +126,11 @@ fn collect(
             wrong.get_or_insert(error);
         }
         if STOP.load(Ordering::Relaxed) {
-            wrong.get_or_insert_with(Error::interrupted);
-        }
-        if wrong.is_some() {
+            // A person waits; after any other error what runs may end.
+            let error = wrong.get_or_insert_with(Error::interrupted);
             let since = *stopped.get_or_insert_with(Instant::now);
             if since.elapsed() > GRACE {
-                sink.abandon(wrong.take().expect("it is there"));
+                sink.abandon(error.clone());
             }
         }
     }

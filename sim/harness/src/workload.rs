@@ -198,13 +198,13 @@ impl Workload {
         let mut until = Time::ZERO;
         for _ in 0..ENOUGH {
             let Some(arrival) = load.next() else { break };
-            if kinds[arrival.class.index()] != Kind::Read {
+            if kinds[arrival.class.index()] == Kind::Read {
+                reads += 1;
+            } else {
                 n += 1;
                 bytes += u64::from(arrival.bytes);
                 exec_us += u64::from(arrival.exec_us);
                 until = arrival.at;
-            } else {
-                reads += 1;
             }
         }
         let n = n.max(1) as f64;

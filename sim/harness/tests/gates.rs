@@ -126,7 +126,7 @@ fn copy(of: &Path, into: &Path, edit: Option<(&str, &str, &str)>, honest: bool) 
                 sum = quorate::results::sha256_hex(&bytes);
             }
         }
-        list.push_str(&format!("{sum}  {file}\n"));
+        list += &[sum.as_str(), "  ", file, "\n"].concat();
         fs::create_dir_all(to.join(file).parent().expect("a folder")).expect("writable");
         fs::write(to.join(file), bytes).expect("writable");
     }

@@ -51,7 +51,9 @@ fn report(study: &Study, trace: Option<Trace>) -> String {
 /// With a whole trace, one of some seconds within (where forms change twice), and one of one node.
 #[test]
 fn a_trace_changes_nothing() {
-    let engines = quorate::engines::all().into_iter().map(|e| e.name());
+    let engines = quorate::engines::all()
+        .into_iter()
+        .map(quorate::engines::AnyEngine::name);
     let crash = "[[faults]]\nfrom_s = 8.0\nuntil_s = 14.0\ncrash = [1]\n";
     for engine in engines {
         for more in ["", crash] {

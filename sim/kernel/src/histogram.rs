@@ -220,7 +220,9 @@ mod tests {
             counts in prop::collection::vec((0_u32..5, 0_u32..3), 0..5), max in 0_u64..12,
         ) {
             let mut all = LatencyHistogram::default();
-            values.iter().for_each(|(bits, value)| all.record(value & ((1 << bits) - 1)));
+            for (bits, value) in &values {
+                all.record(value & ((1 << bits) - 1));
+            }
             let stored: Vec<(usize, u32)> = all.counts().collect();
             let mut last = 0;
             let gaps = stored.iter().map(|&(bucket, count)| {

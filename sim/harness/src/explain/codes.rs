@@ -4,7 +4,7 @@ use crate::catalogue::Entry;
 
 /// An exit code.
 pub(crate) struct Code {
-    pub(crate) code: u8,
+    pub(crate) number: u8,
     /// A name for `explain`.
     pub(crate) name: &'static str,
     /// In a few words, for the help.
@@ -17,7 +17,7 @@ impl Code {
     pub(super) fn entry(&self, name: impl Into<String>) -> Entry {
         Entry::new(
             name,
-            format!("Exit code {}: {}. {}", self.code, self.short, self.about),
+            format!("Exit code {}: {}. {}", self.number, self.short, self.about),
         )
         .with(
             "how to read",
@@ -39,7 +39,7 @@ const fn code(
     remedy: &'static str,
 ) -> Code {
     Code {
-        code,
+        number: code,
         name,
         short,
         about,
@@ -174,7 +174,7 @@ pub(crate) const CODES: &[Code] = &[
 pub(crate) fn line() -> String {
     let all: Vec<String> = CODES
         .iter()
-        .map(|c| format!("{} {}", c.code, c.short))
+        .map(|c| format!("{} {}", c.number, c.short))
         .collect();
     format!("Exit codes: {}", all.join(", "))
 }
@@ -207,7 +207,7 @@ mod tests {
         ];
         for code in codes {
             assert!(
-                CODES.iter().any(|c| c.code == code),
+                CODES.iter().any(|c| c.number == code),
                 "{code} is not explained"
             );
         }

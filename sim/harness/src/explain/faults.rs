@@ -16,7 +16,7 @@ impl Fault {
     /// Whether a message, with small letters, is of this kind.
     pub(super) fn is_said_by(&self, message: &str) -> bool {
         let said = |all: &&[&str]| all.iter().all(|w| message.contains(w));
-        self.words.iter().any(|all| said(&all))
+        self.words.iter().any(said)
     }
 
     pub(super) fn entry(&self) -> Entry {

@@ -1,6 +1,6 @@
 //! The events of a trace as lines of JSON.
 
-use quorate_core::{BlockId, Level};
+use quorate_core::{BlockId, Level, NodeId, Time};
 use quorate_kernel::{About, Event, Record, What};
 use serde::Serialize;
 
@@ -14,7 +14,7 @@ pub(super) const fn level_name(level: Level) -> &'static str {
 }
 
 /// A line. What does not apply is left out.
-#[derive(Default, Serialize)]
+#[derive(Clone, Copy, Default, Serialize)]
 struct Line<'a> {
     t_ns: u64,
     node: u32,
@@ -73,7 +73,7 @@ struct Tail {
 pub(super) fn lines(unit: &str, digest: u64, record: &Record) -> String {
     let window = &record.window;
     let mut text = String::new();
-    let never = quorate_core::Time::NEVER;
+    let never = Time::NEVER;
     line(
         &mut text,
         &Head {
@@ -123,7 +123,7 @@ fn of(event: &Event) -> Line<'_> {
             message: Some(message),
             to: Some(to.get()),
             bytes: Some(*bytes),
-            arrives_ns: arrives.map(|at| at.ns()),
+            arrives_ns: arrives.map(Time::ns),
             lost: arrives.is_none(),
             ..on(base, about)
         },
@@ -136,7 +136,7 @@ fn of(event: &Event) -> Line<'_> {
         } => Line {
             kind: input,
             message: *message,
-            from: from.map(|n| n.get()),
+            from: from.map(NodeId::get),
             detail: detail.as_deref(),
             ..on(base, about)
         },
