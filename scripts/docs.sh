@@ -47,8 +47,13 @@ for page in "${pages[@]}"; do
             continue
         fi
         # A folder of the page is the one that was written last.
-        last=$(cd "$place" && find results -mindepth 1 -maxdepth 1 -type d -printf '%T@ %p\n' 2>/dev/null | sort -n | tail -n 1 | cut -d' ' -f2)
-        run=${line//results\/paper/${last:-results/paper}}
+        mkdir -p "$place/results"
+        last=$(cd "$place" && find results -mindepth 1 -maxdepth 1 -type d ! -name '*.journal' -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d' ' -f2)
+        if [[ $line == *results/paper* && -z $last ]]; then
+            printf 'SKIP (the run before it was skipped)  %s: %s\n' "$page" "$line"
+            continue
+        fi
+        run=${line//results\/paper/$last}
         began=$SECONDS
         code=0
         (cd "$place" && timeout "$limit" bash -c "quorate() { '$quorate' \"\$@\"; }; $run") >"$scratch/out" 2>&1 </dev/null || code=$?
