@@ -17,7 +17,7 @@ if [ -z "$quorate" ]; then
     quorate=${CARGO_TARGET_DIR:-$root/target}/release/quorate
 fi
 pages=("$@")
-[ ${#pages[@]} -gt 0 ] || pages=(README.md $(cd docs && ls -- *.md | grep -v '^README.md$') docs/README.md)
+[ ${#pages[@]} -gt 0 ] || pages=(README.md docs/*.md)
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 failed=0
