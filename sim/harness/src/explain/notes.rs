@@ -169,7 +169,7 @@ pub(super) const NOTES: &[Note] = &[
         "safe, quorum_final, margin",
     ),
     metric(
-        "quorum_final",
+        "quorum_final, all_final",
         "as final, at the site that is last but for the tolerated ones (all_final: at the last)",
         "how long until any doctor, not only the one who wrote, sees it",
         "final, exposure",
