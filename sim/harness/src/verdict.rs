@@ -300,9 +300,7 @@ impl Judge<'_> {
                     because("a safety promise was broken"),
                 );
             }
-            UnitStatus::NotSteady => {
-                return (Answer::Undecided, value, margin, because(unsteady(cell)));
-            }
+            UnitStatus::NotSteady => return self.not_steady(cell, &level),
             UnitStatus::Ok => {}
         }
         if let Some(open) = self.unseen(cell, &level) {
@@ -316,6 +314,41 @@ impl Judge<'_> {
             _ => self.limiting(&level, &samples),
         };
         (answer, value, margin, reason)
+    }
+
+    /// Without a steady mean a level is undecided, unless every replication by itself lies outside the
+    /// bound: queues that still grow only get longer. What is shown is the best of them.
+    fn not_steady(
+        &self,
+        cell: &Cell,
+        level: &ServiceLevel,
+    ) -> (Answer, Interval, Option<f64>, Because) {
+        let values: Vec<f64> = cell
+            .units
+            .iter()
+            .filter_map(|u| self.value(u, level))
+            .collect();
+        let better = |a: f64, b: f64| if level.below { a.min(b) } else { a.max(b) };
+        let Some(best) = values.iter().copied().reduce(better) else {
+            return (Answer::Undecided, NOTHING, None, because(unsteady(cell)));
+        };
+        let value = Interval {
+            mean: Some(best),
+            n: values.len(),
+            ..NOTHING
+        };
+        let enough = values.len() >= ENOUGH && self.is_supported(cell, level);
+        let (answer, why) = if enough && held(level, best, best) == Answer::Fails {
+            let n = values.len();
+            let why = format!(
+                "outside in all {n} replications, the best of which is shown; {}",
+                unsteady(cell)
+            );
+            (Answer::Fails, why)
+        } else {
+            (Answer::Undecided, unsteady(cell))
+        };
+        (answer, value, margin(level, best), because(why))
     }
 
     /// Watched writes of a level's class that some live site never saw; they are in no percentile.

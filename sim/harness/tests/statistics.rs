@@ -199,6 +199,33 @@ fn one_flagged_unit_of_ten_leaves_no_steady_figure() {
     }
 }
 
+/// What every replication says by itself needs no steady mean: outside in all is outside, and what is shown
+/// is the best of them.
+#[test]
+fn what_every_replication_misses_is_missed() {
+    let text = plan("compare", "replications = 10").replace("p(50)<5s", "p(50)<1ms");
+    let study = study(&text);
+    let mut outcomes = ran(&study);
+    let outcome = &mut outcomes[0];
+    let same = |c: &run::Cell| c.engine == 0 && c.tweak == Tweak::None;
+    let cell = outcome.cells.iter().position(same).expect("planned");
+    outcome.cells[cell].units[3].status = UnitStatus::NotSteady;
+    let rows = verdict::judge(&study.parts[0], outcome, verdict::comparisons(&study));
+    let row = rows.iter().find(|r| r.engine == 0 && !r.site_down);
+    let row = row.expect("it is judged");
+    assert_eq!(
+        (row.answer, row.value.low),
+        (Answer::Fails, None),
+        "{}",
+        row.reason
+    );
+    let medians = outcome.cells[cell].units.iter().map(|u| {
+        let latency = summary::latency(u, None, Level::Final);
+        summary::percentile_ms(latency, 50.0)
+    });
+    assert_eq!(row.value.mean, medians.reduce(f64::min));
+}
+
 /// The difference of two engines is the mean over the replications that both have, not the difference of
 /// their means, and says what pairing is worth.
 #[test]
