@@ -17,6 +17,7 @@ pub const fn fold(state: u64, word: u64) -> u64 {
 }
 
 /// Folds a sequence of words, starting from `key`.
+#[inline]
 pub fn fold_all(key: u64, words: &[u64]) -> u64 {
     words
         .iter()

@@ -55,16 +55,19 @@ pub struct Draws(ChaCha8Rng);
 
 impl Draws {
     /// 64 uniform bits.
+    #[inline]
     pub fn bits(&mut self) -> u64 {
         self.0.next_u64()
     }
 
     /// Uniform in the open interval (0, 1), with 53 bits.
+    #[inline]
     pub fn open01(&mut self) -> f64 {
         open01(self.bits())
     }
 
     /// Uniform among `0..n`; `n` must not be zero.
+    #[inline]
     pub fn below(&mut self, n: u64) -> u64 {
         assert!(n > 0, "a choice among nothing");
         // Lemire's multiply-and-reject: exact.
@@ -78,6 +81,7 @@ impl Draws {
     }
 
     /// True with probability `p`.
+    #[inline]
     pub fn chance(&mut self, p: f64) -> bool {
         self.open01() < p
     }
@@ -89,6 +93,7 @@ pub fn open01(bits: u64) -> f64 {
 }
 
 /// A uniform number in (0, 1) addressed by content rather than drawn in sequence.
+#[inline]
 pub fn open01_at(key: u64, words: &[u64]) -> f64 {
     open01(hash::fold_all(key, words))
 }

@@ -58,6 +58,7 @@ impl Cpus {
 
     /// Serves `cost` from `now` on the first free core; when it is done. Must be called in the
     /// order of time at each node.
+    #[inline]
     pub(crate) fn serve(&mut self, node: NodeId, now: Time, cost: Span) -> Time {
         if cost.is_zero() {
             return now;

@@ -42,6 +42,8 @@ struct Segment {
     down: bool,
     /// Down, and never up again.
     dead: bool,
+    /// Whether any of the next four is other than of a node that reaches all: most have none.
+    parted: bool,
     /// Cut off from everybody.
     alone: bool,
     /// Partitions that name it, in order.
@@ -129,11 +131,13 @@ impl Faults {
         self.edges.get(place).copied().unwrap_or(Time::NEVER)
     }
 
+    #[inline]
     fn profile(&self, node: NodeId) -> &Profile {
         let place = self.of.get(node.index()).copied().unwrap_or(0);
         &self.profiles[place as usize]
     }
 
+    #[inline]
     fn at(&self, node: NodeId, now: Time) -> &Segment {
         let segments = &self.profile(node).segments;
         &segments[segments.partition_point(|s| s.from <= now) - 1]
@@ -142,6 +146,7 @@ impl Faults {
     // ---- nodes ----------------------------------------------------------------------------
 
     /// Whether a node is down at `now`.
+    #[inline]
     pub(crate) fn down(&self, node: NodeId, now: Time) -> bool {
         !self.is_empty() && self.at(node, now).down
     }
@@ -231,6 +236,7 @@ impl Faults {
     // ---- links ----------------------------------------------------------------------------
 
     /// Whether a message that crosses now from `a` to `b` is lost.
+    #[inline]
     pub(crate) fn cut(&self, a: NodeId, b: NodeId, now: Time) -> bool {
         !self.is_empty() && a != b && splits(self.at(a, now), self.at(b, now))
     }
@@ -467,7 +473,8 @@ fn edges<'a>(faults: impl Iterator<Item = &'a Fault>) -> Vec<Time> {
 }
 
 fn splits(a: &Segment, b: &Segment) -> bool {
-    a.alone || b.alone || a.sides != b.sides || a.mute.iter().any(|id| b.deaf.contains(id))
+    let parted = || a.alone || b.alone || a.sides != b.sides;
+    (a.parted || b.parted) && (parted() || a.mute.iter().any(|id| b.deaf.contains(id)))
 }
 
 impl Profile {
@@ -514,6 +521,7 @@ impl Segment {
             until,
             down: false,
             dead: false,
+            parted: false,
             alone: false,
             sides: Vec::new(),
             mute: Vec::new(),
@@ -529,6 +537,10 @@ impl Segment {
 
     /// A fault that is active names this node.
     fn suffer(&mut self, id: u32, fault: &Fault, role: Role) {
+        self.parted |= matches!(
+            fault.what,
+            FaultKind::Partition(_) | FaultKind::OneWay { .. } | FaultKind::WanCut(_)
+        );
         match fault.what {
             FaultKind::Crash(_) => self.down = true,
             FaultKind::Partition(_) => self.sides.push(id),

@@ -111,6 +111,7 @@ struct Origin {
 const STEP: u32 = 32;
 
 impl Origin {
+    #[inline]
     fn end(&self) -> u32 {
         self.first + self.txs.len() as u32
     }
@@ -329,6 +330,7 @@ impl Pool {
     }
 
     /// One transaction that is still kept.
+    #[inline]
     pub(crate) fn get(&self, site: u32, seq: u32) -> &Arrival {
         let origin = &self.origins[site as usize];
         &origin.txs[(seq - origin.first) as usize]
@@ -352,6 +354,7 @@ impl Pool {
     }
 
     /// One past the newest number of an origin.
+    #[inline]
     pub(crate) fn end(&self, site: u32) -> u32 {
         self.origins[site as usize].end()
     }

@@ -161,6 +161,7 @@ impl Store {
     }
 
     /// The watermark of one site.
+    #[inline]
     pub(crate) fn mark(&self, block: BlockId, site: u32) -> u32 {
         self.marks[self.place(block) * self.sites + site as usize]
     }

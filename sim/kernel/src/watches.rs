@@ -116,6 +116,7 @@ impl Watches {
     }
 
     /// Whether an active write has this key.
+    #[inline]
     pub(crate) fn concern(&self, key: EntityId) -> bool {
         self.by_hash[hash_of(key)] > 0 && self.of_key(key).next().is_some()
     }
