@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the figures of docs/*.md from committed results, each with the checksum of its table.
+"""Writes the figures of README.md and docs/*.md from committed results, each with the checksum of its table.
 
   scripts/figures.py            write
   scripts/figures.py --check    fail where a page differs from its table, or a table from its SHA256SUMS
@@ -35,7 +35,7 @@ def number(text, digits=3):
     return f"{float(text):.{digits}g}" if text else "-"
 
 
-def verdict_hospital(verdict):
+def verdict_hospital(verdict, columns=None):
     """Each engine by its worst row, as on the screen: fails, undecided, holds; then the smallest margin."""
     order = ["fails", "undecided", "holds", "n/a"]
     wanted = [r for r in verdict if r["workload"] == "hospital" and r["profile"] == "deployed"]
@@ -51,7 +51,22 @@ def verdict_hospital(verdict):
         by = min(deciding, key=margin)
         lines.append([f"`{engine}`", worst, f"{met} of {len(of)}", f"`{by['level']}`", by["situation"], number(by["margin"]), by["reason"]])
     head = ["engine", "answer", "rows that hold", "decided by", "sites", "margin", "because"]
-    return table(head, lines)
+    kept = [head.index(column) for column in columns or head]
+    return table([head[i] for i in kept], [[line[i] for i in kept] for line in lines])
+
+
+def verdict_short(verdict):
+    return verdict_hospital(verdict, ["engine", "answer", "decided by", "sites", "margin"])
+
+
+def validation_counts(known):
+    """Real systems first: laws are easier."""
+    kinds = {"system": "figures of real systems and of other simulators", "law": "laws", "arithmetic": "sums of the literature"}
+    lines = []
+    for kind, what in kinds.items():
+        judged = [r for r in known if r["kind"] == kind and r["verdict"] != "context"]
+        lines.append([what, f"{sum(r['verdict'] == 'pass' for r in judged)} of {len(judged)}"])
+    return table(["known numbers", "inside their bands"], lines)
 
 
 def validation(known):
@@ -80,6 +95,8 @@ def misses(known):
 
 FIGURES = {
     "verdict-hospital": (REFERENCE / "compare/verdict.csv", verdict_hospital),
+    "verdict-short": (REFERENCE / "compare/verdict.csv", verdict_short),
+    "validation-counts": (REFERENCE / "validation/validation.csv", validation_counts),
     "validation": (REFERENCE / "validation/validation.csv", validation),
     "misses": (REFERENCE / "validation/validation.csv", misses),
 }
@@ -98,7 +115,7 @@ def main():
     if sys.argv[1:] and not check:
         sys.exit(__doc__)
     moved, count = [], 0
-    for page in sorted((ROOT / "docs").glob("*.md")):
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
         text = page.read_text()
         count += len(MARKER.findall(text))
         new = MARKER.sub(filled, text)
