@@ -253,7 +253,7 @@ impl Word {
             ("related", self.related),
             (
                 "source",
-                "definition, see README.md, \"How to read the verdict\"",
+                "definition, see docs/architect.md, \"The words of a verdict\"",
             ),
         ];
         let entry = Entry::new(self.name, self.about);
