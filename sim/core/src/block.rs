@@ -97,6 +97,7 @@ impl<H: Copy> Blocks<H> {
     }
 
     /// The block; panics when it was retired, which is a bug in the caller.
+    #[inline]
     pub fn get(&self, id: BlockId) -> &Block<H> {
         self.find(id)
             .unwrap_or_else(|| panic!("{id} was retired or never made"))

@@ -40,6 +40,7 @@ impl Time {
     }
 
     /// The length since `earlier`; panics when `earlier` is later.
+    #[inline]
     pub fn since(self, earlier: Self) -> Span {
         Span(self.0.checked_sub(earlier.0).expect("time runs backwards"))
     }
@@ -136,6 +137,7 @@ impl Span {
 
 impl Add<Span> for Time {
     type Output = Self;
+    #[inline]
     fn add(self, span: Span) -> Self {
         Self(
             self.0
@@ -146,6 +148,7 @@ impl Add<Span> for Time {
 }
 
 impl AddAssign<Span> for Time {
+    #[inline]
     fn add_assign(&mut self, span: Span) {
         *self = *self + span;
     }
@@ -153,12 +156,14 @@ impl AddAssign<Span> for Time {
 
 impl Add for Span {
     type Output = Self;
+    #[inline]
     fn add(self, other: Self) -> Self {
         Self(self.0.checked_add(other.0).expect("span out of range"))
     }
 }
 
 impl AddAssign for Span {
+    #[inline]
     fn add_assign(&mut self, other: Self) {
         *self = *self + other;
     }
@@ -166,6 +171,7 @@ impl AddAssign for Span {
 
 impl Sub for Span {
     type Output = Self;
+    #[inline]
     fn sub(self, other: Self) -> Self {
         Self(self.0.checked_sub(other.0).expect("negative span"))
     }
@@ -173,6 +179,7 @@ impl Sub for Span {
 
 impl Mul<u64> for Span {
     type Output = Self;
+    #[inline]
     fn mul(self, n: u64) -> Self {
         Self(self.0.checked_mul(n).expect("span out of range"))
     }

@@ -42,8 +42,8 @@ struct Segment {
     down: bool,
     /// Down, and never up again.
     dead: bool,
-    /// Whether any of the next four is other than of a node that reaches all: most have none.
-    parted: bool,
+    /// How many faults cut it off from anybody: most have none, and need no look at the next four.
+    cuts: u32,
     /// Cut off from everybody.
     alone: bool,
     /// Partitions that name it, in order.
@@ -473,8 +473,8 @@ fn edges<'a>(faults: impl Iterator<Item = &'a Fault>) -> Vec<Time> {
 }
 
 fn splits(a: &Segment, b: &Segment) -> bool {
-    let parted = || a.alone || b.alone || a.sides != b.sides;
-    (a.parted || b.parted) && (parted() || a.mute.iter().any(|id| b.deaf.contains(id)))
+    let apart = || a.alone || b.alone || a.sides != b.sides;
+    a.cuts + b.cuts > 0 && (apart() || a.mute.iter().any(|id| b.deaf.contains(id)))
 }
 
 impl Profile {
@@ -521,7 +521,7 @@ impl Segment {
             until,
             down: false,
             dead: false,
-            parted: false,
+            cuts: 0,
             alone: false,
             sides: Vec::new(),
             mute: Vec::new(),
@@ -537,10 +537,10 @@ impl Segment {
 
     /// A fault that is active names this node.
     fn suffer(&mut self, id: u32, fault: &Fault, role: Role) {
-        self.parted |= matches!(
+        self.cuts += u32::from(matches!(
             fault.what,
             FaultKind::Partition(_) | FaultKind::OneWay { .. } | FaultKind::WanCut(_)
-        );
+        ));
         match fault.what {
             FaultKind::Crash(_) => self.down = true,
             FaultKind::Partition(_) => self.sides.push(id),

@@ -1,7 +1,7 @@
 //! The first screen: question, answer, recommendation, the central figure.
 
 use super::chart::{figure, figures};
-use super::html::{Table, class, element, list, tag, text};
+use super::html::{Table, class, element, expected, list, tag, text};
 use super::part_name;
 use crate::output::Ran;
 use crate::plan::{Kind, Plan};
@@ -179,7 +179,16 @@ fn matrix(study: &Study, parts: &[Ran<'_>]) -> String {
          down.",
     );
     let title = tag("h2", &format!("Answer{settings}"));
-    title + &class("div", "matrix", &table.markup()) + &note
+    title + &sentences(parts) + &class("div", "matrix", &table.markup()) + &note
+}
+
+/// What each workload comes to, for who reads no further.
+fn sentences(parts: &[Ran<'_>]) -> String {
+    let say = |one: &Ran<'_>| {
+        let sentence = words::recommendation(&one.part.plan, one.outcome, one.rows);
+        tag("strong", &one.part.label) + &text(&format!(": {sentence}"))
+    };
+    list(&parts.iter().map(say).collect::<Vec<_>>())
 }
 
 /// An engine with its answer to each workload.
@@ -201,7 +210,7 @@ fn engine_answers(parts: &[Ran<'_>], engine: usize) -> String {
             (None, _) => all.by.reason.clone(),
         };
         let line = text(&format!("{} ", one.part.label)) + &answer(all.answer);
-        let by = tag("code", &level.expect) + &text(&format!("{sites}: {by}"));
+        let by = expected(&level.expect) + &text(&format!("{sites}: {by}"));
         let reason = element("small", &[], &by);
         Some(line + &reason)
     });

@@ -39,6 +39,18 @@ pub(super) fn measured(value: &str) -> String {
     }
 }
 
+/// What a service level says, broken over lines between its parts only.
+pub(super) fn expected(level: &str) -> String {
+    let parts = text(level).replace(':', ":<wbr>");
+    element(
+        "code",
+        &[],
+        &parts
+            .replace("&lt;", "<wbr>&lt;")
+            .replace("&gt;", "<wbr>&gt;"),
+    )
+}
+
 /// A list of items that are markup already.
 pub(super) fn list(items: &[String]) -> String {
     let items: Vec<String> = items.iter().map(|i| element("li", &[], i)).collect();

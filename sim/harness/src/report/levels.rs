@@ -1,7 +1,7 @@
 //! Every engine against every service level, and what that recommends.
 
 use super::answer::{answer, capital};
-use super::html::{Table, element, list, measured, tag, text};
+use super::html::{Table, element, expected, list, measured, tag, text};
 use super::part_name;
 use crate::analysis;
 use crate::output::Ran;
@@ -58,7 +58,7 @@ fn answers(ran: &Ran<'_>) -> String {
         let level = &plan.levels[row.level];
         table.rows.push(vec![
             text(plan.engines[row.engine].label()),
-            tag("code", &level.expect),
+            expected(&level.expect),
             text(&level.standing.to_string()),
             text(if row.site_down { "one down" } else { "all up" }),
             answer(row.answer),
@@ -77,7 +77,7 @@ pub(super) fn sources(part: &Part) -> String {
     let mut table = Table::new("Service levels and what they rest on", &head);
     for level in &part.plan.levels {
         table.rows.push(vec![
-            tag("code", &level.expect),
+            expected(&level.expect),
             text(&level.standing.to_string()),
             text(&level.source),
         ]);
