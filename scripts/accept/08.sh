@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Acceptance of "a report that people act on", one PASS | FAIL | SKIP (reason) line each, with its figure. Run it in a fresh clone.
-# TESTS=0 leaves out the tests that `cargo test` runs anyway, LIMIT is how long a command of a page may take (120 s).
+# TESTS=0 leaves out the tests that `cargo test` runs anyway, SLOW=0 what builds the program again, LIMIT is how long a command of a page may take (120 s).
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 began=$(date +%s)
@@ -33,6 +33,12 @@ done
 rows=$(grep -c ',derived' "$(only "$scratch/first")/cost.csv")
 if [ "$rows" -gt 0 ]; then pass "cost.csv: $rows derived rows"; else fail "cost.csv: no derived row"; fi
 tests "pages: weights, labels, no address but its own, cost by hand" -p quorate --test report
+
+if [ "${SLOW:-1}" != 0 ]; then
+    CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/png cargo run --release --locked --quiet -p quorate --features png -- export "$(only "$scratch/first")" --to png --out "$scratch/png" >/dev/null 2>"$scratch/run.err"
+    drawn=$(find "$scratch/png" -name '*.png' 2>/dev/null | wc -l)
+    if [ "$drawn" = "$(find "$(only "$scratch/first")/plots" -name '*.svg' | wc -l)" ]; then pass "export --to png: $drawn pictures, one a figure"; else fail "export --to png: $drawn pictures: $(tail -n 1 "$scratch/run.err")"; fi
+else skip "SLOW=0" "export --to png"; fi
 
 # ---- the command line -------------------------------------------------------------------------------------
 for name in qbft final consent-storm unknown-key 78; do

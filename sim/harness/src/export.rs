@@ -4,6 +4,8 @@
 mod histograms;
 #[cfg(feature = "parquet")]
 mod parquet;
+#[cfg(feature = "png")]
+mod png;
 
 use crate::error::{Error, exit};
 use crate::saved::{Saved, Table};
@@ -21,8 +23,8 @@ pub(crate) struct Wanted {
     /// The format
     #[arg(long, value_enum)]
     to: Format,
-    /// The file to write, printed when left out; for formats of several files a folder, `ci` in the results
-    /// folder when left out. Otava's history gets one line more
+    /// The file to write, printed when left out; for formats of several files a folder, when left out `ci`
+    /// or `png` in the results folder. Otava's history gets one line more
     #[arg(long, value_name = "PATH")]
     out: Option<PathBuf>,
     /// For otava: the commit that was measured
@@ -47,6 +49,8 @@ enum Format {
     Otava,
     /// Apache Parquet: a file for each table
     Parquet,
+    /// Pictures: a PNG for each figure, twice as many pixels as its SVG has units
+    Png,
 }
 
 /// Exports; what to print, and the exit code.
@@ -69,6 +73,10 @@ pub(crate) fn run(wanted: &Wanted) -> Result<(String, u8), Error> {
         Format::Hlog => file(wanted.out.as_deref(), &histograms::hlog(&saved)?)?,
         Format::Otava => otava(wanted, &figures(&saved)?)?,
         Format::Parquet => tables(&saved, &folder())?,
+        Format::Png => {
+            let beside = || wanted.folder.join("png");
+            pictures(&saved, &wanted.out.clone().unwrap_or_else(beside))?
+        }
     };
     Ok((text, exit::OK))
 }
@@ -83,6 +91,17 @@ fn tables(_: &Saved, _: &Path) -> Result<String, Error> {
     let hint = "cargo build --release --features parquet; or convert the tables: \
         duckdb -c \"copy (from 'summary.csv') to 'summary.parquet'\"";
     Err(Error::usage("this program was built without parquet", hint))
+}
+
+#[cfg(feature = "png")]
+fn pictures(saved: &Saved, folder: &Path) -> Result<String, Error> {
+    png::write(saved, folder)
+}
+
+#[cfg(not(feature = "png"))]
+fn pictures(_: &Saved, _: &Path) -> Result<String, Error> {
+    let hint = "cargo build --release --features png; or let a browser open the SVG";
+    Err(Error::usage("this program was built without PNG", hint))
 }
 
 /// A figure of a cell that is as planned.

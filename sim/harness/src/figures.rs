@@ -67,12 +67,7 @@ pub(crate) fn write(folder: &mut Folder, study: &Study, ran: &[Ran<'_>]) -> Resu
 /// # Errors
 /// When a file cannot be written.
 pub(crate) fn save(folder: &mut Folder, name: &str, curves: &[Curve]) -> Result<(), Error> {
-    let mut one = |name: &str, svg: &str| -> Result<(), Error> {
-        folder.text(&format!("plots/{name}.svg"), svg)?;
-        #[cfg(feature = "png")]
-        folder.bytes(&format!("plots/{name}.png"), &crate::raster::png(svg)?)?;
-        Ok(())
-    };
+    let mut one = |name: &str, svg: &str| folder.text(&format!("plots/{name}.svg"), svg);
     one(name, &plots::draw_panel(curves))?;
     if curves.len() > 1 {
         for (i, curve) in curves.iter().enumerate() {

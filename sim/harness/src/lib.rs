@@ -52,8 +52,6 @@ pub mod predict;
 mod progress;
 mod quantity;
 mod question;
-#[cfg(feature = "png")]
-mod raster;
 pub mod record;
 mod regulator;
 mod replay;

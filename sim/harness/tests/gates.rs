@@ -760,10 +760,12 @@ fn histograms_are_text_for_each_cell() {
     );
 }
 
-#[cfg(not(feature = "parquet"))]
+#[cfg(not(any(feature = "parquet", feature = "png")))]
 #[test]
-fn parquet_says_how_it_is_had() {
-    let (code, _, err) = export("parquet", None, &[]);
-    assert_eq!(code, 2);
-    assert!(err.contains("--features parquet"), "{err}");
+fn what_is_left_out_of_a_build_says_how_it_is_had() {
+    for format in ["parquet", "png"] {
+        let (code, _, err) = export(format, None, &[]);
+        assert_eq!(code, 2);
+        assert!(err.contains(&format!("--features {format}")), "{err}");
+    }
 }

@@ -1,10 +1,13 @@
 //! Figures as PNG, for where SVG cannot go. The font is built in and the rasteriser is software, so that
 //! a picture does not depend on what a machine has installed.
 
+use super::several_bytes;
 use crate::error::{Error, exit};
+use crate::saved::Saved;
 use epaint_default_fonts::{HACK_REGULAR, UBUNTU_LIGHT};
 use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg::{Options, Tree, fontdb::Database};
+use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 /// Pixels of the picture for one of the drawing's: about 300 dpi at the width of a column.
@@ -20,11 +23,26 @@ static FONTS: LazyLock<Arc<Database>> = LazyLock::new(|| {
     Arc::new(fonts)
 });
 
+/// Draws every figure of a folder.
+pub(super) fn write(saved: &Saved, folder: &Path) -> Result<String, Error> {
+    let mut files = Vec::new();
+    for file in saved.sums.keys() {
+        let Some(name) = file.strip_prefix("plots/") else {
+            continue;
+        };
+        let (Some(name), Some(svg)) = (name.strip_suffix(".svg"), saved.text(file)?) else {
+            continue;
+        };
+        files.push((format!("{name}.png"), png(&svg)?));
+    }
+    several_bytes(folder, files)
+}
+
 /// A picture of ours as PNG.
 ///
 /// # Errors
 /// A bug: what we draw is sound.
-pub(crate) fn png(svg: &str) -> Result<Vec<u8>, Error> {
+fn png(svg: &str) -> Result<Vec<u8>, Error> {
     let options = Options {
         fontdb: FONTS.clone(),
         ..Options::default()
