@@ -20,6 +20,8 @@ pages=("$@")
 [ ${#pages[@]} -gt 0 ] || pages=(README.md docs/*.md)
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
+mkdir "$scratch/bin"
+ln -s "$(realpath "$quorate")" "$scratch/bin/quorate"
 failed=0
 passed=0
 # Commands that read what only the reader has.
@@ -56,7 +58,7 @@ for page in "${pages[@]}"; do
         run=${line//results\/paper/$last}
         began=$SECONDS
         code=0
-        (cd "$place" && timeout "$limit" bash -c "quorate() { '$quorate' \"\$@\"; }; $run") >"$scratch/out" 2>&1 </dev/null || code=$?
+        (cd "$place" && PATH=$scratch/bin:$PATH timeout "$limit" bash -c "$run") >"$scratch/out" 2>&1 </dev/null || code=$?
         if [ "$code" = 0 ]; then
             printf 'PASS  %s: %s (%s s)\n' "$page" "$line" $((SECONDS - began))
             passed=$((passed + 1))
