@@ -359,6 +359,24 @@ fn frame(from: &mut impl Read, len: u64, at: &mut u64) -> io::Result<Option<Vec<
     Ok((crc32fast::hash(&bytes) == crc).then_some(bytes))
 }
 
+/// How long a lock is waited for: it outlives its process while another is between fork and exec, one
+/// that was interrupted is saving, and `status` holds one while it looks.
+// assumption: far more than any of these needs, and no wait that anybody minds.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Locks a file for this process alone, unless another keeps it.
+fn lock(file: &File) -> Result<(), TryLockError> {
+    let began = Instant::now();
+    loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if began.elapsed() < PATIENCE => {
+                std::thread::sleep(PATIENCE / 100);
+            }
+            settled => return settled,
+        }
+    }
+}
+
 /// The file at `path`, made where needed, for this process alone.
 fn locked(path: &Path) -> Result<File, Error> {
     let refused = |e: &io::Error| Error {
@@ -372,7 +390,7 @@ fn locked(path: &Path) -> Result<File, Error> {
     let mut open = OpenOptions::new();
     let open = open.read(true).write(true).create(true).truncate(false);
     let file = open.open(path).map_err(|e| refused(&e))?;
-    match file.try_lock() {
+    match lock(&file) {
         Ok(()) if stands(&file, path) => Ok(file),
         // Who wrote it has finished and removed it meanwhile.
         Ok(()) => locked(path),
