@@ -70,7 +70,7 @@ fn page(folder: &Path) -> String {
 }
 
 /// Elements without content; our page has no others.
-const VOID: [&str; 1] = ["meta"];
+const VOID: [&str; 2] = ["meta", "wbr"];
 /// Elements whose content is no markup.
 const RAW: [&str; 2] = ["style", "script"];
 
