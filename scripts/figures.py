@@ -49,7 +49,7 @@ def verdict_hospital(verdict, columns=None):
         deciding = [r for r in of if r["answer"] == worst and not (worst == "holds" and is_share(r))]
         margin = lambda r: float(r["margin"]) if r["margin"] else 0.0
         by = min(deciding, key=margin)
-        lines.append([f"`{engine}`", worst, f"{met} of {len(of)}", f"`{by['level']}`", by["situation"], number(by["margin"]), by["reason"]])
+        lines.append([f"`{engine}`", worst, f"{met} of {len(of)}", f"`{by['level']}`", by["situation"], f"{number(by['margin'])}×" if by["margin"] else by["reason"].split(";")[0], by["reason"]])
     head = ["engine", "answer", "rows that hold", "decided by", "sites", "margin", "because"]
     kept = [head.index(column) for column in columns or head]
     return table([head[i] for i in kept], [[line[i] for i in kept] for line in lines])

@@ -56,27 +56,25 @@ enum Format {
 /// Exports; what to print, and the exit code.
 pub(crate) fn run(wanted: &Wanted) -> Result<(String, u8), Error> {
     let saved = Saved::whole(&wanted.folder)?;
-    let folder = || {
-        wanted
-            .out
-            .clone()
-            .unwrap_or_else(|| wanted.folder.join("ci"))
+    let folder = |name: &str| {
+        let beside = || wanted.folder.join(name);
+        wanted.out.clone().unwrap_or_else(beside)
     };
     let text = match wanted.to {
         Format::Bmf => file(wanted.out.as_deref(), &bmf(&figures(&saved)?))?,
         Format::GhAction => {
             let [smaller, bigger] = gh_action(&figures(&saved)?);
             let files = [("smaller.json", smaller), ("bigger.json", bigger)];
-            several(&folder(), files.map(|(name, text)| (name.to_owned(), text)))?
+            several(
+                &folder("ci"),
+                files.map(|(name, text)| (name.to_owned(), text)),
+            )?
         }
-        Format::Hgrm => several(&folder(), histograms::hgrm(&saved)?)?,
+        Format::Hgrm => several(&folder("ci"), histograms::hgrm(&saved)?)?,
         Format::Hlog => file(wanted.out.as_deref(), &histograms::hlog(&saved)?)?,
         Format::Otava => otava(wanted, &figures(&saved)?)?,
-        Format::Parquet => tables(&saved, &folder())?,
-        Format::Png => {
-            let beside = || wanted.folder.join("png");
-            pictures(&saved, &wanted.out.clone().unwrap_or_else(beside))?
-        }
+        Format::Parquet => tables(&saved, &folder("ci"))?,
+        Format::Png => pictures(&saved, &folder("png"))?,
     };
     Ok((text, exit::OK))
 }
