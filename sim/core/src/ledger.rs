@@ -40,6 +40,22 @@ pub trait Ledger {
     /// must not write.
     fn apply(&self, tx: &Arrival, now: Time, state: &mut dyn State) -> Verdict;
 
+    /// Whether every rule reads and writes the record of the transaction's key and nothing else, so that
+    /// [`Ledger::step`] says the same as [`Ledger::apply`].
+    fn is_alone(&self) -> bool {
+        false
+    }
+
+    /// What a transaction makes of the record of its key, or the reason why it is refused. Asked only
+    /// where [`Ledger::is_alone`].
+    ///
+    /// # Errors
+    /// The index of the reason in [`Ledger::reasons`].
+    fn step(&self, tx: &Arrival, now: Time, cell: Cell) -> Result<Cell, u8> {
+        let _ = (tx, now);
+        Ok(cell)
+    }
+
     /// What the submitter of a transaction would be told who asks a view of the ledger beforehand; differs
     /// from [`Ledger::apply`] where the ledger stores what should not have happened. May write to
     /// `state`, which is thrown away.

@@ -88,6 +88,18 @@ pub trait Load {
     /// The next arrival, in non-decreasing time; `None` ends the load.
     fn next(&mut self) -> Option<Arrival>;
 
+    /// Appends the next arrivals: at least one, unless the load has ended. More than one only where none
+    /// of them depends on what happens meanwhile.
+    fn next_some(&mut self, arrivals: &mut Vec<Arrival>) {
+        arrivals.extend(self.next());
+    }
+
+    /// The classes of which all transactions on one record come from one site, and on whose records no
+    /// other class has any: sites need not be put in order to execute them.
+    fn local(&self) -> &[ClassId] {
+        &[]
+    }
+
     /// The classes whose transactions have a deadline, see [`Load::deadline`].
     fn deadlines(&self) -> &[ClassId] {
         &[]

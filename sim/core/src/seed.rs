@@ -88,8 +88,11 @@ impl Draws {
 }
 
 /// Maps 64 bits to the open interval (0, 1); never 0 or 1, so that its logarithm is finite.
-pub fn open01(bits: u64) -> f64 {
-    ((bits >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
+#[inline]
+pub const fn open01(bits: u64) -> f64 {
+    // Signed, as processors convert at once what is below 2^63; by a power of two, so that to multiply is
+    // exact, too.
+    ((bits >> 11).cast_signed() as f64 + 0.5) * (1.0 / (1_u64 << 53) as f64)
 }
 
 /// A uniform number in (0, 1) addressed by content rather than drawn in sequence.

@@ -189,6 +189,7 @@ fn configuration(number: u64) -> (World, Chosen) {
     draw_faults(d, n, horizon, &mut world.setup.faults);
     draw_load(d, n, &mut world);
     draw_mempool(number, &mut world.setup.mempool);
+    world.offered.local = Seed::new(13, 0).stream("local", number).chance(0.5);
     world.setup.view_age = draw_view_age(number);
     chosen.validate(n);
     (world, chosen)
@@ -809,6 +810,7 @@ fn draw_load(d: &mut Draws, n: u32, world: &mut World) {
         exec_us: pick(d, &[0, 300]),
         expiry: d.chance(0.3).then(|| Span::from_s(2)),
         reacts: d.chance(0.3),
+        local: false,
     };
 }
 
@@ -863,7 +865,7 @@ fn difference(a: &Report, b: &Report) -> Option<String> {
     found.into_iter().flatten().next()
 }
 
-const FORMS: [(&str, Forms); 7] = [
+const FORMS: [(&str, Forms); 8] = [
     ("naive", Forms::NAIVE),
     (
         "no cursor",
@@ -897,6 +899,13 @@ const FORMS: [(&str, Forms); 7] = [
         "no shared execution",
         Forms {
             shared: false,
+            ..Forms::FAST
+        },
+    ),
+    (
+        "no bulk",
+        Forms {
+            bulk: false,
             ..Forms::FAST
         },
     ),

@@ -3,8 +3,12 @@
 //! Overlays are lists of versions per entity. A read on a branch takes the newest version whose
 //! block is on it, else the final state. Most entities have no version at all, and most of those
 //! that exist before the first block are never touched: they are asked for when they are read.
+//!
+//! As long as blocks follow one another and hardly anybody looks back, that is more than is needed:
+//! records are changed in place, and each block keeps what it replaced. The first fork, or too many
+//! looks back, turn what was replaced into versions for good.
 
-use crate::pool::{Place, Pool};
+use crate::pool::{Place, Pool, Run};
 use quorate_core::{Arrival, BlockId, Blocks, Cell, EntityId, Ledger, State, Time, Verdict, hash};
 use std::collections::VecDeque;
 
@@ -13,7 +17,11 @@ const NONE: u32 = 0;
 
 /// Entities that are read ahead at once.
 // assumption: more loads than a core has in flight gain nothing.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 64;
+
+/// So many looks at a changed record cost as much as keeping it as a version.
+// assumption: one goes along a row, the other all over memory; it decides about speed alone.
+const LOOKS: u64 = 16;
 
 #[derive(Clone, Copy)]
 struct Version {
@@ -23,11 +31,36 @@ struct Version {
     older: u32,
 }
 
+/// A record that a block changed in place.
+#[derive(Clone, Copy)]
+struct Change {
+    /// What it was before; once that is undone, what the block made of it. In halves, which take 24 bytes
+    /// with the name.
+    cell: [u64; 2],
+    entity: EntityId,
+}
+
+impl Change {
+    #[inline]
+    const fn of(entity: EntityId, cell: Cell) -> Self {
+        let cell = [cell as u64, (cell >> 64) as u64];
+        Self { cell, entity }
+    }
+
+    const fn cell(&self) -> Cell {
+        self.cell[0] as Cell | (self.cell[1] as Cell) << 64
+    }
+}
+
 /// What executing one block left behind.
 #[derive(Default)]
 struct Executed {
     /// Whether it was executed yet.
     done: bool,
+    /// How many transactions it has.
+    txs: usize,
+    /// What it changed in place, in order.
+    changes: Vec<Change>,
     /// Entities that it wrote, each once.
     writes: Vec<EntityId>,
     /// Transactions that were not valid, by (site, number).
@@ -57,9 +90,17 @@ pub(crate) struct Book<'a> {
     ledger: &'a dyn Ledger,
     /// The classes whose transactions are kept to be shown, a bit each.
     pub(crate) shown: u128,
-    /// The final state of the entities that `settled` has a bit for.
+    /// The final state of the entities that are not 0 here or that `settled` has a bit for; in place, the
+    /// state after `tip`.
     base: Vec<Cell>,
     settled: Vec<u64>,
+    /// Transactions of executed blocks that are not settled.
+    unsettled: usize,
+    /// The newest block, as long as records are changed in place.
+    tip: Option<BlockId>,
+    /// How many records were changed in place, and how many of them were looked at to look back.
+    changed: u64,
+    looked: core::cell::Cell<u64>,
     preloaded: usize,
     /// Links to the newest version of each entity.
     newest: Vec<u32>,
@@ -71,13 +112,18 @@ pub(crate) struct Book<'a> {
 }
 
 impl<'a> Book<'a> {
-    pub(crate) fn new(ledger: &'a dyn Ledger) -> Self {
+    /// A state before the first block; `in_place` if blocks may change it in place.
+    pub(crate) fn new(ledger: &'a dyn Ledger, in_place: bool) -> Self {
         let n = ledger.preloaded() as usize;
         Self {
             ledger,
             shown: 0,
             base: vec![0; n],
             settled: vec![0; n.div_ceil(64)],
+            unsettled: 0,
+            tip: in_place.then_some(BlockId::new(0)),
+            changed: 0,
+            looked: core::cell::Cell::new(0),
             preloaded: n,
             newest: vec![NONE; n],
             versions: Vec::new(),
@@ -96,6 +142,11 @@ impl<'a> Book<'a> {
     /// One past the last entity that may have a record.
     pub(crate) fn entities(&self) -> u32 {
         self.newest.len().max(self.base.len()) as u32
+    }
+
+    /// Transactions of executed blocks that are not settled.
+    pub(crate) const fn unsettled(&self) -> usize {
+        self.unsettled
     }
 
     /// Whether a block is the one below which all is settled.
@@ -124,13 +175,133 @@ impl<'a> Book<'a> {
         expired: impl Fn(&Arrival, Time) -> bool,
     ) {
         let now = blocks.get(block).timestamp;
-        let (ledger, sealed) = (self.ledger, pool.is_sealed());
+        let mut done = self.begin(blocks, block);
+        if self.tip.is_some() && self.ledger.is_alone() && !pool.is_sealed() {
+            for some in order.chunks(AT_ONCE) {
+                self.glance(some.iter().map(|p| pool.get(p.site, p.seq).key));
+                for &place in some {
+                    let tx = pool.get(place.site, place.seq);
+                    let is_old = expired(tx, now);
+                    self.step(tx, place, (now, is_old), &mut done);
+                }
+            }
+        } else {
+            self.execute_each(blocks, pool, (block, order), (now, expired), &mut done);
+        }
+        self.end(block, done, order.len());
+    }
+
+    /// Whether blocks on top of this one can be executed with [`Book::execute_apart`]: rules read and write
+    /// one record, on the state as it stands.
+    pub(crate) fn is_simple_on(&self, parent: BlockId) -> bool {
+        self.tip == Some(parent) && self.ledger.is_alone() && !self.looks_back()
+    }
+
+    /// The same with the transactions of an origin one after the other. Those of classes that are not
+    /// `local` come last, in order; `rest` is space for that.
+    pub(crate) fn execute_apart<H: Copy>(
+        &mut self,
+        blocks: &Blocks<H>,
+        pool: &Pool,
+        (block, runs, local): (BlockId, &[Run], u128),
+        expired: impl Fn(&Arrival, Time) -> bool,
+        rest: &mut Vec<Place>,
+    ) {
+        let now = blocks.get(block).timestamp;
+        let mut done = self.begin(blocks, block);
+        let mut txs = 0;
+        for &Run {
+            site,
+            from,
+            to,
+            delay,
+        } in runs
+        {
+            txs += (to - from) as usize;
+            let mut seq = from;
+            let slices = pool.slices(site, from, to);
+            for some in slices.into_iter().flat_map(|s| s.chunks(AT_ONCE)) {
+                self.glance(some.iter().map(|tx| tx.key));
+                for tx in some {
+                    let seen = tx.at + delay;
+                    let place = Place { seen, site, seq };
+                    if local >> tx.class.0 & 1 == 1 {
+                        let is_old = expired(tx, now);
+                        self.step(tx, place, (now, is_old), &mut done);
+                    } else {
+                        rest.push(place);
+                    }
+                    seq += 1;
+                }
+            }
+        }
+        rest.sort_unstable_by_key(Place::rank);
+        for &place in &*rest {
+            let tx = pool.get(place.site, place.seq);
+            let is_old = expired(tx, now);
+            self.step(tx, place, (now, is_old), &mut done);
+        }
+        self.end(block, done, txs);
+    }
+
+    /// A block is to be executed on top of its parent's branch.
+    fn begin<H: Copy>(&mut self, blocks: &Blocks<H>, block: BlockId) -> Executed {
+        if self.tip != blocks.get(block).parent || self.looks_back() {
+            self.keep_versions();
+        }
+        self.tip = self.tip.map(|_| block);
         let place = (block.get() - self.first) as usize;
         while self.executed.len() <= place {
             let spare = self.spare.pop().unwrap_or_default();
             self.executed.push_back(spare);
         }
-        let mut done = core::mem::take(&mut self.executed[place]);
+        core::mem::take(&mut self.executed[place])
+    }
+
+    fn end(&mut self, block: BlockId, mut done: Executed, txs: usize) {
+        self.changed += done.changes.len() as u64;
+        done.refused
+            .sort_unstable_by_key(|&(site, seq, _)| (site, seq));
+        done.done = true;
+        done.txs = txs;
+        self.unsettled += txs;
+        self.executed[(block.get() - self.first) as usize] = done;
+    }
+
+    /// Whether to look back has cost more than versions would.
+    const fn looks_back(&self) -> bool {
+        self.looked.get() > LOOKS * (self.changed + LOOKS)
+    }
+
+    /// Rules that read and write one record, on the state as it stands.
+    #[inline]
+    fn step(&mut self, tx: &Arrival, at: Place, (now, is_old): (Time, bool), done: &mut Executed) {
+        let was = self.final_state(tx.key);
+        let verdict = if is_old {
+            Verdict::Expired
+        } else {
+            match self.ledger.step(tx, now, was) {
+                Ok(cell) => {
+                    self.put(tx.key, cell);
+                    done.changes.push(Change::of(tx.key, was));
+                    Verdict::Valid
+                }
+                Err(reason) => Verdict::Rejected(reason),
+            }
+        };
+        self.note(tx, &at, verdict, done);
+    }
+
+    /// Any rules.
+    fn execute_each<H: Copy>(
+        &mut self,
+        blocks: &Blocks<H>,
+        pool: &Pool,
+        (block, order): (BlockId, &[Place]),
+        (now, expired): (Time, impl Fn(&Arrival, Time) -> bool),
+        done: &mut Executed,
+    ) {
+        let (ledger, sealed) = (self.ledger, pool.is_sealed());
         for some in order.chunks(AT_ONCE) {
             self.touch(some.iter().map(|p| pool.get(p.site, p.seq).key));
             for p in some {
@@ -138,32 +309,57 @@ impl<'a> Book<'a> {
                 let verdict = if expired(tx, now) {
                     Verdict::Expired
                 } else if sealed && let Some(seal) = pool.seal(p.site, p.seq) {
-                    self.validate(blocks, block, (tx, seal), &mut done.writes)
+                    self.validate(blocks, block, (tx, seal), done)
                 } else {
                     let mut branch = Branch {
                         book: self,
                         blocks,
                         head: block,
-                        writes: &mut done.writes,
+                        done,
                     };
                     ledger.apply(tx, now, &mut branch)
                 };
-                if verdict != Verdict::Valid {
-                    done.refused.push((p.site, p.seq, verdict));
-                }
-                if self.shown >> tx.class.0 & 1 == 1 {
-                    done.shown.push(Record {
-                        tx: *tx,
-                        place: (p.site, p.seq),
-                        verdict,
-                    });
+                self.note(tx, p, verdict, done);
+            }
+        }
+    }
+
+    /// Keeps what is asked for later.
+    #[inline]
+    fn note(&self, tx: &Arrival, at: &Place, verdict: Verdict, done: &mut Executed) {
+        if verdict != Verdict::Valid {
+            done.refused.push((at.site, at.seq, verdict));
+        }
+        if self.shown >> tx.class.0 & 1 == 1 {
+            done.shown.push(Record {
+                tx: *tx,
+                place: (at.site, at.seq),
+                verdict,
+            });
+        }
+    }
+
+    /// From here on, what unfinal blocks wrote are versions, not changes in place.
+    fn keep_versions(&mut self) {
+        if self.tip.take().is_none() {
+            return;
+        }
+        let mut executed = core::mem::take(&mut self.executed);
+        for done in executed.iter_mut().rev() {
+            for change in done.changes.iter_mut().rev() {
+                let made = self.final_state(change.entity);
+                self.put(change.entity, change.cell());
+                *change = Change::of(change.entity, made);
+            }
+        }
+        for (done, id) in executed.iter_mut().zip(self.first..) {
+            for change in core::mem::take(&mut done.changes) {
+                if self.write(BlockId::new(id), change.entity, change.cell()) {
+                    done.writes.push(change.entity);
                 }
             }
         }
-        done.refused
-            .sort_unstable_by_key(|&(site, seq, _)| (site, seq));
-        done.done = true;
-        self.executed[place] = done;
+        self.executed = executed;
     }
 
     /// Reads the records of several entities without need: one after the other, each would wait for
@@ -173,13 +369,16 @@ impl<'a> Book<'a> {
         let base = |place: usize| self.base.get(place).map_or(0, |&cell| cell as u32);
         let seen = entities.fold(0, |seen, entity| {
             let place = entity.index();
-            seen ^ newest(place)
-                ^ if self.is_settled(place) {
-                    base(place)
-                } else {
-                    0
-                }
+            seen ^ newest(place) ^ base(place)
         });
+        core::hint::black_box(seen);
+    }
+
+    /// The same where all is in place.
+    #[inline]
+    fn glance(&self, entities: impl Iterator<Item = EntityId>) {
+        let base = |place: usize| self.base.get(place).map_or(0, |&cell| cell as u32);
+        let seen = entities.fold(0, |seen, entity| seen ^ base(entity.index()));
         core::hint::black_box(seen);
     }
 
@@ -218,18 +417,22 @@ impl<'a> Book<'a> {
         blocks: &Blocks<H>,
         block: BlockId,
         (tx, seal): (&Arrival, u64),
-        written: &mut Vec<EntityId>,
+        done: &mut Executed,
     ) -> Verdict {
         let (now, writes) = self.recorded(blocks, block, tx);
         if now.seal != seal {
             return Verdict::Rejected(mvcc_invalid(self.ledger));
         }
         for (entity, cell) in writes {
-            if self.write(block, entity, cell) {
-                written.push(entity);
-            }
+            self.set(block, entity, cell, done);
         }
         now.verdict
+    }
+
+    /// Whether an executed block has transactions that are not valid.
+    pub(crate) fn has_refused(&self, block: BlockId) -> bool {
+        let done = &self.executed[(block.get() - self.first) as usize];
+        !done.refused.is_empty()
     }
 
     /// The verdict on one transaction of an executed block.
@@ -281,6 +484,9 @@ impl<'a> Book<'a> {
         head: BlockId,
         entity: EntityId,
     ) -> Cell {
+        if let Some(tip) = self.tip {
+            return self.look_back(blocks, (head, tip), entity);
+        }
         let mut at = self.newest.get(entity.index()).copied().unwrap_or(NONE);
         while at != NONE {
             let version = &self.versions[at as usize - 1];
@@ -292,14 +498,69 @@ impl<'a> Book<'a> {
         self.final_state(entity)
     }
 
+    /// The same where records are changed in place: what the blocks beyond `head` replaced.
+    fn look_back<H: Copy>(
+        &self,
+        blocks: &Blocks<H>,
+        (head, tip): (BlockId, BlockId),
+        entity: EntityId,
+    ) -> Cell {
+        let mut cell = self.final_state(entity);
+        if head == tip {
+            return cell;
+        }
+        for (place, done) in self.executed.iter().enumerate().rev() {
+            let id = self.first + place as u32;
+            if !done.done {
+                continue;
+            }
+            if blocks.extends(head, BlockId::new(id)) {
+                break;
+            }
+            let looked = self.looked.get() + done.changes.len() as u64;
+            self.looked.set(looked);
+            let first = done.changes.iter().find(|c| c.entity == entity);
+            cell = first.map_or(cell, Change::cell);
+        }
+        cell
+    }
+
+    /// The record in the final state; in place, after the tip.
+    #[inline]
     fn final_state(&self, entity: EntityId) -> Cell {
         let place = entity.index();
-        if self.is_settled(place) {
-            self.base[place]
-        } else if place < self.preloaded {
-            self.ledger.preload(entity)
-        } else {
-            0
+        let cell = self.base.get(place).copied().unwrap_or(0);
+        if cell == 0 && place < self.preloaded && !self.is_settled(place) {
+            return self.ledger.preload(entity);
+        }
+        cell
+    }
+
+    /// Replaces it.
+    #[inline]
+    fn put(&mut self, entity: EntityId, cell: Cell) {
+        let place = entity.index();
+        if place >= self.base.len() {
+            self.base.resize(place + 1, 0);
+        }
+        self.base[place] = cell;
+        // Absent for good, not only not yet asked for.
+        if cell == 0 {
+            if place / 64 >= self.settled.len() {
+                self.settled.resize(place / 64 + 1, 0);
+            }
+            self.settled[place / 64] |= 1 << (place % 64);
+        }
+    }
+
+    /// A block that is being executed writes.
+    fn set(&mut self, block: BlockId, entity: EntityId, cell: Cell, done: &mut Executed) {
+        if self.tip.is_some() {
+            let was = self.final_state(entity);
+            self.put(entity, cell);
+            done.changes.push(Change::of(entity, was));
+        } else if self.write(block, entity, cell) {
+            done.writes.push(entity);
         }
     }
 
@@ -336,6 +597,12 @@ impl<'a> Book<'a> {
         until: BlockId,
         mut show: impl FnMut(&[Record], Time),
     ) {
+        let executed = || self.executed.iter().zip(self.first..until.get());
+        let beside =
+            |(done, id): (&Executed, u32)| done.done && !blocks.extends(until, BlockId::new(id));
+        if self.tip.is_some() && executed().any(beside) {
+            self.keep_versions();
+        }
         while self.first < until.get() {
             let block = BlockId::new(self.first);
             let Some(mut done) = self.executed.pop_front() else {
@@ -352,8 +619,10 @@ impl<'a> Book<'a> {
                     self.drop_version(entity, block, keep);
                 }
             }
+            self.unsettled -= core::mem::take(&mut done.txs);
             done.done = false;
             done.writes.clear();
+            done.changes.clear();
             done.refused.clear();
             done.shown.clear();
             self.spare.push(done);
@@ -376,15 +645,7 @@ impl<'a> Book<'a> {
         }
         self.free.push(link);
         if keep {
-            let place = entity.index();
-            if place >= self.base.len() {
-                self.base.resize(place + 1, 0);
-            }
-            if place / 64 >= self.settled.len() {
-                self.settled.resize(place / 64 + 1, 0);
-            }
-            self.base[place] = cell;
-            self.settled[place / 64] |= 1 << (place % 64);
+            self.put(entity, cell);
         }
     }
 }
@@ -394,7 +655,7 @@ struct Branch<'a, 'l, H> {
     book: &'a mut Book<'l>,
     blocks: &'a Blocks<H>,
     head: BlockId,
-    writes: &'a mut Vec<EntityId>,
+    done: &'a mut Executed,
 }
 
 impl<H: Copy> State for Branch<'_, '_, H> {
@@ -403,9 +664,7 @@ impl<H: Copy> State for Branch<'_, '_, H> {
     }
 
     fn set(&mut self, entity: EntityId, cell: Cell) {
-        if self.book.write(self.head, entity, cell) {
-            self.writes.push(entity);
-        }
+        self.book.set(self.head, entity, cell, self.done);
     }
 }
 
@@ -450,7 +709,9 @@ mod tests {
     use quorate_core::{Block, BlockKey, ClassId, NodeId, Seed, Span};
 
     /// Adds the operand to the record; refuses odd operands.
-    struct Adder;
+    struct Adder {
+        alone: bool,
+    }
 
     impl Ledger for Adder {
         fn reasons(&self) -> &[&'static str] {
@@ -462,37 +723,68 @@ mod tests {
         fn preloaded(&self) -> u32 {
             3
         }
-        fn apply(&self, tx: &Arrival, _: Time, state: &mut dyn State) -> Verdict {
-            if tx.operand % 2 == 1 {
-                return Verdict::Rejected(0);
+        fn apply(&self, tx: &Arrival, now: Time, state: &mut dyn State) -> Verdict {
+            match self.step(tx, now, state.get(tx.key)) {
+                Ok(cell) => state.set(tx.key, cell),
+                Err(reason) => return Verdict::Rejected(reason),
             }
-            let old = state.get(tx.key);
-            state.set(tx.key, old * 3 + Cell::from(tx.operand));
             Verdict::Valid
+        }
+        fn is_alone(&self) -> bool {
+            self.alone
+        }
+        fn step(&self, tx: &Arrival, _: Time, cell: Cell) -> Result<Cell, u8> {
+            if tx.operand % 2 == 1 {
+                return Err(0);
+            }
+            Ok(cell * 3 + Cell::from(tx.operand))
         }
     }
 
+    /// A key and an operand.
+    type Tx = (u32, u32);
+
+    /// What a branch should have made of a record.
+    fn replay(txs: &[Tx], key: u32) -> Cell {
+        let first = if key < 3 { Cell::from(key) } else { 0 };
+        let own = txs
+            .iter()
+            .filter(|&&(k, operand)| k == key && operand % 2 == 0);
+        own.fold(first, |cell, &(_, operand)| cell * 3 + Cell::from(operand))
+    }
+
     proptest! {
-        /// Any tree of blocks: overlays equal replaying the branch from the start, before and
-        /// after settling a prefix of it.
+        /// Any tree of blocks, of which the first stand on one another: overlays and changes in place
+        /// equal replaying the branch from the start, while blocks are added, and before and after settling
+        /// a prefix. So it is with rules that say what they do to one record, in order and apart.
         #[test]
         fn overlays_equal_replay(
-            tree in prop::collection::vec((0_usize..4, 0_u32..6, 0_u32..9), 1..24),
+            tree in prop::collection::vec((0_usize..4, [(0_u32..6, 0_u32..9), (0..6, 0..9)]), 1..24),
+            chain in 0_usize..30,
             settled in 0_usize..24,
+            looks in 0_usize..6,
+            (alone, apart, in_place) in any::<(bool, bool, bool)>(),
         ) {
             let mut blocks = Blocks::new(());
-            let mut book = Book::new(&Adder);
+            let ledger = Adder { alone };
+            let mut book = Book::new(&ledger, in_place);
             let known = (vec![Span::ZERO], None);
-            let mut pool = Pool::new(
-                &[NodeId::new(0)],
-                1,
-                &MempoolConfig::UNLIMITED,
-                Seed::new(1, 0),
-                known,
-            );
+            let config = MempoolConfig::UNLIMITED;
+            let sites = [NodeId::new(0)];
+            let mut pool = Pool::new(&sites, 1, &config, Seed::new(1, 0), known);
             let mut ids = vec![Blocks::<()>::GENESIS];
-            let mut path = vec![Vec::new()];
-            for (i, &(back, key, operand)) in tree.iter().enumerate() {
+            let mut path: Vec<Vec<Tx>> = vec![Vec::new()];
+            let check = |book: &Book<'_>, blocks: &Blocks<()>, ids: &[BlockId], path: &[Vec<Tx>], floor| {
+                for (&head, txs) in ids.iter().zip(path) {
+                    let is_kept = |floor| blocks.extends(head, floor);
+                    for key in (0..6).filter(|_| Option::is_none_or(floor, is_kept)) {
+                        let got = book.read(blocks, head, EntityId::new(key));
+                        assert_eq!(got, replay(txs, key));
+                    }
+                }
+            };
+            for (i, &(back, txs)) in tree.iter().enumerate() {
+                let back = if i < chain { 0 } else { back };
                 let parent = ids.len() - 1 - back.min(ids.len() - 1);
                 let block = blocks.push(Block {
                     key: BlockKey { creator: NodeId::new(0), sequence: i as u32 },
@@ -501,40 +793,36 @@ mod tests {
                     timestamp: Time::ZERO,
                     header: (),
                     bytes: 0,
-                    txs: 1,
+                    txs: 2,
                     exec: Span::ZERO,
                 });
-                let (_, seq) = pool.push(Arrival {
+                // Classes by record, as `local` wants it.
+                let seqs = txs.map(|(key, operand)| pool.push(&Arrival {
                     at: Time::ZERO, key: EntityId::new(key), operand, bytes: 1, exec_us: 1,
-                    site: 0, class: ClassId(0), action: 0,
-                });
-                let order = [Place { seen: Time::ZERO, site: 0, seq }];
-                book.execute(&blocks, &pool, block, &order, |_, _| false);
-                let mut txs: Vec<(u32, u32)> = path[parent].clone();
-                txs.push((key, operand));
-                ids.push(block);
-                path.push(txs);
-            }
-            let check = |book: &Book<'_>, blocks: &Blocks<()>, floor: Option<BlockId>| {
-                for (i, &head) in ids.iter().enumerate() {
-                    if floor.is_some_and(|f| !blocks.extends(head, f)) {
-                        continue;
-                    }
-                    for key in 0..6 {
-                        let mut want = if key < 3 { Cell::from(key) } else { 0 };
-                        for &(k, operand) in &path[i] {
-                            if k == key && operand % 2 == 0 {
-                                want = want * 3 + Cell::from(operand);
-                            }
-                        }
-                        assert_eq!(book.read(blocks, head, EntityId::new(key)), want);
-                    }
+                    site: 0, class: ClassId(u8::from(key > 2)), action: 0,
+                }).1);
+                if apart && book.is_simple_on(ids[parent]) {
+                    let runs = [Run { site: 0, from: seqs[0], to: seqs[1] + 1, delay: Span::ZERO }];
+                    let what = (block, &runs[..], 1);
+                    book.execute_apart(&blocks, &pool, what, |_, _| false, &mut Vec::new());
+                } else {
+                    let order = seqs.map(|seq| Place { seen: Time::ZERO, site: 0, seq });
+                    book.execute(&blocks, &pool, block, &order, |_, _| false);
                 }
-            };
-            check(&book, &blocks, None);
+                for (seq, (_, operand)) in seqs.into_iter().zip(txs) {
+                    let want = if operand % 2 == 1 { Verdict::Rejected(0) } else { Verdict::Valid };
+                    assert_eq!(book.verdict(block, 0, seq), want);
+                }
+                path.push([&path[parent][..], &txs].concat());
+                ids.push(block);
+                if i < looks {
+                    check(&book, &blocks, &ids, &path, None);
+                }
+            }
+            check(&book, &blocks, &ids, &path, None);
             let until = ids[settled.min(ids.len() - 1)];
             book.settle(&blocks, until, |_, _| {});
-            check(&book, &blocks, Some(until));
+            check(&book, &blocks, &ids, &path, Some(until));
         }
     }
 }

@@ -23,10 +23,12 @@ const PAGE: usize = 64;
 const MAGNITUDE: u32 = 10;
 
 /// By how many bits values of a magnitude are shortened.
+#[inline]
 const fn shift(value: u64) -> u32 {
     (value >> MAGNITUDE | 1).ilog2()
 }
 
+#[inline]
 fn bucket(value: u64) -> usize {
     let shift = shift(value);
     ((u64::from(shift) << MAGNITUDE) + (value >> shift)) as usize
@@ -41,13 +43,35 @@ const fn range(bucket: usize) -> (u64, u64) {
 
 impl LatencyHistogram {
     /// Adds one value in microseconds.
+    #[inline]
     pub(crate) fn record(&mut self, us: u64) {
         let bucket = bucket(us);
-        self.page(bucket / PAGE)[bucket % PAGE] += 1;
+        match self.pages.get_mut(bucket / PAGE) {
+            Some(Some(page)) => page[bucket % PAGE] += 1,
+            _ => self.page(bucket / PAGE)[bucket % PAGE] += 1,
+        }
         self.len += 1;
         self.max = self.max.max(us);
     }
 
+    /// Adds many.
+    #[inline]
+    pub(crate) fn record_each(&mut self, values: impl Iterator<Item = u64>) {
+        let (mut len, mut max) = (0, self.max);
+        values.for_each(|us| {
+            let bucket = bucket(us);
+            match self.pages.get_mut(bucket / PAGE) {
+                Some(Some(page)) => page[bucket % PAGE] += 1,
+                _ => self.page(bucket / PAGE)[bucket % PAGE] += 1,
+            }
+            len += 1;
+            max = us.max(max);
+        });
+        self.len += len;
+        self.max = max;
+    }
+
+    #[inline(never)]
     fn page(&mut self, place: usize) -> &mut Page {
         if self.pages.len() <= place {
             let more = place + 1 - self.pages.len();

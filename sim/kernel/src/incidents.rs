@@ -194,7 +194,7 @@ impl Incidents {
         }
     }
 
-    const fn is_empty(&self) -> bool {
+    pub(crate) const fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
@@ -234,10 +234,14 @@ impl Incidents {
         self.unhealed(at).find(|i| i.lasts(at))
     }
 
+    #[inline]
     pub(crate) fn submitted(&mut self, at: Time) {
-        if self.is_empty() {
-            return;
+        if !self.is_empty() {
+            self.submitted_meanwhile(at);
         }
+    }
+
+    fn submitted_meanwhile(&mut self, at: Time) {
         self.tick(at);
         self.backlog += 1;
         let backlog = self.backlog;

@@ -4,7 +4,7 @@ use crate::pool::{Pool, Sum};
 use crate::report::{Kept, Status};
 use crate::sim::{Job, Rank, Simulation, context};
 use quorate_core::{
-    Arrival, BlockId, ClassId, Engine, Input, NodeId, Outcome, RootsId, Span, Time,
+    Arrival, BlockId, ClassId, Engine, Input, Load, NodeId, Outcome, RootsId, Span, Time,
 };
 
 /// What a node waits for.
@@ -16,6 +16,34 @@ pub(crate) struct Awaiting {
     pub(crate) pending: Sum,
     /// When it has seen so much, as far as is known.
     pub(crate) due: Time,
+}
+
+/// The next arrivals of the load.
+#[derive(Default)]
+pub(crate) struct Ahead {
+    arrivals: Vec<Arrival>,
+    next: usize,
+}
+
+impl Ahead {
+    #[inline]
+    pub(crate) fn first(&self) -> Option<&Arrival> {
+        self.arrivals.get(self.next)
+    }
+
+    pub(crate) fn last(&self) -> Option<&Arrival> {
+        self.arrivals.last()
+    }
+
+    #[inline]
+    pub(crate) fn advance(&mut self, load: &mut dyn Load) {
+        self.next += 1;
+        if self.next >= self.arrivals.len() {
+            self.arrivals.clear();
+            load.next_some(&mut self.arrivals);
+            self.next = 0;
+        }
+    }
 }
 
 impl<E: Engine> Simulation<'_, E> {
@@ -30,18 +58,18 @@ impl<E: Engine> Simulation<'_, E> {
     }
 
     pub(crate) fn next_arrival(&self) -> Option<Time> {
-        let planned = self.ahead.map(|a| a.at);
+        let planned = self.ahead.first().map(|a| a.at);
         let reaction = self.reactions.first_key_value().map(|((at, _), _)| *at);
         planned.into_iter().chain(reaction).min()
     }
 
     pub(crate) fn admit(&mut self) {
         let reaction = self.reactions.first_key_value().map(|((at, _), _)| *at);
-        let arrival = match (self.ahead, reaction) {
+        let arrival = match (self.ahead.first().copied(), reaction) {
             (Some(a), r) if r.is_none_or(|r| a.at <= r) => {
-                self.ahead = self.load.next();
+                self.ahead.advance(&mut *self.load);
                 assert!(
-                    self.ahead.is_none_or(|b| b.at >= a.at),
+                    self.ahead.first().is_none_or(|b| b.at >= a.at),
                     "a load went back in time"
                 );
                 a
@@ -60,6 +88,56 @@ impl<E: Engine> Simulation<'_, E> {
                 self.probe.incidents.refused(self.now);
             }
             kind => self.submit(&arrival, kind == quorate_core::Kind::WatchedWrite),
+        }
+    }
+
+    /// Takes in what arrives up to an instant, none of which causes an event.
+    pub(crate) fn admit_until(&mut self, until: Time) {
+        while let Some(first) = self.ahead.first().filter(|a| a.at <= until) {
+            if self.is_plain(first.class) {
+                self.admit_plain(until);
+            } else {
+                self.close_slices(first.at);
+                self.admit();
+            }
+            if self.status != Status::Ok {
+                return;
+            }
+        }
+    }
+
+    /// Whether nothing but its origin need know of a write of a class.
+    #[inline]
+    fn is_plain(&self, class: ClassId) -> bool {
+        self.classes[class.index()].kind == quorate_core::Kind::Write
+            && self.showing.as_ref().is_none_or(|s| !s.acts(class))
+    }
+
+    /// Takes in the plain writes up to an instant that come next, and as many of them as were asked for
+    /// at once.
+    fn admit_plain(&mut self, until: Time) {
+        let pending = self.conservation.submitted - self.finished();
+        let room = (self.setup.limits.pending as u64).saturating_sub(pending);
+        let arrivals = core::mem::take(&mut self.ahead.arrivals);
+        let from = self.ahead.next;
+        let mut next = from;
+        while let Some(tx) = arrivals.get(next).filter(|tx| tx.at <= until) {
+            if !self.is_plain(tx.class) || (next - from) as u64 > room {
+                break;
+            }
+            self.close_slices(tx.at);
+            self.conservation.submitted += 1;
+            self.probe.submitted(tx.class, tx.at);
+            self.pool.push(tx);
+            self.now = tx.at;
+            next += 1;
+        }
+        self.open += (next - from) as u64;
+        self.ahead.arrivals = arrivals;
+        self.ahead.next = next - 1;
+        self.ahead.advance(&mut *self.load);
+        if (next - from) as u64 > room {
+            self.status = Status::Saturated;
         }
     }
 
@@ -83,8 +161,8 @@ impl<E: Engine> Simulation<'_, E> {
             return self.drop_tx(arrival);
         }
         let (site, seq) = match seal {
-            Some(seal) => self.pool.push_sealed(*arrival, self.now, seal),
-            None => self.pool.push(*arrival),
+            Some(seal) => self.pool.push_sealed(arrival, self.now, seal),
+            None => self.pool.push(arrival),
         };
         self.open += u64::from(arrival.at < self.setup.horizon);
         if self.showing.is_some() {

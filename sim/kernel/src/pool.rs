@@ -116,14 +116,15 @@ impl Origin {
         self.first + self.txs.len() as u32
     }
 
-    fn push(&mut self, tx: Arrival) -> u32 {
+    #[inline]
+    fn push(&mut self, tx: &Arrival) -> u32 {
         let seq = self.end();
         if seq.is_multiple_of(STEP) {
             self.sums.push_back(self.total);
         }
         self.total.0 += u64::from(tx.bytes);
         self.total.1 += u64::from(tx.exec_us);
-        self.txs.push_back(tx);
+        self.txs.push_back(*tx);
         seq
     }
 
@@ -211,7 +212,7 @@ pub(crate) struct Place {
 
 impl Place {
     /// The order as one number, which is compared without a branch.
-    fn rank(&self) -> u128 {
+    pub(crate) fn rank(&self) -> u128 {
         u128::from(self.seen.ns()) << 64 | u128::from(self.site) << 32 | u128::from(self.seq)
     }
 }
@@ -237,6 +238,9 @@ pub(crate) struct Pool {
     sight: Sight,
     nodes: usize,
     expire_after: Option<Span>,
+    sorter: Sorter,
+    /// Whether the delays are known and none is endless.
+    all_reach_all: bool,
     /// What a block passes over, by block and origin.
     evicted: BTreeMap<(BlockId, u32), (u32, u32)>,
     /// Whether transactions were endorsed before they were handed in.
@@ -258,6 +262,7 @@ impl Pool {
         let levels = config.fees.levels();
         let serving: Vec<NodeId> = Self::expand(sites, levels);
         let rows = crate::gossip::distinct(sites);
+        let all_reach_all = seen.is_none() && !delays.contains(&Span::MAX);
         let row = |node| rows.binary_search(node).expect("it serves a site") as u32;
         Self {
             origins: serving.iter().map(|_| Origin::default()).collect(),
@@ -269,6 +274,8 @@ impl Pool {
             sight: seen.map_or(Sight::Delays(delays), Sight::Events),
             nodes: nodes as usize,
             expire_after: config.expire_after,
+            sorter: Sorter::default(),
+            all_reach_all,
             evicted: BTreeMap::new(),
             sealed: false,
             turned_away: 0,
@@ -301,16 +308,17 @@ impl Pool {
     }
 
     /// Takes a transaction in and returns its origin and its number there.
-    pub(crate) fn push(&mut self, arrival: Arrival) -> (u32, u32) {
+    #[inline]
+    pub(crate) fn push(&mut self, arrival: &Arrival) -> (u32, u32) {
         let mut site = u32::from(arrival.site);
         if self.levels > 1 {
-            site = site * self.levels + self.fees.level(self.fee_key, &arrival);
+            site = site * self.levels + self.fees.level(self.fee_key, arrival);
         }
         (site, self.origins[site as usize].push(arrival))
     }
 
     /// The same for one that was endorsed: handed in now, on reads that its seal stands for.
-    pub(crate) fn push_sealed(&mut self, arrival: Arrival, now: Time, seal: u64) -> (u32, u32) {
+    pub(crate) fn push_sealed(&mut self, arrival: &Arrival, now: Time, seal: u64) -> (u32, u32) {
         self.sealed = true;
         let (site, seq) = self.push(arrival);
         self.origins[site as usize].sealed.push_back((now, seal));
@@ -337,7 +345,12 @@ impl Pool {
     }
 
     /// Some that are still kept, in order.
-    pub(crate) fn range(&self, site: u32, from: u32, to: u32) -> impl Iterator<Item = &Arrival> {
+    pub(crate) fn range(
+        &self,
+        site: u32,
+        from: u32,
+        to: u32,
+    ) -> impl DoubleEndedIterator<Item = &Arrival> + Clone {
         let origin = &self.origins[site as usize];
         let place = |seq: u32| (seq - origin.first) as usize;
         let range = if from < to {
@@ -346,6 +359,17 @@ impl Pool {
             0..0
         };
         origin.txs.range(range)
+    }
+
+    /// The same in two pieces.
+    pub(crate) fn slices(&self, site: u32, from: u32, to: u32) -> [&[Arrival]; 2] {
+        let origin = &self.origins[site as usize];
+        let places = (from - origin.first) as usize..(to - origin.first) as usize;
+        let (a, b) = origin.txs.as_slices();
+        let middle = a.len();
+        let first = places.start.min(middle)..places.end.min(middle);
+        let then = places.start.max(middle) - middle..places.end.max(middle) - middle;
+        [&a[first], &b[then]]
     }
 
     /// The oldest number of an origin that is kept.
@@ -525,21 +549,112 @@ impl Pool {
     /// The transactions between two sets of watermarks in the order in which a block of `node` has
     /// them: by level, and within a level as `node` saw them.
     pub(crate) fn order(
-        &self,
+        &mut self,
         faults: &Faults,
-        from: &[u32],
-        to: &[u32],
+        (from, to): (&[u32], &[u32]),
         node: NodeId,
         order: &mut Vec<Place>,
     ) {
         order.clear();
+        let mut sorter = core::mem::take(&mut self.sorter);
         for level in (0..self.levels).rev() {
+            if self.is_simple(faults) {
+                self.order_simply((from, to), (node, level), &mut sorter, order);
+                continue;
+            }
             let start = order.len();
             for site in (level..self.sites()).step_by(self.levels as usize) {
                 let (from, to) = (from[site as usize], to[site as usize]);
                 self.places(faults, site, node, (from, to), order);
             }
             order[start..].sort_unstable_by_key(Place::rank);
+        }
+        self.sorter = sorter;
+    }
+
+    /// The transactions between two sets of watermarks by origin, where all reach all after a fixed delay.
+    pub(crate) fn runs(
+        &self,
+        (from, to): (&[u32], &[u32]),
+        (node, level): (NodeId, u32),
+        runs: &mut Vec<Run>,
+    ) {
+        runs.clear();
+        let Sight::Delays(delays) = &self.sight else {
+            return;
+        };
+        let sites = (level..self.sites()).step_by(self.levels as usize);
+        let some = sites.filter(|&site| from[site as usize] < to[site as usize]);
+        runs.extend(some.map(|site| Run {
+            site,
+            from: from[site as usize],
+            to: to[site as usize],
+            delay: self.delay(delays, site, node),
+        }));
+    }
+
+    /// Whether blocks take what comes first, whatever it pays.
+    pub(crate) const fn has_one_level(&self) -> bool {
+        self.levels == 1
+    }
+
+    /// Whether all reach all after a fixed delay.
+    pub(crate) fn is_simple(&self, faults: &Faults) -> bool {
+        self.all_reach_all && faults.is_empty() && !self.sealed
+    }
+
+    /// The same where all reach all after a fixed delay: each goes where its time puts it if times are
+    /// spread evenly, which is nearly right, and then neighbours are compared.
+    fn order_simply(
+        &self,
+        (from, to): (&[u32], &[u32]),
+        (node, level): (NodeId, u32),
+        sorter: &mut Sorter,
+        order: &mut Vec<Place>,
+    ) {
+        self.runs((from, to), (node, level), &mut sorter.runs);
+        sorter.range(|run| {
+            let seen = |seq| self.get(run.site, seq).at + run.delay;
+            (seen(run.from), seen(run.to - 1), run.to - run.from)
+        });
+        for run in &sorter.runs {
+            self.range(run.site, run.from, run.to).for_each(|tx| {
+                let slot = sorter.keys.slot(tx.at + run.delay);
+                sorter.ends[slot] += 1;
+            });
+        }
+        let first = order.len() as u32;
+        let mut sum = first;
+        for end in &mut sorter.ends {
+            sum += core::mem::replace(end, sum);
+        }
+        let nowhere = Place {
+            seen: Time::ZERO,
+            site: 0,
+            seq: 0,
+        };
+        order.resize(sum as usize, nowhere);
+        for &Run {
+            site,
+            from,
+            to,
+            delay,
+        } in &sorter.runs
+        {
+            let mut seq = from;
+            self.range(site, from, to).for_each(|tx| {
+                let seen = tx.at + delay;
+                let end = &mut sorter.ends[sorter.keys.slot(seen)];
+                order[*end as usize] = Place { seen, site, seq };
+                *end += 1;
+                seq += 1;
+            });
+        }
+        let mut from = first as usize;
+        for &end in &sorter.ends {
+            let end = end as usize;
+            sort_few(&mut order[from..end]);
+            from = end;
         }
     }
 
@@ -676,6 +791,72 @@ impl Pool {
     }
 }
 
+/// Sorts places, most often one or two.
+#[inline]
+fn sort_few(places: &mut [Place]) {
+    match places {
+        [] | [_] => {}
+        [a, b] => {
+            if b.rank() < a.rank() {
+                core::mem::swap(a, b);
+            }
+        }
+        _ => places.sort_unstable_by_key(Place::rank),
+    }
+}
+
+/// What sorting needs, kept from block to block.
+#[derive(Default)]
+struct Sorter {
+    runs: Vec<Run>,
+    /// Where the places of each slot end.
+    ends: Vec<u32>,
+    keys: Keys,
+}
+
+/// Some of an origin's transactions, and how long each takes to whom they are sorted for.
+#[derive(Clone, Copy)]
+pub(crate) struct Run {
+    pub(crate) site: u32,
+    pub(crate) from: u32,
+    pub(crate) to: u32,
+    pub(crate) delay: Span,
+}
+
+/// Slots of time.
+#[derive(Default)]
+struct Keys {
+    first: u64,
+    shift: u32,
+}
+
+impl Keys {
+    #[inline]
+    fn slot(&self, seen: Time) -> usize {
+        ((seen.ns() - self.first) >> self.shift) as usize
+    }
+}
+
+impl Sorter {
+    /// Makes slots, about as many as there are transactions. Of each run is said when its first and its last
+    /// is seen, and how many they are.
+    fn range(&mut self, of: impl Fn(&Run) -> (Time, Time, u32)) {
+        let (mut first, mut last, mut all) = (u64::MAX, 0, 0);
+        for (from, to, txs) in self.runs.iter().map(of) {
+            first = first.min(from.ns());
+            last = last.max(to.ns());
+            all += txs;
+        }
+        let span = last.saturating_sub(first);
+        let bits = span.checked_ilog2().map_or(0, |bits| bits + 1);
+        let wanted = (all | 1).ilog2() + 1;
+        let shift = bits.saturating_sub(wanted);
+        self.keys = Keys { first, shift };
+        self.ends.clear();
+        self.ends.resize((span >> shift) as usize + 1, 0);
+    }
+}
+
 /// When a transaction submitted at `way.0` at `at` reaches `way.1`.
 fn reaches(faults: &Faults, way: (NodeId, NodeId), delay: Span, at: Time) -> Time {
     if delay == Span::MAX {
@@ -797,12 +978,37 @@ mod tests {
         };
         let mut pool = Pool::new(&serving, 3, &config, Seed::new(1, 0), (delays, None));
         for &t in txs {
-            pool.push(t);
+            pool.push(&t);
         }
         pool
     }
 
     proptest! {
+        /// Where times are crowded, spread, or mostly far from the rest.
+        #[test]
+        fn order_equals_sorting(
+            gaps in prop::collection::vec((0_u64..8, 0_u32..34, 0_u16..3), 0..300),
+            marks in prop::array::uniform3((0_u32..40, 0_u32..90)),
+        ) {
+            let mut at = 0;
+            let arrivals = gaps.iter().map(|&(gap, bits, site)| {
+                at += if gap == 0 { 1 << bits } else { gap - 1 };
+                tx(at, site, 1)
+            });
+            let mut pool = pool(&arrivals.collect::<Vec<_>>());
+            let ends = [0, 1, 2].map(|s| pool.end(s));
+            let to: Vec<u32> = marks.iter().zip(ends).map(|(m, end)| m.1.min(end)).collect();
+            let from: Vec<u32> = marks.iter().zip(&to).map(|(m, &to)| m.0.min(to)).collect();
+            let mut order = Vec::new();
+            pool.order(&NO_FAULTS, (&from, &to), NODE, &mut order);
+            let mut want = Vec::new();
+            for site in 0..3 {
+                pool.places(&NO_FAULTS, site, NODE, (from[site as usize], to[site as usize]), &mut want);
+            }
+            want.sort_unstable();
+            prop_assert_eq!(order, want);
+        }
+
         /// The bisected cut equals taking transactions one by one in the order seen.
         #[test]
         fn fill_equals_the_naive_loop(
@@ -814,7 +1020,7 @@ mod tests {
                 at += gap;
                 tx(at, site, bytes)
             }).collect();
-            let pool = pool(&arrivals);
+            let mut pool = pool(&arrivals);
             let limits = Limits { bytes, txs, exec: Span::from_us(exec_us) };
             let as_of = Time::from_ns(as_of);
 
@@ -823,7 +1029,7 @@ mod tests {
 
             let mut order = Vec::new();
             let ends: Vec<u32> = (0..3).map(|s| pool.end(s)).collect();
-            pool.order(&NO_FAULTS, &[0; 3], &ends, NODE, &mut order);
+            pool.order(&NO_FAULTS, (&[0; 3], &ends), NODE, &mut order);
             let (mut want, mut naive, mut more_seen) = (vec![0; 3], Sum::default(), false);
             for place in order.iter().filter(|p| p.seen <= as_of) {
                 let mut more = naive;
@@ -847,7 +1053,7 @@ mod tests {
         pool.retire(0, 70, Time::ZERO);
         // Whole steps of 32 are forgotten, the newest among them too.
         assert_eq!((pool.kept().0, pool.first(0)), (36, 64));
-        assert_eq!(pool.push(tx(100, 0, 100)), (0, 100));
+        assert_eq!(pool.push(&tx(100, 0, 100)), (0, 100));
         for (from, to) in [(64, 64), (64, 65), (70, 97), (96, 101), (64, 101)] {
             assert_eq!(
                 pool.sum(0, from, to).bytes,
@@ -900,13 +1106,13 @@ mod tests {
             }).collect();
             let (as_of, exec) = (Time::from_ns(as_of), Span::from_s(1));
             let limits = Limits { bytes, txs, exec };
-            let by_fee = pool_of(&arrivals, Fees::ByClass(vec![0, 1, 2]));
+            let mut by_fee = pool_of(&arrivals, Fees::ByClass(vec![0, 1, 2]));
             let mut marks = vec![0; 9];
             let (sum, left) = by_fee.fill(&NO_FAULTS, &mut marks, NODE, as_of, &limits);
 
             let mut order = Vec::new();
             let ends: Vec<u32> = (0..9).map(|s| by_fee.end(s)).collect();
-            by_fee.order(&NO_FAULTS, &[0; 9], &ends, NODE, &mut order);
+            by_fee.order(&NO_FAULTS, (&[0; 9], &ends), NODE, &mut order);
             let levels: Vec<u32> = order.iter().map(|p| p.site % 3).collect();
             prop_assert!(levels.is_sorted_by(|a, b| a >= b));
             let (mut want, mut naive, mut stopped) = (vec![0; 9], Sum::default(), false);
@@ -951,7 +1157,7 @@ mod tests {
     fn sums_beyond_32_bits() {
         let mut pool = pool(&[]);
         for _ in 0..70_000 {
-            pool.push(tx(1, 0, u16::MAX));
+            pool.push(&tx(1, 0, u16::MAX));
         }
         let sum = pool.sum(0, 1, 70_000);
         assert_eq!((sum.txs, sum.bytes), (69_999, 69_999 * 65_535));

@@ -3,7 +3,7 @@
 
 pub use crate::histogram::LatencyHistogram;
 use crate::incidents::{Fate, Incidents};
-use quorate_core::{Class, ClassId, Level, Measure, Span, Tell, Time};
+use quorate_core::{Arrival, Class, ClassId, Level, Measure, Span, Tell, Time};
 use serde::{Deserialize, Serialize};
 
 /// How many equal slices of the measured span the backlog and the latency are sampled in.
@@ -75,6 +75,15 @@ struct Sample {
     slot: Slot,
 }
 
+const fn sample(tx: &Arrival, slot: Slot, latency_us: u64) -> Sample {
+    Sample {
+        submitted: tx.at,
+        latency_us,
+        class: tx.class,
+        slot,
+    }
+}
+
 /// Where a sample belongs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 enum Slot {
@@ -99,6 +108,23 @@ enum Slot {
     Hits(u8),
     /// A length of time of one.
     Length(u8),
+}
+
+/// Some of the levels.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Levels(u8);
+
+impl Levels {
+    pub(crate) const NONE: Self = Self(0);
+    const ALL: Self = Self(0b111);
+
+    const fn has(self, level: Level) -> bool {
+        self.0 >> level as u8 & 1 == 1
+    }
+
+    pub(crate) const fn with(self, level: Level) -> Self {
+        Self(self.0 | 1 << level as u8)
+    }
 }
 
 /// Everything that a unit measures about its transactions.
@@ -128,6 +154,10 @@ pub struct Probe {
     pub finished: Vec<u64>,
     /// Transactions submitted in each slice.
     pub offered: Vec<u64>,
+    /// Latencies to all three levels where these were reached together, by class, until they are added
+    /// to each.
+    #[serde(skip)]
+    together: Vec<LatencyHistogram>,
     held_back: Vec<Sample>,
     hold_until: Time,
     horizon: Time,
@@ -166,6 +196,7 @@ impl Probe {
             slices: vec![(0, 0); SLICES],
             finished: vec![0; SLICES],
             offered: vec![0; SLICES],
+            together: vec![LatencyHistogram::default(); classes.len()],
             held_back: Vec::new(),
             hold_until: if may_cut {
                 Time::from_ns(horizon.ns() / 2)
@@ -201,11 +232,17 @@ impl Probe {
 
     /// The slice that an instant of the measured span falls into. Neighbours in time are asked for one
     /// after the other, and comparisons are faster than a division.
+    #[inline]
     fn slice(&mut self, at: Time) -> Option<usize> {
         let (from, until, slice) = self.lately;
         if from < at && at < until {
             return Some(slice);
         }
+        self.other_slice(at)
+    }
+
+    #[inline(never)]
+    fn other_slice(&mut self, at: Time) -> Option<usize> {
         let slice = self.slice_of(at)?;
         let from = slice
             .checked_sub(1)
@@ -236,10 +273,14 @@ impl Probe {
         })
     }
 
+    #[inline]
     pub(crate) fn submitted(&mut self, class: ClassId, at: Time) {
         self.incidents.submitted(at);
-        if let Some(slice) = self.slice(at) {
-            self.offered[slice] += 1;
+        let Some(slice) = self.slice(at) else { return };
+        self.offered[slice] += 1;
+        if self.counts(at) {
+            self.classes[class.index()].submitted += 1;
+        } else {
             self.add(at, class, Slot::Submitted, 0);
         }
     }
@@ -259,14 +300,88 @@ impl Probe {
         self.add(at, class, Slot::OnTime(level), 0);
     }
 
-    pub(crate) fn latency(&mut self, level: Level, class: ClassId, at: Time, now: Time) {
-        let us = now.since(at).ns() / 1_000;
-        // The queue's state shows in the time to a block; what follows until final only smears it.
-        if let (Level::Included, Some(slice)) = (level, self.slice(at)) {
-            self.slices[slice].0 += us;
-            self.slices[slice].1 += 1;
+    /// Some transactions of an origin have reached these levels now, in the order of submission; with
+    /// `valid` they are final and valid besides, see [`Probe::valid`].
+    pub(crate) fn latencies<'a>(
+        &mut self,
+        (levels, valid): (Levels, bool),
+        txs: impl DoubleEndedIterator<Item = &'a Arrival> + Clone,
+        now: Time,
+    ) {
+        let us = |tx: &Arrival| now.since(tx.at).ns() / 1_000;
+        if levels == Levels::ALL && valid && self.count_at_once(txs.clone()) {
+            let (mut slice, mut until) = (0, Time::ZERO);
+            let (mut sum, mut n) = (0, 0);
+            txs.for_each(|tx| {
+                if tx.at >= until {
+                    self.slices[slice].0 += core::mem::take(&mut sum);
+                    self.slices[slice].1 += core::mem::take(&mut n);
+                    slice = self.slice_of(tx.at).expect("it is measured");
+                    until = self.slice_end(slice);
+                }
+                let us = us(tx);
+                sum += us;
+                n += 1;
+                self.together[tx.class.index()].record(us);
+            });
+            self.slices[slice].0 += sum;
+            self.slices[slice].1 += n;
+            return;
         }
-        self.add(at, class, Slot::Latency(level), us);
+        txs.for_each(|tx| {
+            let us = us(tx);
+            // The queue's state shows in the time to a block; what follows until final only smears it.
+            if let (true, Some(slice)) = (levels.has(Level::Included), self.slice(tx.at)) {
+                self.slices[slice].0 += us;
+                self.slices[slice].1 += 1;
+            }
+            for level in Level::ALL.into_iter().filter(|&level| levels.has(level)) {
+                self.add(tx.at, tx.class, Slot::Latency(level), us);
+            }
+            if valid {
+                self.add(tx.at, tx.class, Slot::Verdict(0), 0);
+            }
+        });
+    }
+
+    /// Whether all samples of some transactions count at once, which are in the order of submission.
+    fn count_at_once<'a>(&self, mut txs: impl DoubleEndedIterator<Item = &'a Arrival>) -> bool {
+        let Some(first) = txs.next() else { return true };
+        let last = txs.next_back().unwrap_or(first).at;
+        first.at <= last && self.counts(first.at) && self.counts(last)
+    }
+
+    /// Whether a sample counts at once: it is of the measured span, and of no warm-up.
+    #[inline]
+    fn counts(&self, at: Time) -> bool {
+        self.hold_until <= at && at < self.horizon
+    }
+
+    /// All is recorded: what was recorded once for all is added to each.
+    pub(crate) fn close(&mut self) {
+        let together = core::mem::take(&mut self.together);
+        for (class, together) in self.classes.iter_mut().zip(together) {
+            class.valid += together.len();
+            let [first, others @ ..] = &mut class.latency;
+            others.iter_mut().for_each(|level| level.add(&together));
+            if first.is_empty() {
+                *first = together;
+            } else {
+                first.add(&together);
+            }
+        }
+    }
+
+    /// So many transactions have become final and valid. Which they are, [`Probe::latencies`] is told.
+    pub(crate) fn valid(&mut self, txs: u64, now: Time) {
+        if let Some(slice) = self.slice(now) {
+            self.finished[slice] += txs;
+        }
+    }
+
+    /// Whether verdicts need nobody's attention but that of the counts.
+    pub(crate) const fn is_calm(&self) -> bool {
+        self.incidents.is_empty()
     }
 
     pub(crate) fn verdict(
@@ -292,9 +407,25 @@ impl Probe {
         self.add(at, class, Slot::Verdict(code), 0);
     }
 
-    pub(crate) fn spread(&mut self, all: bool, class: ClassId, at: Time, now: Time) {
-        let us = now.since(at).ns() / 1_000;
-        self.add(at, class, if all { Slot::All } else { Slot::Quorum }, us);
+    /// Some transactions are now final at a quorum of sites' nodes, or at all of them.
+    pub(crate) fn spread<'a>(
+        &mut self,
+        all: bool,
+        txs: impl Iterator<Item = &'a Arrival> + Clone,
+        now: Time,
+    ) {
+        let us = |tx: &Arrival| now.since(tx.at).ns() / 1_000;
+        let (slot, target) = if all {
+            (Slot::All, &mut self.all_final)
+        } else {
+            (Slot::Quorum, &mut self.quorum_final)
+        };
+        let counted = |tx: &&Arrival| self.hold_until <= tx.at && tx.at < self.horizon;
+        target.record_each(txs.clone().filter(counted).map(us));
+        if self.hold_until > Time::ZERO {
+            txs.filter(|tx| tx.at < self.hold_until)
+                .for_each(|tx| self.held_back.push(sample(tx, slot, us(tx))));
+        }
     }
 
     pub(crate) fn gap(&mut self, class: ClassId, at: Time, gap: Span) {
@@ -489,7 +620,72 @@ pub struct Reads {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use quorate_core::{Kind, Verdict};
+    use proptest::prelude::*;
+    use quorate_core::{EntityId, Kind, Verdict};
+
+    fn tx(at: Time, class: u8) -> Arrival {
+        Arrival {
+            at,
+            key: EntityId::new(0),
+            operand: 0,
+            bytes: 1,
+            exec_us: 0,
+            site: 0,
+            class: ClassId(class),
+            action: 0,
+        }
+    }
+
+    const CLASS: Class = Class {
+        name: "a",
+        kind: Kind::Write,
+        expiry: None,
+        tells: "",
+    };
+
+    proptest! {
+        /// What is recorded once for all levels and the verdict is what each by itself comes to, within
+        /// the measured span and the warm-up or beyond them.
+        #[test]
+        fn together_equals_one_by_one(
+            gaps in prop::collection::vec((0_u64..3_000_000, 0_u8..2), 1..40),
+            cut in any::<bool>(), slices in 0_usize..250, first in 0_u64..60_000_000,
+        ) {
+            let horizon = Time::from_ns(50_000_000);
+            let mut at = first;
+            let txs: Vec<Arrival> = gaps.iter().map(|&(gap, class)| {
+                at += gap;
+                tx(Time::from_ns(at), class)
+            }).collect();
+            let now = Time::from_ns(at + 7_000);
+            let measured = txs.iter().filter(|tx| tx.at < horizon).count();
+            let txs = &txs[..measured];
+            let mut one = Probe::new(&[CLASS, CLASS], 0, horizon, cut);
+            let mut all = one.clone();
+            let levels = Level::ALL.into_iter().fold(Levels::NONE, Levels::with);
+            all.latencies((levels, true), txs.iter(), now);
+            all.valid(txs.len() as u64, now);
+            all.close();
+            for tx in txs {
+                for level in Level::ALL {
+                    one.add(tx.at, tx.class, Slot::Latency(level), now.since(tx.at).ns() / 1_000);
+                }
+                let slice = one.slice(tx.at).expect("it is measured");
+                one.slices[slice].0 += now.since(tx.at).ns() / 1_000;
+                one.slices[slice].1 += 1;
+                one.verdict(tx.class, tx.at, now, Verdict::Valid);
+            }
+            if cut {
+                one.cut(slices);
+                all.cut(slices);
+            }
+            let seen = |probe: &Probe| {
+                let classes = probe.classes.iter().map(|c| (c.valid, c.latency.clone()));
+                (classes.collect::<Vec<_>>(), probe.slices.clone(), probe.finished.clone())
+            };
+            prop_assert_eq!(seen(&one), seen(&all));
+        }
+    }
 
     #[test]
     fn slices_are_those_of_the_division() {
@@ -507,18 +703,13 @@ mod tests {
 
     #[test]
     fn warm_up_is_dropped_and_the_rest_counts() {
-        let class = Class {
-            name: "a",
-            kind: Kind::Write,
-            expiry: None,
-            tells: "",
-        };
-        let mut probe = Probe::new(&[class], 1, Time::ZERO + Span::from_s(100), true);
+        let mut probe = Probe::new(&[CLASS], 1, Time::ZERO + Span::from_s(100), true);
         for s in 0..600 {
             let at = Time::ZERO + Span::from_ms(200 * s);
             let now = at + Span::from_ms(if s < 50 { 900 } else { 100 });
             probe.submitted(ClassId(0), at);
-            probe.latency(Level::Included, ClassId(0), at, now);
+            let what = (Levels::NONE.with(Level::Included), false);
+            probe.latencies(what, core::iter::once(&tx(at, 0)), now);
             probe.verdict(ClassId(0), at, now, Verdict::Rejected(0));
         }
         let series = probe.latency_series_us();

@@ -18,7 +18,7 @@ pub(crate) struct Replicas<'a> {
 impl<'a> Replicas<'a> {
     pub(crate) fn new(nodes: usize, ledger: &'a dyn Ledger) -> Self {
         Self {
-            books: (0..nodes).map(|_| Some(Book::new(ledger))).collect(),
+            books: (0..nodes).map(|_| Some(Book::new(ledger, false))).collect(),
         }
     }
 }

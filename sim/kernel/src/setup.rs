@@ -96,7 +96,7 @@ pub struct RunLimits {
 /// The kernel's shortcuts. Each has a naive form that gives the same results; the tests hold them
 /// together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "four independent switches")]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches")]
 pub struct Forms {
     /// One queue entry per broadcast, not one per recipient.
     pub cursor: bool,
@@ -108,6 +108,9 @@ pub struct Forms {
     pub reads: bool,
     /// A block is executed once, not by every node.
     pub shared: bool,
+    /// Transactions to which nothing happens by themselves are handled many at once: taken in up to the
+    /// next event, executed in place, counted together.
+    pub bulk: bool,
 }
 
 impl Forms {
@@ -118,6 +121,7 @@ impl Forms {
         pruned: true,
         reads: true,
         shared: true,
+        bulk: true,
     };
     /// None.
     pub const NAIVE: Self = Self {
@@ -126,5 +130,6 @@ impl Forms {
         pruned: false,
         reads: false,
         shared: false,
+        bulk: false,
     };
 }

@@ -37,6 +37,12 @@ impl<'a> Showing<'a> {
         (showing, ordered)
     }
 
+    /// Whether submitters of a class act at once.
+    #[inline]
+    pub(crate) const fn acts(&self, class: ClassId) -> bool {
+        self.acted >> class.0 & 1 == 1
+    }
+
     /// The next transactions of the final order, from one block.
     fn show(&mut self, records: &[Record], block_at: Time, probe: &mut Probe) {
         for record in records {
@@ -74,7 +80,7 @@ impl<E: Engine> Simulation<'_, E> {
 
     /// Notes what the rules say of a transaction on the view of its site, if somebody acts on it.
     pub(crate) fn try_on_view(&mut self, tx: &Arrival, place: (u32, u32)) {
-        let acts = |s: &Showing<'_>| s.acted >> tx.class.0 & 1 == 1;
+        let acts = |s: &Showing<'_>| s.acts(tx.class);
         let node = self.pool.serving(place.0);
         if self.nodes[node.index()].up && self.showing.as_ref().is_some_and(acts) {
             let view = self.served_view(node);

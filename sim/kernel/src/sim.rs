@@ -12,8 +12,8 @@ use crate::liars::Liars;
 use crate::lies::Lies;
 use crate::network::Network;
 use crate::outside::Outside;
-use crate::pending::Awaiting;
-use crate::pool::{Place, Pool};
+use crate::pending::{Ahead, Awaiting};
+use crate::pool::{Place, Pool, Run};
 use crate::private::Branch;
 use crate::probe::{ChainCounts, LatencyHistogram, Probe, Reads, Traffic};
 use crate::queue::{Entry, Queue};
@@ -24,6 +24,7 @@ use crate::setup::Setup;
 use crate::shown::Showing;
 use crate::slab::Slab;
 use crate::store::Store;
+use crate::views::Reached;
 use crate::votes::{Arrivals, VoteBusy};
 use crate::watches::Watches;
 use crate::wire::Packet;
@@ -161,6 +162,8 @@ pub struct Simulation<'a, E: Engine> {
     pub(crate) setup: Setup,
     /// Whether somebody is told what happens.
     pub(crate) is_traced: bool,
+    /// Whether an arrival changes nothing but its origin, whoever waits for transactions aside.
+    is_undisturbed: bool,
     /// Whether messages need nobody's attention: no fault swallows them, and nobody is told of them.
     pub(crate) is_plain: bool,
     pub(crate) faults: Faults,
@@ -179,7 +182,7 @@ pub struct Simulation<'a, E: Engine> {
     /// The classes with deadlines, a bit each.
     pub(crate) deadlines: u128,
     pub(crate) classes: Vec<Class>,
-    pub(crate) ahead: Option<Arrival>,
+    pub(crate) ahead: Ahead,
     /// By time and the order in which they were called for.
     pub(crate) reactions: BTreeMap<(Time, u64), Arrival>,
     pub(crate) reacted: u64,
@@ -225,6 +228,7 @@ pub struct Simulation<'a, E: Engine> {
     pub(crate) conservation: Conservation,
     /// Measured arrivals that are not final yet.
     pub(crate) open: u64,
+    pub(crate) reached: Reached,
     /// When the next slice ends.
     slice_end: Time,
     pub(crate) traffic: Vec<Traffic>,
@@ -247,6 +251,8 @@ pub struct Simulation<'a, E: Engine> {
     pub(crate) at_height: std::collections::VecDeque<u32>,
     pub(crate) at_height_from: u32,
     pub(crate) settled_height: u32,
+    /// Up to where transactions were forgotten, if that was further.
+    pub(crate) light_height: u32,
     /// The height at which to look again for what can be forgotten.
     pub(crate) settle_at: u64,
     pub(crate) spread_marks: [Vec<u32>; 2],
@@ -257,6 +263,9 @@ pub struct Simulation<'a, E: Engine> {
     pub(crate) marks: [Vec<u32>; 2],
     pub(crate) path: Vec<BlockId>,
     pub(crate) order: Vec<Place>,
+    pub(crate) runs: Vec<Run>,
+    /// The classes whose records belong to one site each, a bit each.
+    pub(crate) local: u128,
     pub(crate) digest: Digest,
     pub(crate) now: Time,
 }
@@ -388,6 +397,12 @@ impl<'a, E: Engine> Simulation<'a, E> {
         let kinds = E::KINDS.len() + E::PHASES.len() + kernel + endorse_kinds;
         let mut sim = Self {
             is_traced: setup.trace.is_some(),
+            is_undisturbed: setup.forms.bulk
+                && faults.is_empty()
+                && endorsing.is_none()
+                && load.deadlines().is_empty()
+                && !setup.mempool.is_limited()
+                && !pool.is_explicit(),
             is_plain: faults.is_empty() && setup.trace.is_none(),
             next_edge: faults.next_edge(Time::ZERO),
             cpus: Cpus::new(n, setup.cores, setup.cpu_speed, faults.paces()),
@@ -406,9 +421,10 @@ impl<'a, E: Engine> Simulation<'a, E> {
             reversals: Reversals::new(&classes),
             showing: None,
             classes,
+            local: load.local().iter().map(|c| 1 << c.0).sum(),
             deadlines: load.deadlines().iter().map(|c| 1 << c.0).sum(),
             load,
-            ahead: None,
+            ahead: Ahead::default(),
             reactions: BTreeMap::new(),
             reacted: 0,
             outside: Outside::default(),
@@ -428,7 +444,7 @@ impl<'a, E: Engine> Simulation<'a, E> {
             blocks: Blocks::new(E::genesis(config)),
             store: Store::new(n, sites),
             pool,
-            book: Book::new(ledger),
+            book: Book::new(ledger, setup.forms.bulk),
             replicas: Replicas::default(),
             endorsing,
             eras: Eras::new(committee, seconds, &net),
@@ -440,6 +456,7 @@ impl<'a, E: Engine> Simulation<'a, E> {
             reads: Reads::default(),
             conservation: Conservation::default(),
             open: 0,
+            reached: Reached::NOTHING,
             slice_end: Time::ZERO,
             traffic: vec![Traffic::default(); kinds],
             gossip_sent: vec![0; n as usize],
@@ -458,6 +475,7 @@ impl<'a, E: Engine> Simulation<'a, E> {
             at_height: std::collections::VecDeque::new(),
             at_height_from: 1,
             settled_height: 0,
+            light_height: 0,
             settle_at: 0,
             spread_marks: [vec![0; sites as usize], vec![0; sites as usize]],
             spread_height: [0; 2],
@@ -466,6 +484,7 @@ impl<'a, E: Engine> Simulation<'a, E> {
             marks: Default::default(),
             path: Vec::new(),
             order: Vec::new(),
+            runs: Vec::new(),
             digest: Digest::new(),
             now: Time::ZERO,
             net,
@@ -483,7 +502,7 @@ impl<'a, E: Engine> Simulation<'a, E> {
 
     /// Lets everything begin that begins by itself.
     fn start(&mut self) {
-        self.ahead = self.load.next();
+        self.ahead.advance(&mut *self.load);
         for (i, edge) in self.faults.edges().to_vec().into_iter().enumerate() {
             self.push(edge, Rank::Fault, NodeId::new(i as u32), Job::Fault);
         }
@@ -592,6 +611,9 @@ impl<'a, E: Engine> Simulation<'a, E> {
     fn step(&mut self) -> bool {
         #[cfg(feature = "slow")]
         crate::slow::waste();
+        if let Some(last) = self.calm_until() {
+            return self.step_calmly(last);
+        }
         let arrival = self.next_arrival();
         let last = arrival.map_or(Some(u64::MAX), |at| at.ns().checked_sub(1));
         if let Some(entry) = last.and_then(|last| self.pop_until(last)) {
@@ -608,6 +630,30 @@ impl<'a, E: Engine> Simulation<'a, E> {
             self.queue.advance_to(now.ns());
             self.close_slices(now);
             self.admit();
+        }
+        true
+    }
+
+    /// The last of the next arrivals, if none of them causes an event and the run is not over by then.
+    fn calm_until(&self) -> Option<Time> {
+        let last = self.ahead.last()?.at;
+        let calm = self.is_undisturbed && self.awaiting.is_empty() && self.reactions.is_empty();
+        (calm && last < self.setup.horizon).then_some(last)
+    }
+
+    /// Lets the next event happen, and all arrivals before it; without one, all arrivals by `last`.
+    fn step_calmly(&mut self, last: Time) -> bool {
+        let before = last.ns().checked_sub(1);
+        let event = before.and_then(|before| self.pop_until(before));
+        let until = event.map_or(last, |e| Time::from_ns(e.time_ns));
+        self.admit_until(until);
+        match event {
+            Some(entry) if self.status == Status::Ok => {
+                self.close_slices(until);
+                self.dispatch(entry);
+            }
+            Some(_) => {}
+            None => self.queue.advance_to(until.ns()),
         }
         true
     }
@@ -1005,6 +1051,8 @@ impl<'a, E: Engine> Simulation<'a, E> {
     /// The report; the simulation is over.
     pub fn finish(mut self) -> Report {
         let ended = self.ended();
+        self.record_reached();
+        self.probe.close();
         self.show_the_rest();
         if !self.liars.is_empty() {
             self.count_chain_to_the_end();

@@ -1,6 +1,7 @@
 //! What each node's view contains: heads, finality, watched writes, reads, and the safety checker.
 
 use crate::pool::Sum;
+use crate::probe::Levels;
 use crate::report::Status;
 use crate::setup::WhenStale;
 use crate::sim::Simulation;
@@ -10,11 +11,39 @@ use quorate_core::{
     Verdict, Weight,
 };
 
+/// What has reached levels at one instant and is not recorded yet.
+pub(crate) struct Reached {
+    at: Time,
+    txs: Vec<Together>,
+    /// The node that was the last to reach some, and where these begin.
+    node: Option<NodeId>,
+    from: usize,
+}
+
+impl Reached {
+    pub(crate) const NOTHING: Self = Self {
+        at: Time::ZERO,
+        txs: Vec::new(),
+        node: None,
+        from: 0,
+    };
+}
+
+/// Transactions of an origin that have reached levels together.
+struct Together {
+    site: u32,
+    range: (u32, u32),
+    levels: Levels,
+    /// Whether they are final and valid besides.
+    valid: bool,
+}
+
 /// Whether a transaction is too old for a block.
 pub(crate) fn expired(classes: &[Class]) -> impl Fn(&Arrival, Time) -> bool + use<'_> {
-    |tx, now| {
-        let expiry = classes[tx.class.index()].expiry;
-        expiry.is_some_and(|e| tx.at + e < now)
+    let some_may = classes.iter().any(|class| class.expiry.is_some());
+    move |tx, now| {
+        let expiry = || classes[tx.class.index()].expiry;
+        some_may && expiry().is_some_and(|e| tx.at + e < now)
     }
 }
 
@@ -218,60 +247,154 @@ impl<E: Engine> Simulation<'_, E> {
             at = parent;
         }
         for &block in todo.iter().rev() {
-            self.put_in_order(block);
-            let expired = expired(&self.classes);
-            self.book
-                .execute(&self.blocks, &self.pool, block, &self.order, expired);
+            self.execute(block);
         }
         self.path = todo;
     }
 
+    fn execute(&mut self, block: BlockId) {
+        let parent = self.blocks.get(block).parent;
+        // What is shown is shown in order.
+        let local = self.local & !self.book.shown;
+        let apart = local != 0
+            && self.liars.favours.is_empty()
+            && self.pool.has_one_level()
+            && self.pool.is_simple(&self.faults)
+            && parent.is_some_and(|parent| self.book.is_simple_on(parent));
+        if !apart {
+            self.put_in_order(block);
+            let expired = expired(&self.classes);
+            let order = &self.order;
+            return (self.book).execute(&self.blocks, &self.pool, block, order, expired);
+        }
+        self.find_marks(block);
+        let [from, to] = &self.marks;
+        let maker = self.blocks.get(block).key.creator;
+        self.pool.runs((from, to), (maker, 0), &mut self.runs);
+        self.order.clear();
+        let (what, expired) = ((block, &*self.runs, local), expired(&self.classes));
+        let rest = &mut self.order;
+        self.book
+            .execute_apart(&self.blocks, &self.pool, what, expired, rest);
+    }
+
+    /// The watermarks between which a block's transactions lie.
+    fn find_marks(&mut self, block: BlockId) {
+        let [from, to] = &mut self.marks;
+        let parent = self
+            .blocks
+            .get(block)
+            .parent
+            .expect("not the genesis block");
+        self.store.marks(parent, from);
+        self.store.marks(block, to);
+        self.pool.skip_evicted(block, from);
+    }
+
     /// A block's transactions, as they are executed.
     pub(crate) fn put_in_order(&mut self, block: BlockId) {
-        let [mut from, mut to] = core::mem::take(&mut self.marks);
-        let stored = self.blocks.get(block);
-        let parent = stored.parent.expect("not the genesis block");
-        self.store.marks(parent, &mut from);
-        self.store.marks(block, &mut to);
-        self.pool.skip_evicted(block, &mut from);
+        self.find_marks(block);
+        let [from, to] = &self.marks;
+        let maker = self.blocks.get(block).key.creator;
         let mut order = core::mem::take(&mut self.order);
-        self.pool
-            .order(&self.faults, &from, &to, stored.key.creator, &mut order);
+        self.pool.order(&self.faults, (from, to), maker, &mut order);
         if !self.liars.favours.is_empty() {
             self.favour(block, &mut order);
         }
         self.order = order;
-        self.marks = [from, to];
     }
 
     /// A node's view at a level reaches a block: records its own sites' transactions, and the
     /// watched writes of all.
     pub(crate) fn advance_level(&mut self, node: NodeId, level: Level, block: BlockId) {
+        let mut next = self.reached_from(node);
         for i in 0..self.nodes[node.index()].sites.len() {
             let site = self.nodes[node.index()].sites[i];
-            let from = self.nodes[node.index()].recorded[i][level as usize];
-            let to = self.store.mark(block, site);
-            for seq in from..to {
-                if self.is_evicted(block, site, seq) {
-                    continue;
-                }
-                let tx = *self.pool.get(site, seq);
-                self.probe.latency(level, tx.class, tx.at, self.now());
-                if !self.liars.is_empty() {
-                    self.note_site(level, site, self.now().saturating_since(tx.at));
-                }
-                if self.has_deadline(tx.class) && self.in_time(&tx) {
-                    self.probe.on_time(level, tx.class, tx.at);
-                }
-            }
             let recorded = &mut self.nodes[node.index()].recorded[i][level as usize];
+            let (from, to) = (*recorded, self.store.mark(block, site));
             *recorded = to.max(from);
+            if self.looks_at_each() {
+                self.reach_each(level, site, (from, to), block);
+            } else if from < to {
+                self.reach(level, site, (from, to), &mut next);
+            }
             self.note_gaps(level, site, (from, to));
         }
         if level == Level::Safe {
             self.nodes[node.index()].safe = block;
         }
         self.note_watches(node, level, block);
+    }
+
+    /// Whether each transaction that reaches a level needs attention besides that of the histograms.
+    fn looks_at_each(&self) -> bool {
+        let bulk = self.setup.forms.bulk;
+        !bulk || self.deadlines != 0 || self.pool.evicts() || !self.liars.is_empty()
+    }
+
+    /// Some of an origin's transactions have reached a level at its node. What reaches the next one at
+    /// the same instant is recorded once, for both; `next` is where to look for it.
+    fn reach(&mut self, level: Level, site: u32, range: (u32, u32), next: &mut usize) {
+        let reached = &mut self.reached.txs;
+        while let Some(known) = reached.get_mut(*next) {
+            *next += 1;
+            if (known.site, known.range) == (site, range) {
+                known.levels = known.levels.with(level);
+                return;
+            }
+        }
+        let levels = Levels::NONE.with(level);
+        reached.push(Together {
+            site,
+            range,
+            levels,
+            valid: false,
+        });
+        *next += 1;
+    }
+
+    /// Where what `node` has reached at this instant begins.
+    fn reached_from(&mut self, node: NodeId) -> usize {
+        if self.reached.at != self.now {
+            self.record_reached();
+            self.reached.at = self.now;
+            self.reached.node = None;
+        }
+        if self.reached.node != Some(node) {
+            self.reached.node = Some(node);
+            self.reached.from = self.reached.txs.len();
+        }
+        self.reached.from
+    }
+
+    /// Records what has reached levels, and what was kept because it may reach the next ones.
+    pub(crate) fn record_reached(&mut self) {
+        let at = self.reached.at;
+        for together in self.reached.txs.drain(..) {
+            let (from, to) = together.range;
+            let txs = self.pool.range(together.site, from, to);
+            let what = (together.levels, together.valid);
+            self.probe.latencies(what, txs, at);
+        }
+        self.reached.from = 0;
+    }
+
+    fn reach_each(&mut self, level: Level, site: u32, (from, to): (u32, u32), block: BlockId) {
+        let now = self.now;
+        for seq in from..to {
+            if self.is_evicted(block, site, seq) {
+                continue;
+            }
+            let tx = *self.pool.get(site, seq);
+            let what = (Levels::NONE.with(level), false);
+            self.probe.latencies(what, core::iter::once(&tx), now);
+            if !self.liars.is_empty() {
+                self.note_site(level, site, now.saturating_since(tx.at));
+            }
+            if self.has_deadline(tx.class) && self.in_time(&tx) {
+                self.probe.on_time(level, tx.class, tx.at);
+            }
+        }
     }
 
     fn note_watches(&mut self, node: NodeId, level: Level, block: BlockId) {
@@ -329,6 +452,8 @@ impl<E: Engine> Simulation<'_, E> {
             .get(block)
             .parent
             .expect("not the genesis block");
+        let same = self.reached.at == self.now && self.reached.node == Some(node);
+        let mut next = if same { self.reached.from } else { usize::MAX };
         for i in 0..self.nodes[node.index()].sites.len() {
             let site = self.nodes[node.index()].sites[i];
             let done = self.nodes[node.index()].recorded[i][Level::Final as usize];
@@ -339,10 +464,38 @@ impl<E: Engine> Simulation<'_, E> {
                 }
                 from = from.max(kept);
             }
-            for seq in from..self.store.mark(block, site) {
+            let to = self.store.mark(block, site);
+            let calm = self.probe.is_calm() && !self.reacts() && from < to;
+            let calm = calm && !self.book.has_refused(block);
+            if calm && self.note_valid(site, (from, to), &mut next) {
+                continue;
+            }
+            for seq in from..to {
                 self.settle_tx(block, site, seq);
             }
         }
+    }
+
+    /// Some of an origin's transactions are final and valid. Whether that can be noted for all at once:
+    /// they have just reached a level together, and all are of the measured span. `next` is where to look
+    /// for them.
+    fn note_valid(&mut self, site: u32, (from, to): (u32, u32), next: &mut usize) -> bool {
+        let last = self.pool.get(site, to - 1).at;
+        if self.endorsing.is_some() || last >= self.setup.horizon {
+            return false;
+        }
+        while let Some(known) = self.reached.txs.get_mut(*next) {
+            *next += 1;
+            if (known.site, known.range) == (site, (from, to)) {
+                known.valid = true;
+                let txs = u64::from(to - from);
+                self.open -= txs;
+                self.conservation.valid += txs;
+                self.probe.valid(txs, self.now);
+                return true;
+            }
+        }
+        false
     }
 
     fn settle_tx(&mut self, block: BlockId, site: u32, seq: u32) {
@@ -371,12 +524,20 @@ impl<E: Engine> Simulation<'_, E> {
 
     /// Transactions that are now final at a quorum of sites' nodes, and at all of them.
     fn note_spread(&mut self, node: NodeId) {
+        let finals = self.serving.iter().map(|n| self.nodes[n.index()].fin);
+        let final_heights = finals.map(|fin| self.blocks.find(fin).map_or(0, |b| b.height));
+        let lag = (self.setup.tolerated as usize).min(self.serving.len() - 1);
+        // Most often too few have got further.
+        let further = final_heights.clone().filter(|&h| h > self.spread_height[0]);
+        if further.count() < self.serving.len() - lag
+            && final_heights.clone().any(|h| h <= self.spread_height[1])
+        {
+            return;
+        }
         let mut heights = core::mem::take(&mut self.scratch);
         heights.clear();
-        let finals = self.serving.iter().map(|n| self.nodes[n.index()].fin);
-        heights.extend(finals.map(|fin| self.blocks.find(fin).map_or(0, |b| b.height)));
+        heights.extend(final_heights);
         heights.sort_unstable();
-        let lag = (self.setup.tolerated as usize).min(heights.len() - 1);
         for (which, place) in [(0, lag), (1, 0)] {
             if heights[place] <= self.spread_height[which] {
                 continue;
@@ -392,14 +553,18 @@ impl<E: Engine> Simulation<'_, E> {
                     self.spread_marks[which][site as usize],
                     self.store.mark(block, site),
                 );
-                for seq in from..to {
-                    if self.is_evicted(block, site, seq) {
-                        continue;
+                if self.pool.evicts() {
+                    for seq in from..to {
+                        if self.is_evicted(block, site, seq) {
+                            continue;
+                        }
+                        let tx = self.pool.get(site, seq);
+                        let txs = core::iter::once(tx);
+                        self.probe.spread(which == 1, txs, self.now);
                     }
-                    let tx = self.pool.get(site, seq);
-                    let (class, at) = (tx.class, tx.at);
-                    let now = self.now();
-                    self.probe.spread(which == 1, class, at, now);
+                } else {
+                    let txs = self.pool.range(site, from, to);
+                    self.probe.spread(which == 1, txs, self.now);
                 }
                 self.spread_marks[which][site as usize] = to.max(from);
             }
@@ -546,7 +711,7 @@ impl<E: Engine> Simulation<'_, E> {
         /// Heights between two rounds of retirement; they cost a walk over all nodes.
         const EVERY: u32 = 16;
         if self.chain.height < self.settle_at {
-            return;
+            return self.settle_transactions();
         }
         self.settle_at = self.chain.height + u64::from(EVERY);
         let Some(floor) = self.floor().filter(|&f| self.is_above(f, EVERY)) else {
@@ -578,6 +743,25 @@ impl<E: Engine> Simulation<'_, E> {
         while self.at_height_from < height && !self.at_height.is_empty() {
             self.at_height.pop_front();
             self.at_height_from += 1;
+        }
+    }
+
+    /// Where blocks are large, forgets their transactions sooner: what is in a near cache is fetched in no
+    /// time.
+    fn settle_transactions(&mut self) {
+        // assumption: at 24 bytes each, half of a small second-level cache.
+        const MANY: usize = 4096;
+        let lowest = self.spread_height[1];
+        if self.book.unsettled() < MANY || lowest <= self.light_height {
+            return;
+        }
+        self.light_height = lowest;
+        if self.setup.finality != Finality::Commit || !self.liars.is_empty() {
+            return;
+        }
+        if let Some(floor) = self.floor() {
+            self.settle_book(floor);
+            self.retire_transactions(floor);
         }
     }
 
@@ -634,6 +818,7 @@ impl<E: Engine> Simulation<'_, E> {
     }
 
     fn retire_transactions(&mut self, floor: BlockId) {
+        self.record_reached();
         self.pool.retire_blocks(floor);
         let everyone_alive = self
             .serving

@@ -53,6 +53,8 @@ pub(crate) struct Watches {
     /// One past the last number that a view has had: `(level · serving + place) · sites + site`.
     seen: Vec<u32>,
     added: u64,
+    /// How many are on the lists of the sites.
+    listed: usize,
     /// How many of the measured span are active.
     measured: u64,
     /// How many active writes have a key of each hash, so that a read finds out at once that none
@@ -84,6 +86,7 @@ impl Watches {
             horizon,
             seen: vec![0; 3 * serving * sites as usize],
             added: 0,
+            listed: 0,
             measured: 0,
             by_hash: vec![0; HASHES as usize],
             by_key: BTreeMap::new(),
@@ -112,6 +115,7 @@ impl Watches {
         self.by_hash[hash_of(arrival.key)] += 1;
         self.by_key.insert((arrival.key, self.added), missing);
         self.added += 1;
+        self.listed += 1;
         self.measured += u64::from(arrival.at < self.horizon);
     }
 
@@ -148,6 +152,9 @@ impl Watches {
         now: Time,
         mark: impl Fn(u32) -> u32,
     ) {
+        if self.listed == 0 {
+            return;
+        }
         for i in 0..self.sites.len() {
             let slot = self.slot(level, place, i);
             let site = &mut self.sites[i];
@@ -169,6 +176,9 @@ impl Watches {
 
     /// Ends the writes that all final views have had but those of the `dead`, and records them.
     pub(crate) fn end(&mut self, dead: impl Fn(usize) -> bool, probe: &mut Probe) {
+        if self.listed == 0 {
+            return;
+        }
         for site in 0..self.sites.len() {
             while let Some(&watch) = self.sites[site].list.front() {
                 if !watch.refused {
@@ -183,6 +193,7 @@ impl Watches {
                 }
                 let site = &mut self.sites[site];
                 site.list.pop_front();
+                self.listed -= 1;
                 site.times.drain(..3 * self.serving);
                 site.first += 1;
             }

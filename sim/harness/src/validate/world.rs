@@ -31,6 +31,8 @@ pub struct Offered {
     pub expiry: Option<Span>,
     /// Whether every transaction that is accepted has a consequence.
     pub reacts: bool,
+    /// Whether all that is written to an entity comes from one site.
+    pub local: bool,
 }
 
 impl Offered {
@@ -45,6 +47,7 @@ impl Offered {
         exec_us: 0,
         expiry: None,
         reacts: false,
+        local: false,
     };
 }
 
@@ -100,16 +103,30 @@ impl Load for Poisson {
             k if k < self.offered.watched + self.offered.reads => 2,
             _ => 0,
         };
+        let key = (word >> 10) % self.offered.keys;
+        let site = if self.offered.local && class != 2 {
+            key
+        } else {
+            word >> 32
+        };
         Some(Arrival {
             at: self.at,
-            key: EntityId::new(((word >> 10) % self.offered.keys) as u32),
+            key: EntityId::new(key as u32),
             operand: (word >> 40) as u32,
             bytes: self.offered.bytes,
             exec_us: self.offered.exec_us,
-            site: ((word >> 32) % u64::from(self.offered.sites)) as u16,
+            site: (site % u64::from(self.offered.sites)) as u16,
             class: ClassId(class),
             action: 0,
         })
+    }
+
+    fn local(&self) -> &[ClassId] {
+        if self.offered.local {
+            &[ClassId(0), ClassId(1)]
+        } else {
+            &[]
+        }
     }
 
     fn reacts(&self) -> bool {
@@ -165,14 +182,23 @@ impl Ledger for Register {
         8
     }
 
-    fn apply(&self, tx: &Arrival, _: Time, state: &mut dyn State) -> Verdict {
-        let old = state.get(tx.key);
-        if old.is_multiple_of(7) && tx.operand.is_multiple_of(3) {
-            return Verdict::Rejected(u8::from(tx.operand % 2 == 1));
+    fn apply(&self, tx: &Arrival, now: Time, state: &mut dyn State) -> Verdict {
+        match self.step(tx, now, state.get(tx.key)) {
+            Ok(cell) => state.set(tx.key, cell),
+            Err(reason) => return Verdict::Rejected(reason),
         }
-        let new = old.wrapping_mul(31).wrapping_add(Cell::from(tx.operand));
-        state.set(tx.key, new);
         Verdict::Valid
+    }
+
+    fn is_alone(&self) -> bool {
+        true
+    }
+
+    fn step(&self, tx: &Arrival, _: Time, cell: Cell) -> Result<Cell, u8> {
+        if cell.is_multiple_of(7) && tx.operand.is_multiple_of(3) {
+            return Err(u8::from(tx.operand % 2 == 1));
+        }
+        Ok(cell.wrapping_mul(31).wrapping_add(Cell::from(tx.operand)))
     }
 
     fn allows(&self, cell: Cell, _: Time) -> bool {
