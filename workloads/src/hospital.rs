@@ -21,7 +21,7 @@ pub use config::{Config, Mix, Preset};
 pub use granularity::Granularity;
 pub use shapes::{Backlog, ClosedLoop, Storm};
 
-use crate::arrivals::{Clock, named};
+use crate::arrivals::{Clock, Merged, named};
 use crate::registry::{Built, Setup, Spec};
 use crate::rules::full::approves;
 use crate::rules::{
@@ -41,6 +41,9 @@ use shapes::{Look, Replay, Surge, Users};
 
 const CLASSES: usize = Action::ALL.len();
 
+/// The class of an action that does not occur.
+const NO_CLASS: ClassId = ClassId(u8::MAX);
+
 /// What a transaction is about.
 #[derive(Clone, Copy)]
 struct Content {
@@ -52,16 +55,14 @@ struct Content {
 /// The generator.
 pub struct Hospital {
     classes: Vec<Class>,
-    /// The place of each action among the classes; 255 for those that do not occur.
+    /// The place of each action among the classes.
     ids: [ClassId; CLASSES],
     bytes: [u16; CLASSES],
-    clocks: Vec<Clock>,
-    /// When each class comes next, beside the clocks for the sake of the search.
-    times: [Time; CLASSES],
-    /// The writes that occur.
+    /// When who looks comes.
+    reads: Clock,
+    /// The writes that occur, and when.
     writes: Vec<Action>,
-    /// The write that comes next.
-    write: Action,
+    times: Merged,
     /// What each class draws besides its times.
     draws: Vec<Draws>,
     config: Config,
@@ -82,6 +83,8 @@ pub struct Hospital {
     more: Option<More>,
     /// The classes with deadlines.
     due: Vec<ClassId>,
+    /// The classes on visits.
+    local: Vec<ClassId>,
     surge: Option<Surge>,
     replay: Option<Replay>,
     users: Option<Users>,
@@ -101,9 +104,13 @@ impl Hospital {
         config.check()?;
         rate.check()?;
         let layout = config.layout(rate)?;
-        let clocks = clocks(config, rate, seed);
+        let mut clocks = clocks(config, rate, seed);
+        let reads = clocks.remove(Action::AccessCheck.index());
+        let occurs = |(_, clock): &(Action, Clock)| clock.at() != Time::NEVER;
+        let writes = Action::ALL[1..].iter().copied().zip(clocks);
+        let (writes, clocks) = writes.filter(occurs).unzip();
         let (classes, ids) = classes(config, rate);
-        let mut hospital = Self {
+        Ok(Self {
             classes,
             ids,
             bytes: Action::ALL.map(|action| match action {
@@ -111,14 +118,9 @@ impl Hospital {
                 Action::AccessCheck => 0,
                 _ => config.payload.bytes(full_bytes(action, config.granularity)),
             }),
-            times: core::array::from_fn(|class| clocks[class].at()),
-            writes: Action::ALL[1..]
-                .iter()
-                .copied()
-                .filter(|action| clocks[action.index()].at() != Time::NEVER)
-                .collect(),
-            clocks,
-            write: Action::AccessRecord,
+            reads,
+            writes,
+            times: Merged::new(clocks),
             draws: Action::ALL
                 .map(|a| seed.stream("content", named(facts(a).name)))
                 .into(),
@@ -142,6 +144,11 @@ impl Hospital {
                 .iter()
                 .map(|_| ids[Action::AccessReview.index()])
                 .collect(),
+            local: (Action::ALL.iter())
+                .filter(|action| action.is_on_visit())
+                .map(|action| ids[action.index()])
+                .filter(|&id| id != NO_CLASS)
+                .collect(),
             surge: config
                 .storm
                 .map(|storm| Surge::new(storm, config.people(), seed)),
@@ -156,9 +163,7 @@ impl Hospital {
             unsettled: 0,
             layout,
             config: config.clone(),
-        };
-        hospital.find_write();
-        Ok(hospital)
+        })
     }
 
     /// The rules of the ledger that these arrivals belong to.
@@ -182,23 +187,7 @@ impl Hospital {
         self.unsettled
     }
 
-    /// Moves a class on to its next arrival.
-    fn advance(&mut self, action: Action) {
-        let class = action.index();
-        self.clocks[class].advance();
-        self.times[class] = self.clocks[class].at();
-    }
-
-    fn find_write(&mut self) {
-        let mut first = Action::AccessRecord;
-        for &action in &self.writes {
-            if self.times[action.index()] < self.times[first.index()] {
-                first = action;
-            }
-        }
-        self.write = first;
-    }
-
+    #[inline]
     fn arrival(&self, action: Action, at: Time, content: Content) -> Arrival {
         let Content { key, operand, site } = content;
         Arrival {
@@ -238,40 +227,34 @@ impl Hospital {
             | Action::ErxDispense
             | Action::ClaimAdjudicate
             | Action::ClaimPay => self.dependent(action, at),
-            Action::VisitOpen
-            | Action::VisitUpdate
-            | Action::VisitClose
-            | Action::OrderPlace
-            | Action::ResultPost
-            | Action::DoseGive
-            | Action::ProcedureRecord
-            | Action::ImmunizationRecord
-            | Action::ChargePost
-            | Action::NoteFile => self.visited(action, at),
+            Action::VisitOpen => {
+                let patient = self.people.patient(&mut self.draws[action.index()]);
+                let visit = self.next_entity;
+                self.next_entity += 1;
+                self.visits.begin(visit, at + self.settle);
+                self.visited(Some(visit), patient)
+            }
+            Action::VisitClose => {
+                let visit = self.visits.end(at);
+                self.visited(visit, 0)
+            }
             Action::AnchorBatch
             | Action::AccessReview
             | Action::ExchangeRespond
             | Action::ReportCorrect
             | Action::IdentityLink
             | Action::IdentityUnlink => unreachable!("{action:?} has no clock"),
+            // Behind something else that comes at the same instant.
+            _ => {
+                let visit = self.visits.any(at, &mut self.draws[action.index()]);
+                self.visited(visit, 0)
+            }
         }
     }
 
     /// Transactions on a visit, which is all at one site.
-    fn visited(&mut self, action: Action, at: Time) -> Content {
-        let draws = &mut self.draws[action.index()];
-        let mut operand = 0;
-        let visit = match action {
-            Action::VisitOpen => {
-                operand = self.people.patient(draws);
-                let visit = self.next_entity;
-                self.next_entity += 1;
-                self.visits.begin(visit, at + self.settle);
-                Some(visit)
-            }
-            Action::VisitClose => self.visits.end(at),
-            _ => self.visits.any(at, draws),
-        };
+    #[inline]
+    fn visited(&mut self, visit: Option<u32>, operand: u32) -> Content {
         self.unsettled += u64::from(visit.is_none());
         let key = visit.unwrap_or(0);
         Content {
@@ -487,10 +470,27 @@ impl Hospital {
         (u32::from(appeal) * DECIDED_APPEAL) | (u32::from(approved) * DECIDED_APPROVE)
     }
 
+    /// The next arrival if it is an entry about a visit: by far the most are, where there are any.
+    #[inline]
+    fn next_entry(&mut self) -> Option<Arrival> {
+        let (at, place) = self.times.first();
+        let is_first = !self.extras
+            && at < self.reads.at()
+            && self.racers.last().is_none_or(|racer| at < racer.at);
+        if !is_first || !self.writes[place].is_entry() {
+            return None;
+        }
+        let action = self.writes[place];
+        self.times.advance();
+        let visit = self.visits.any(at, &mut self.draws[action.index()]);
+        let content = self.visited(visit, 0);
+        Some(self.arrival(action, at, content))
+    }
+
     /// The next arrival, whatever its site does with it.
     fn generate(&mut self) -> Option<Arrival> {
-        let read = self.times[Action::AccessCheck.index()];
-        let write = self.times[self.write.index()];
+        let read = self.reads.at();
+        let (write, place) = self.times.first();
         let at = read.min(write);
         if self.extras
             && let Some(extra) = self.extra(at)
@@ -504,13 +504,12 @@ impl Hospital {
             return self.root();
         }
         if read <= write {
-            self.advance(Action::AccessCheck);
+            self.reads.advance();
             let content = self.check();
             return Some(self.arrival(Action::AccessCheck, read, content));
         }
-        let action = self.write;
-        self.advance(action);
-        self.find_write();
+        let action = self.writes[place];
+        self.times.advance();
         let content = self.write(action, write);
         Some(self.arrival(action, write, content))
     }
@@ -597,7 +596,7 @@ fn class(action: Action, config: &Config) -> Class {
 /// that a rate of 0 moves no other.
 fn classes(config: &Config, rate: Rate) -> (Vec<Class>, [ClassId; CLASSES]) {
     let per_s = config.rates_per_s(rate);
-    let mut ids = [ClassId(u8::MAX); CLASSES];
+    let mut ids = [NO_CLASS; CLASSES];
     let mut classes = Vec::new();
     for action in Action::ALL {
         let document =
@@ -639,6 +638,11 @@ impl Load for Hospital {
         u32::from(self.people.sites())
     }
 
+    /// A visit is all at one site.
+    fn local(&self) -> &[ClassId] {
+        &self.local
+    }
+
     fn deadlines(&self) -> &[ClassId] {
         &self.due
     }
@@ -656,6 +660,24 @@ impl Load for Hospital {
         self.follow_up(outcome, arrivals);
         let look = self.users.as_ref().and_then(|users| users.again(outcome));
         arrivals.extend(look.map(|look| self.look(look)));
+    }
+
+    fn next_some(&mut self, arrivals: &mut Vec<Arrival>) {
+        // assumption: enough to do this many in one go, and few enough to stay in the nearest cache.
+        const SOME: usize = 64;
+        if self.reacts() || self.replay.is_some() {
+            return arrivals.extend(self.next());
+        }
+        arrivals.reserve(SOME);
+        for _ in 0..SOME {
+            if let Some(entry) = self.next_entry() {
+                arrivals.push(entry);
+            } else if let Some(next) = self.generate() {
+                arrivals.push(next);
+            } else {
+                return;
+            }
+        }
     }
 
     /// Never ends; the plan says for how long it is asked.

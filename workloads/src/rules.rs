@@ -142,6 +142,27 @@ impl Action {
         Self::IdentityUnlink,
     ];
 
+    /// Whether it is an entry about a visit that began before.
+    #[inline]
+    pub(crate) const fn is_entry(self) -> bool {
+        matches!(
+            self,
+            Self::VisitUpdate
+                | Self::OrderPlace
+                | Self::ResultPost
+                | Self::DoseGive
+                | Self::ProcedureRecord
+                | Self::ImmunizationRecord
+                | Self::ChargePost
+                | Self::NoteFile
+        )
+    }
+
+    /// Whether it is about a visit.
+    pub(crate) const fn is_on_visit(self) -> bool {
+        self.is_entry() || matches!(self, Self::VisitOpen | Self::VisitClose)
+    }
+
     /// The action as an index and as [`Arrival::action`].
     pub const fn index(self) -> usize {
         self as usize
@@ -517,6 +538,15 @@ impl Ledger for Records {
         }
     }
 
+    fn is_alone(&self) -> bool {
+        self.full.is_none()
+    }
+
+    fn step(&self, tx: &Arrival, _: Time, cell: Cell) -> Result<Cell, u8> {
+        let action = Action::ALL[usize::from(tx.action)];
+        step(action, tx.operand, cell).map_err(|reason| reason as u8)
+    }
+
     fn allows(&self, cell: Cell, now: Time) -> bool {
         full::holds(cell, full::Purpose::Treatment as u32, now)
     }
@@ -536,7 +566,15 @@ const fn is_active(cell: Cell) -> bool {
 }
 
 /// The record after the action, or why it is refused.
+#[inline]
 fn step(action: Action, operand: u32, cell: Cell) -> Result<Cell, Reason> {
+    if action.is_entry() {
+        return entry(action, cell);
+    }
+    other_step(action, operand, cell)
+}
+
+fn other_step(action: Action, operand: u32, cell: Cell) -> Result<Cell, Reason> {
     match action {
         Action::AccessCheck => Ok(cell),
         Action::AccessRecord => Ok(access(cell)),
@@ -557,12 +595,6 @@ fn step(action: Action, operand: u32, cell: Cell) -> Result<Cell, Reason> {
         Action::IdentityRegister => create(cell, IDENTITY, STAGE, 1),
         Action::VisitOpen => create(cell, VISIT, STAGE, OPEN),
         Action::VisitClose => Ok(STAGE.set(open_visit(cell)?, CLOSED)),
-        Action::VisitUpdate
-        | Action::OrderPlace
-        | Action::DoseGive
-        | Action::ProcedureRecord
-        | Action::ImmunizationRecord => open_visit(cell),
-        Action::ResultPost | Action::ChargePost | Action::NoteFile => visit(cell),
         Action::AnchorBatch => root(cell, operand),
         // Only the whole catalogue has them, with rules of its own.
         Action::ConsentDelegate
@@ -572,7 +604,25 @@ fn step(action: Action, operand: u32, cell: Cell) -> Result<Cell, Reason> {
         | Action::ReportCorrect
         | Action::IdentityLink
         | Action::IdentityUnlink => Err(Reason::NotInForce),
+        _ => entry(action, cell),
     }
+}
+
+/// An entry about a visit; some come also after its end.
+#[inline]
+const fn entry(action: Action, cell: Cell) -> Result<Cell, Reason> {
+    let later = matches!(
+        action,
+        Action::ResultPost | Action::ChargePost | Action::NoteFile
+    );
+    let cell = match visit(cell) {
+        Ok(cell) => cell,
+        Err(reason) => return Err(reason),
+    };
+    if STAGE.get(cell) != OPEN && !later {
+        return Err(Reason::VisitEnded);
+    }
+    Ok(cell)
 }
 
 /// One entry more for a visit, whether or not it has ended.

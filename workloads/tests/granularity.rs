@@ -510,3 +510,46 @@ fn every_arrival_has_a_class_without_reads() {
         }
     }
 }
+
+/// All that is submitted about a visit comes from its site, and nothing else is about visits: so the ledger
+/// need not put sites in order.
+#[test]
+fn visits_are_local() {
+    for granularity in [Granularity::Resource, Granularity::Message] {
+        let mut load = hospital(&config(granularity), FLAT);
+        let local = load.local().to_vec();
+        assert!(local.len() > 2, "{granularity:?} has visits");
+        let mut sites = BTreeMap::new();
+        for _ in 0..300_000 {
+            let tx = load.next().expect("it never ends");
+            let found = (local.contains(&tx.class), tx.site);
+            let known = *sites.entry(tx.key).or_insert(found);
+            if known.0 || found.0 {
+                assert_eq!(known, found, "{tx:?}");
+            }
+        }
+        assert_eq!(load.unsettled(), 0);
+    }
+    assert!(
+        hospital(&config(Granularity::Document), FLAT)
+            .local()
+            .is_empty()
+    );
+}
+
+/// Some at a time are the same as one at a time.
+#[test]
+fn arrivals_may_be_asked_for_together() {
+    for granularity in Granularity::ALL {
+        for rate in [FLAT, Rate::profile()] {
+            let (config, n) = (config(granularity), 20_000);
+            let (mut one, mut some) = (hospital(&config, rate), hospital(&config, rate));
+            let mut together = Vec::new();
+            while together.len() < n {
+                some.next_some(&mut together);
+            }
+            let singly: Vec<Arrival> = (0..together.len()).map_while(|_| one.next()).collect();
+            assert_eq!(singly, together, "{granularity:?}");
+        }
+    }
+}
