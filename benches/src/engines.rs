@@ -45,7 +45,7 @@ fn run<E: Engine>(
     let mut setup = Map::Country.setup(nodes, 1, every.scale(blocks, 1), finality);
     setup.forms = forms;
     let load = Box::new(Drip::new(every, TX_BYTES));
-    let report = simulate::<E>(config, setup, load, &Accept);
+    let report = simulate::<E>(config, setup, load, &Accept, None);
     outcome(messages(&report, |_| true), &report)
 }
 

@@ -33,7 +33,7 @@ fn simulation(nodes: u64, blocks: u64, others: u64, forms: Forms) -> Report {
     let mut setup = Map::World.setup(nodes, 1, span, finality);
     setup.forms = forms;
     let load = Box::new(Drip::new(INTERVAL, BLOCK_BYTES));
-    simulate::<Nakamoto>(&config, setup, load, &Accept)
+    simulate::<Nakamoto>(&config, setup, load, &Accept, None)
 }
 
 /// About `blocks` blocks with the kernel's shortcuts. One unit of work is a node-block: one block

@@ -2,10 +2,11 @@
 
 use crate::Outcome;
 use quorate::places::{self, CLOUD_REGIONS, WORLD_REGIONS};
+use quorate_core::dist::exponential;
 use quorate_core::hash::fold_all;
 use quorate_core::{
-    Arrival, Cell, Class, ClassId, Costs, Engine, EntityId, Finality, Kind, Ledger, Level, Load,
-    NodeId, Seed, Span, State, Time, Verdict, byzantine_bound,
+    Arrival, Cell, Class, ClassId, Costs, Domain, Draws, Engine, EntityId, Finality, Kind, Ledger,
+    Level, Load, NodeId, Seed, Span, State, Time, Verdict, byzantine_bound,
 };
 use quorate_kernel::{
     Forms, Jitter, MempoolConfig, NetworkConfig, OverlayConfig, Report, RunLimits, Setup,
@@ -20,6 +21,8 @@ pub(crate) const SEED: Seed = Seed::new(1, 0);
 pub(crate) enum Map {
     /// Three cloud regions of one country, 1 Gbit/s, everybody with everybody.
     Country,
+    /// The same at 10 Gbit/s: twenty thousand hashes a second to fifty others are more than 1 Gbit/s.
+    Backbone,
     /// Six regions of the world, 100 Mbit/s, eight outbound connections a node.
     World,
 }
@@ -28,6 +31,7 @@ impl Map {
     fn network(self, nodes: u64) -> NetworkConfig {
         let (regions, bps, overlay) = match self {
             Self::Country => (&CLOUD_REGIONS[..3], 1_000_000_000, OverlayConfig::Mesh),
+            Self::Backbone => (&CLOUD_REGIONS[..3], 10_000_000_000, OverlayConfig::Mesh),
             Self::World => {
                 let overlay = OverlayConfig::Random { outbound: 8 };
                 (&WORLD_REGIONS[..], 100_000_000, overlay)
@@ -81,10 +85,14 @@ pub(crate) fn simulate<E: Engine>(
     setup: Setup,
     load: Box<dyn Load>,
     ledger: &dyn Ledger,
+    domain: Option<Box<dyn Domain>>,
 ) -> Report {
     let nodes = setup.network.region_of.len() as u32;
     assert_eq!(E::validate(config, nodes), Ok(()));
     let mut simulation = Simulation::<E>::new(config, setup, load, ledger);
+    if let Some(domain) = domain {
+        simulation.show(domain);
+    }
     simulation.run();
     let report = simulation.finish();
     assert_eq!(report.status, Status::Ok, "{:?}", report.violation);
@@ -165,6 +173,100 @@ impl Load for Drip {
     fn next(&mut self) -> Option<Arrival> {
         self.next.at += self.every;
         Some(self.next)
+    }
+}
+
+/// Poisson arrivals about any of some records, from any of some sites.
+pub(crate) struct Stream {
+    classes: [Class; 1],
+    draws: Draws,
+    at_s: f64,
+    gap_s: f64,
+    sites: u32,
+    records: u32,
+}
+
+impl Stream {
+    pub(crate) fn new(tps: f64, sites: u32, records: u32) -> Self {
+        Self {
+            classes: [Class {
+                name: "write",
+                kind: Kind::Write,
+                expiry: None,
+                tells: "",
+            }],
+            draws: SEED.stream("stream", 0),
+            at_s: 0.0,
+            gap_s: 1.0 / tps,
+            sites,
+            records,
+        }
+    }
+
+    fn arrival(&mut self) -> Arrival {
+        self.at_s += exponential(self.gap_s, &mut self.draws);
+        let bits = self.draws.bits();
+        let any = |bits: u64, of: u32| ((bits * u64::from(of)) >> 32) as u32;
+        Arrival {
+            at: Time::ZERO + Span::from_s_f64(self.at_s),
+            key: EntityId::new(any(bits >> 32, self.records)),
+            operand: 1,
+            bytes: 250,
+            exec_us: 5,
+            site: any(bits & u64::from(u32::MAX), self.sites) as u16,
+            class: ClassId(0),
+            action: 0,
+        }
+    }
+}
+
+impl Load for Stream {
+    fn classes(&self) -> &[Class] {
+        &self.classes
+    }
+
+    fn sites(&self) -> u32 {
+        self.sites
+    }
+
+    fn next(&mut self) -> Option<Arrival> {
+        Some(self.arrival())
+    }
+
+    fn next_some(&mut self, arrivals: &mut Vec<Arrival>) {
+        arrivals.extend((0..64).map(|_| self.arrival()));
+    }
+}
+
+/// Counts in so many records; what they hold depends on the order.
+pub(crate) struct Tally(pub(crate) u32);
+
+impl Ledger for Tally {
+    fn reasons(&self) -> &[&'static str] {
+        &[]
+    }
+
+    fn preload(&self, _: EntityId) -> Cell {
+        1
+    }
+
+    fn preloaded(&self) -> u32 {
+        self.0
+    }
+
+    fn apply(&self, tx: &Arrival, now: Time, state: &mut dyn State) -> Verdict {
+        if let Ok(cell) = self.step(tx, now, state.get(tx.key)) {
+            state.set(tx.key, cell);
+        }
+        Verdict::Valid
+    }
+
+    fn is_alone(&self) -> bool {
+        true
+    }
+
+    fn step(&self, tx: &Arrival, _: Time, cell: Cell) -> Result<Cell, u8> {
+        Ok(cell.wrapping_mul(31).wrapping_add(Cell::from(tx.operand)))
     }
 }
 
