@@ -1,6 +1,6 @@
 //! Everything at once: the hospital workload through an engine to its ledger, its latencies, its exposure
-//! of revoked consents and what care wants to know of the final order. One unit of work is one arrival, a
-//! write that became final or a read that was served.
+//! of revoked consents and, of messages, what care wants to know of the final order. One unit of work is one
+//! arrival, a write that became final or a read that was served.
 //!
 //! FIGURES
 //!
@@ -30,7 +30,7 @@ pub fn qbft_hospital(tps: u64, seconds: u64, reads_per_write: u32) -> Outcome {
     };
     let rate = Rate::Flat { per_s: tps as f64 };
     let setup = Map::Country.setup(NODES, NODES as u32, Span::from_s(seconds), Finality::Commit);
-    hospital(&config, rate, setup)
+    hospital(&config, rate, setup, false)
 }
 
 /// HL7 messages of a nation at `tps` of them per second (3,615 in the mean of a week), through so many
@@ -47,14 +47,15 @@ pub fn qbft_messages(validators: u64, tps: u64, seconds: u64) -> Outcome {
     let rate = Rate::Flat { per_s: tps as f64 };
     let span = Span::from_s(seconds);
     let setup = Map::Backbone.setup(validators, SITES, span, Finality::Commit);
-    hospital(&config, rate, setup)
+    hospital(&config, rate, setup, true)
 }
 
-fn hospital(config: &Config, rate: Rate, mut setup: Setup) -> Outcome {
+fn hospital(config: &Config, rate: Rate, mut setup: Setup, shown: bool) -> Outcome {
     let load = Hospital::new(config, rate, SEED).expect("the settings are in range");
     let (rules, domain) = (load.rules(), load.domain());
+    let domain = shown.then(|| Box::new(domain) as Box<dyn Domain>);
     setup.drain = Span::from_s(60);
-    through_qbft(setup, Box::new(load), &rules, Some(Box::new(domain)))
+    through_qbft(setup, Box::new(load), &rules, domain)
 }
 
 /// As many transactions as fast as they come, about `records` records, or about nothing: no workload, no

@@ -363,7 +363,9 @@ impl Probe {
         for (class, together) in self.classes.iter_mut().zip(together) {
             class.valid += together.len();
             let [first, others @ ..] = &mut class.latency;
-            others.iter_mut().for_each(|level| level.add(&together));
+            for level in others {
+                level.add(&together);
+            }
             if first.is_empty() {
                 *first = together;
             } else {
