@@ -432,8 +432,10 @@ impl Merged {
         }
         let mut from = 0;
         for &end in &self.ends {
-            if end - from > 1 {
-                self.spread[from as usize..end as usize].sort_unstable();
+            match &mut self.spread[from as usize..end as usize] {
+                [] | [_] => {}
+                [a, b] => (*a, *b) = (*a.min(b), *a.max(b)),
+                more => more.sort_unstable(),
             }
             from = end;
         }

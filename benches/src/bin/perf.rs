@@ -135,7 +135,7 @@ const JOBS: &[Job] = &[
         "transactions of hospitals, 12 validators",
         "arrival",
         Goal::Rate(15.0),
-        || end_to_end::qbft_messages(12, 3_600, 3_600),
+        || end_to_end::qbft_messages(12, 3_600, 7_200),
     ),
     job("the same, documents", "arrival", Goal::Shown, || {
         end_to_end::qbft_hospital(3_600, 2_778, 0)

@@ -94,7 +94,7 @@ impl<E: Engine> Simulation<'_, E> {
     /// Takes in what arrives up to an instant, none of which causes an event.
     pub(crate) fn admit_until(&mut self, until: Time) {
         while let Some(first) = self.ahead.first().filter(|a| a.at <= until) {
-            if self.is_plain(first.class) {
+            if self.plain >> first.class.0 & 1 == 1 {
                 self.admit_plain(until);
             } else {
                 self.close_slices(first.at);
@@ -106,11 +106,14 @@ impl<E: Engine> Simulation<'_, E> {
         }
     }
 
-    /// Whether nothing but its origin need know of a write of a class.
-    #[inline]
-    fn is_plain(&self, class: ClassId) -> bool {
-        self.classes[class.index()].kind == quorate_core::Kind::Write
-            && self.showing.as_ref().is_none_or(|s| !s.acts(class))
+    /// Of which classes nothing but its origin need know of a write, a bit each.
+    pub(crate) fn plain_classes(&self) -> u128 {
+        let ids = (0..self.classes.len() as u8).map(ClassId);
+        let plain = |id: &ClassId| {
+            self.classes[id.index()].kind == quorate_core::Kind::Write
+                && self.showing.as_ref().is_none_or(|s| !s.acts(*id))
+        };
+        ids.filter(plain).map(|id| 1 << id.0).sum()
     }
 
     /// Takes in the plain writes up to an instant that come next, and as many of them as were asked for
@@ -120,18 +123,23 @@ impl<E: Engine> Simulation<'_, E> {
         let room = (self.setup.limits.pending as u64).saturating_sub(pending);
         let arrivals = core::mem::take(&mut self.ahead.arrivals);
         let from = self.ahead.next;
-        let mut next = from;
+        let (mut next, mut counted) = (from, from);
         while let Some(tx) = arrivals.get(next).filter(|tx| tx.at <= until) {
-            if !self.is_plain(tx.class) || (next - from) as u64 > room {
+            if self.plain >> tx.class.0 & 1 == 0 || (next - from) as u64 > room {
                 break;
             }
-            self.close_slices(tx.at);
-            self.conservation.submitted += 1;
+            if tx.at >= self.slice_end {
+                // The backlog is sampled of what was submitted before.
+                self.conservation.submitted += (next - counted) as u64;
+                counted = next;
+                self.close_slices(tx.at);
+            }
             self.probe.submitted(tx.class, tx.at);
             self.pool.push(tx);
-            self.now = tx.at;
             next += 1;
         }
+        self.now = arrivals[next - 1].at;
+        self.conservation.submitted += (next - counted) as u64;
         self.open += (next - from) as u64;
         self.ahead.arrivals = arrivals;
         self.ahead.next = next - 1;

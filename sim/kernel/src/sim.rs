@@ -164,6 +164,8 @@ pub struct Simulation<'a, E: Engine> {
     pub(crate) is_traced: bool,
     /// Whether an arrival changes nothing but its origin, whoever waits for transactions aside.
     is_undisturbed: bool,
+    /// The classes whose writes nothing but their origin need know of, a bit each.
+    pub(crate) plain: u128,
     /// Whether messages need nobody's attention: no fault swallows them, and nobody is told of them.
     pub(crate) is_plain: bool,
     pub(crate) faults: Faults,
@@ -230,7 +232,7 @@ pub struct Simulation<'a, E: Engine> {
     pub(crate) open: u64,
     pub(crate) reached: Reached,
     /// When the next slice ends.
-    slice_end: Time,
+    pub(crate) slice_end: Time,
     pub(crate) traffic: Vec<Traffic>,
     pub(crate) gossip_sent: Vec<u64>,
     pub(crate) gossip_share_ppm: u64,
@@ -397,6 +399,7 @@ impl<'a, E: Engine> Simulation<'a, E> {
         let kinds = E::KINDS.len() + E::PHASES.len() + kernel + endorse_kinds;
         let mut sim = Self {
             is_traced: setup.trace.is_some(),
+            plain: 0,
             is_undisturbed: setup.forms.bulk
                 && faults.is_empty()
                 && endorsing.is_none()
@@ -604,6 +607,7 @@ impl<'a, E: Engine> Simulation<'a, E> {
     /// Runs to the end. The same as [`next_time`](Self::next_time) and [`advance`](Self::advance) in
     /// turn, but it looks no further ahead than it must, which keeps the queue fast.
     pub fn run(&mut self) {
+        self.plain = self.plain_classes();
         while self.status == Status::Ok && self.step() {}
     }
 
