@@ -359,6 +359,8 @@ impl Probe {
 
     /// All is recorded: what was recorded once for all is added to each.
     pub(crate) fn close(&mut self) {
+        // A help for what comes next, not a result.
+        self.lately = (Time::ZERO, Time::ZERO, 0);
         let together = core::mem::take(&mut self.together);
         for (class, together) in self.classes.iter_mut().zip(together) {
             class.valid += together.len();
