@@ -1,9 +1,7 @@
 //! The hospital workload alone, without an engine: its arrivals, and the rules of its ledger.
 //!
-//! Goal: none of its own; what stands here is part of the 15 M transactions/s of
-//! [`crate::end_to_end`], and must be several times as fast. Measured: 11–18 M arrivals/s, so that
-//! generating them takes the whole of that goal, and 24–42 M judged writes/s, the copy of 16 MB of
-//! state included.
+//! Goal: none of its own. Documents measured: 11–18 M arrivals/s, and 24–42 M judged writes/s, the copy of
+//! 16 MB of state included.
 //!
 //! Non-goals: traces, and the shapes of days and weeks.
 

@@ -9,6 +9,7 @@
 //! looks back, turn what was replaced into versions for good.
 
 use crate::pool::{Place, Pool, Run};
+use crate::views::Expiry;
 use quorate_core::{Arrival, BlockId, Blocks, Cell, EntityId, Ledger, State, Time, Verdict, hash};
 use std::collections::VecDeque;
 
@@ -172,23 +173,34 @@ impl<'a> Book<'a> {
         pool: &Pool,
         block: BlockId,
         order: &[Place],
-        expired: impl Fn(&Arrival, Time) -> bool,
+        expiry: Expiry<'_>,
     ) {
         let now = blocks.get(block).timestamp;
         let mut done = self.begin(blocks, block);
         if self.tip.is_some() && self.ledger.is_alone() && !pool.is_sealed() {
-            for some in order.chunks(AT_ONCE) {
-                self.glance(some.iter().map(|p| pool.get(p.site, p.seq).key));
-                for &place in some {
-                    let tx = pool.get(place.site, place.seq);
-                    let is_old = expired(tx, now);
-                    self.step(tx, place, (now, is_old), &mut done);
-                }
-            }
+            self.execute_in_place(pool, order, (now, expiry), &mut done);
         } else {
-            self.execute_each(blocks, pool, (block, order), (now, expired), &mut done);
+            self.execute_each(blocks, pool, (block, order), (now, expiry), &mut done);
         }
         self.end(block, done, order.len());
+    }
+
+    /// Rules that read and write one record, on the state as it stands. This and [`Book::run_apart`] know
+    /// no header, so that they are compiled once, for all engines.
+    fn execute_in_place(
+        &mut self,
+        pool: &Pool,
+        order: &[Place],
+        (now, expiry): (Time, Expiry<'_>),
+        done: &mut Executed,
+    ) {
+        for some in order.chunks(AT_ONCE) {
+            self.glance(some.iter().map(|p| pool.get(p.site, p.seq).key));
+            for &place in some {
+                let tx = pool.get(place.site, place.seq);
+                self.step(tx, place, (now, expiry.is_over(tx, now)), done);
+            }
+        }
     }
 
     /// Whether blocks on top of this one can be executed with [`Book::execute_apart`]: rules read and write
@@ -204,44 +216,44 @@ impl<'a> Book<'a> {
         blocks: &Blocks<H>,
         pool: &Pool,
         (block, runs, local): (BlockId, &[Run], u128),
-        expired: impl Fn(&Arrival, Time) -> bool,
+        expiry: Expiry<'_>,
         rest: &mut Vec<Place>,
     ) {
         let now = blocks.get(block).timestamp;
         let mut done = self.begin(blocks, block);
-        let mut txs = 0;
-        for &Run {
-            site,
-            from,
-            to,
-            delay,
-        } in runs
-        {
-            txs += (to - from) as usize;
-            let mut seq = from;
-            let slices = pool.slices(site, from, to);
-            for some in slices.into_iter().flat_map(|s| s.chunks(AT_ONCE)) {
-                self.glance(some.iter().map(|tx| tx.key));
-                for tx in some {
-                    let seen = tx.at + delay;
-                    let place = Place { seen, site, seq };
-                    if local >> tx.class.0 & 1 == 1 {
-                        let is_old = expired(tx, now);
-                        self.step(tx, place, (now, is_old), &mut done);
-                    } else {
-                        rest.push(place);
-                    }
-                    seq += 1;
-                }
-            }
+        for &run in runs {
+            self.run_apart(pool, (run, local), (now, expiry), rest, &mut done);
         }
         rest.sort_unstable_by_key(Place::rank);
-        for &place in &*rest {
-            let tx = pool.get(place.site, place.seq);
-            let is_old = expired(tx, now);
-            self.step(tx, place, (now, is_old), &mut done);
+        self.execute_in_place(pool, rest, (now, expiry), &mut done);
+        let txs = runs.iter().map(|run| (run.to - run.from) as usize);
+        self.end(block, done, txs.sum());
+    }
+
+    /// The transactions of an origin in a block.
+    fn run_apart(
+        &mut self,
+        pool: &Pool,
+        (run, local): (Run, u128),
+        (now, expiry): (Time, Expiry<'_>),
+        rest: &mut Vec<Place>,
+        done: &mut Executed,
+    ) {
+        let (site, mut seq) = (run.site, run.from);
+        let slices = pool.slices(site, run.from, run.to);
+        for some in slices.into_iter().flat_map(|s| s.chunks(AT_ONCE)) {
+            self.glance(some.iter().map(|tx| tx.key));
+            for tx in some {
+                let seen = tx.at + run.delay;
+                let place = Place { seen, site, seq };
+                if local >> tx.class.0 & 1 == 1 {
+                    self.step(tx, place, (now, expiry.is_over(tx, now)), done);
+                } else {
+                    rest.push(place);
+                }
+                seq += 1;
+            }
         }
-        self.end(block, done, txs);
     }
 
     /// A block is to be executed on top of its parent's branch.
@@ -298,7 +310,7 @@ impl<'a> Book<'a> {
         blocks: &Blocks<H>,
         pool: &Pool,
         (block, order): (BlockId, &[Place]),
-        (now, expired): (Time, impl Fn(&Arrival, Time) -> bool),
+        (now, expiry): (Time, Expiry<'_>),
         done: &mut Executed,
     ) {
         let (ledger, sealed) = (self.ledger, pool.is_sealed());
@@ -306,7 +318,7 @@ impl<'a> Book<'a> {
             self.touch(some.iter().map(|p| pool.get(p.site, p.seq).key));
             for p in some {
                 let tx = pool.get(p.site, p.seq);
-                let verdict = if expired(tx, now) {
+                let verdict = if expiry.is_over(tx, now) {
                     Verdict::Expired
                 } else if sealed && let Some(seal) = pool.seal(p.site, p.seq) {
                     self.validate(blocks, block, (tx, seal), done)
@@ -804,10 +816,10 @@ mod tests {
                 if apart && book.is_simple_on(ids[parent]) {
                     let runs = [Run { site: 0, from: seqs[0], to: seqs[1] + 1, delay: Span::ZERO }];
                     let what = (block, &runs[..], 1);
-                    book.execute_apart(&blocks, &pool, what, |_, _| false, &mut Vec::new());
+                    book.execute_apart(&blocks, &pool, what, Expiry::of(&[]), &mut Vec::new());
                 } else {
                     let order = seqs.map(|seq| Place { seen: Time::ZERO, site: 0, seq });
-                    book.execute(&blocks, &pool, block, &order, |_, _| false);
+                    book.execute(&blocks, &pool, block, &order, Expiry::of(&[]));
                 }
                 for (seq, (_, operand)) in seqs.into_iter().zip(txs) {
                     let want = if operand % 2 == 1 { Verdict::Rejected(0) } else { Verdict::Valid };

@@ -54,23 +54,6 @@ impl LatencyHistogram {
         self.max = self.max.max(us);
     }
 
-    /// Adds many.
-    #[inline]
-    pub(crate) fn record_each(&mut self, values: impl Iterator<Item = u64>) {
-        let (mut len, mut max) = (0, self.max);
-        values.for_each(|us| {
-            let bucket = bucket(us);
-            match self.pages.get_mut(bucket / PAGE) {
-                Some(Some(page)) => page[bucket % PAGE] += 1,
-                _ => self.page(bucket / PAGE)[bucket % PAGE] += 1,
-            }
-            len += 1;
-            max = us.max(max);
-        });
-        self.len += len;
-        self.max = max;
-    }
-
     #[inline(never)]
     fn page(&mut self, place: usize) -> &mut Page {
         if self.pages.len() <= place {

@@ -1,6 +1,7 @@
 //! What is submitted, who waits for it, and how it gets into a block.
 
 use crate::pool::{Pool, Sum};
+use crate::probe::Probe;
 use crate::report::{Kept, Status};
 use crate::sim::{Job, Rank, Simulation, context};
 use quorate_core::{
@@ -44,6 +45,24 @@ impl Ahead {
             self.next = 0;
         }
     }
+}
+
+/// Takes in the first of some writes, as many as are of `plain` classes and come by an instant, and before the
+/// end of a slice; how many. Knows no engine, so that it is compiled once, for all.
+fn take_plain(
+    arrivals: &[Arrival],
+    plain: u128,
+    (until, slice_end): (Time, Time),
+    (probe, pool): (&mut Probe, &mut Pool),
+) -> usize {
+    for (n, tx) in arrivals.iter().enumerate() {
+        if tx.at > until || tx.at >= slice_end || plain >> tx.class.0 & 1 == 0 {
+            return n;
+        }
+        probe.submitted(tx.class, tx.at);
+        pool.push(tx);
+    }
+    arrivals.len()
 }
 
 impl<E: Engine> Simulation<'_, E> {
@@ -124,19 +143,22 @@ impl<E: Engine> Simulation<'_, E> {
         let arrivals = core::mem::take(&mut self.ahead.arrivals);
         let from = self.ahead.next;
         let (mut next, mut counted) = (from, from);
-        while let Some(tx) = arrivals.get(next).filter(|tx| tx.at <= until) {
-            if self.plain >> tx.class.0 & 1 == 0 || (next - from) as u64 > room {
+        loop {
+            let left = room.saturating_sub((next - from) as u64).saturating_add(1);
+            let left = left.min((arrivals.len() - next) as u64) as usize;
+            let some = &arrivals[next..next + left];
+            let until = (until, self.slice_end);
+            next += take_plain(some, self.plain, until, (&mut self.probe, &mut self.pool));
+            // The backlog is sampled of what was submitted before.
+            let Some(tx) = arrivals.get(next).filter(|tx| tx.at >= self.slice_end) else {
+                break;
+            };
+            if tx.at > until.0 || self.plain >> tx.class.0 & 1 == 0 || (next - from) as u64 > room {
                 break;
             }
-            if tx.at >= self.slice_end {
-                // The backlog is sampled of what was submitted before.
-                self.conservation.submitted += (next - counted) as u64;
-                counted = next;
-                self.close_slices(tx.at);
-            }
-            self.probe.submitted(tx.class, tx.at);
-            self.pool.push(tx);
-            next += 1;
+            self.conservation.submitted += (next - counted) as u64;
+            counted = next;
+            self.close_slices(tx.at);
         }
         self.now = arrivals[next - 1].at;
         self.conservation.submitted += (next - counted) as u64;

@@ -302,17 +302,17 @@ impl Probe {
 
     /// Some transactions of an origin have reached these levels now, in the order of submission; with
     /// `valid` they are final and valid besides, see [`Probe::valid`].
-    pub(crate) fn latencies<'a>(
+    pub(crate) fn latencies(
         &mut self,
         (levels, valid): (Levels, bool),
-        txs: impl DoubleEndedIterator<Item = &'a Arrival> + Clone,
+        txs: &[Arrival],
         now: Time,
     ) {
         let us = |tx: &Arrival| now.since(tx.at).ns() / 1_000;
-        if levels == Levels::ALL && valid && self.count_at_once(txs.clone()) {
+        if levels == Levels::ALL && valid && self.count_at_once(txs) {
             let (mut slice, mut until) = (0, Time::ZERO);
             let (mut sum, mut n) = (0, 0);
-            txs.for_each(|tx| {
+            for tx in txs {
                 if tx.at >= until {
                     self.slices[slice].0 += core::mem::take(&mut sum);
                     self.slices[slice].1 += core::mem::take(&mut n);
@@ -323,12 +323,12 @@ impl Probe {
                 sum += us;
                 n += 1;
                 self.together[tx.class.index()].record(us);
-            });
+            }
             self.slices[slice].0 += sum;
             self.slices[slice].1 += n;
             return;
         }
-        txs.for_each(|tx| {
+        for tx in txs {
             let us = us(tx);
             // The queue's state shows in the time to a block; what follows until final only smears it.
             if let (true, Some(slice)) = (levels.has(Level::Included), self.slice(tx.at)) {
@@ -341,14 +341,15 @@ impl Probe {
             if valid {
                 self.add(tx.at, tx.class, Slot::Verdict(0), 0);
             }
-        });
+        }
     }
 
     /// Whether all samples of some transactions count at once, which are in the order of submission.
-    fn count_at_once<'a>(&self, mut txs: impl DoubleEndedIterator<Item = &'a Arrival>) -> bool {
-        let Some(first) = txs.next() else { return true };
-        let last = txs.next_back().unwrap_or(first).at;
-        first.at <= last && self.counts(first.at) && self.counts(last)
+    fn count_at_once(&self, txs: &[Arrival]) -> bool {
+        let (Some(first), Some(last)) = (txs.first(), txs.last()) else {
+            return true;
+        };
+        first.at <= last.at && self.counts(first.at) && self.counts(last.at)
     }
 
     /// Whether a sample counts at once: it is of the measured span, and of no warm-up.
@@ -412,23 +413,19 @@ impl Probe {
     }
 
     /// Some transactions are now final at a quorum of sites' nodes, or at all of them.
-    pub(crate) fn spread<'a>(
-        &mut self,
-        all: bool,
-        txs: impl Iterator<Item = &'a Arrival> + Clone,
-        now: Time,
-    ) {
+    pub(crate) fn spread(&mut self, all: bool, txs: &[Arrival], now: Time) {
         let us = |tx: &Arrival| now.since(tx.at).ns() / 1_000;
         let (slot, target) = if all {
             (Slot::All, &mut self.all_final)
         } else {
             (Slot::Quorum, &mut self.quorum_final)
         };
-        let counted = |tx: &&Arrival| self.hold_until <= tx.at && tx.at < self.horizon;
-        target.record_each(txs.clone().filter(counted).map(us));
-        if self.hold_until > Time::ZERO {
-            txs.filter(|tx| tx.at < self.hold_until)
-                .for_each(|tx| self.held_back.push(sample(tx, slot, us(tx))));
+        for tx in txs {
+            if self.hold_until <= tx.at && tx.at < self.horizon {
+                target.record(us(tx));
+            } else if tx.at < self.horizon {
+                self.held_back.push(sample(tx, slot, us(tx)));
+            }
         }
     }
 
@@ -667,7 +664,7 @@ mod tests {
             let mut one = Probe::new(&[CLASS, CLASS], 0, horizon, cut);
             let mut all = one.clone();
             let levels = Level::ALL.into_iter().fold(Levels::NONE, Levels::with);
-            all.latencies((levels, true), txs.iter(), now);
+            all.latencies((levels, true), txs, now);
             all.valid(txs.len() as u64, now);
             all.close();
             for tx in txs {
@@ -713,7 +710,7 @@ mod tests {
             let now = at + Span::from_ms(if s < 50 { 900 } else { 100 });
             probe.submitted(ClassId(0), at);
             let what = (Levels::NONE.with(Level::Included), false);
-            probe.latencies(what, core::iter::once(&tx(at, 0)), now);
+            probe.latencies(what, &[tx(at, 0)], now);
             probe.verdict(ClassId(0), at, now, Verdict::Rejected(0));
         }
         let series = probe.latency_series_us();

@@ -5,7 +5,7 @@
 
 use crate::book::Book;
 use crate::sim::Simulation;
-use crate::views::expired;
+use crate::views::Expiry;
 use quorate_core::{BlockId, Engine, EntityId, Ledger, NodeId};
 
 /// The states of all nodes, in the form in which they have their own.
@@ -35,8 +35,8 @@ impl<E: Engine> Simulation<'_, E> {
         // A node that left what was final has no state that it could go on from.
         *own = own.take().filter(|b| parent.is_some_and(|p| b.is_at(p)));
         if let Some(book) = own {
-            let expired = expired(&self.classes);
-            book.execute(&self.blocks, &self.pool, block, &self.order, expired);
+            let expiry = Expiry::of(&self.classes);
+            book.execute(&self.blocks, &self.pool, block, &self.order, expiry);
             book.settle(&self.blocks, block, |_, _| {});
         }
     }

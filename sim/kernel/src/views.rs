@@ -38,12 +38,27 @@ struct Together {
     valid: bool,
 }
 
-/// Whether a transaction is too old for a block.
-pub(crate) fn expired(classes: &[Class]) -> impl Fn(&Arrival, Time) -> bool + use<'_> {
-    let some_may = classes.iter().any(|class| class.expiry.is_some());
-    move |tx, now| {
-        let expiry = || classes[tx.class.index()].expiry;
-        some_may && expiry().is_some_and(|e| tx.at + e < now)
+/// When transactions are too old for a block.
+#[derive(Clone, Copy)]
+pub(crate) struct Expiry<'a> {
+    classes: &'a [Class],
+    some_expire: bool,
+}
+
+impl<'a> Expiry<'a> {
+    pub(crate) fn of(classes: &'a [Class]) -> Self {
+        let some_expire = classes.iter().any(|class| class.expiry.is_some());
+        Self {
+            classes,
+            some_expire,
+        }
+    }
+
+    /// Whether one is, at the time of a block.
+    #[inline]
+    pub(crate) fn is_over(&self, tx: &Arrival, now: Time) -> bool {
+        let expiry = || self.classes[tx.class.index()].expiry;
+        self.some_expire && expiry().is_some_and(|e| tx.at + e < now)
     }
 }
 
@@ -263,19 +278,18 @@ impl<E: Engine> Simulation<'_, E> {
             && parent.is_some_and(|parent| self.book.is_simple_on(parent));
         if !apart {
             self.put_in_order(block);
-            let expired = expired(&self.classes);
-            let order = &self.order;
-            return (self.book).execute(&self.blocks, &self.pool, block, order, expired);
+            let (order, expiry) = (&self.order, Expiry::of(&self.classes));
+            return (self.book).execute(&self.blocks, &self.pool, block, order, expiry);
         }
         self.find_marks(block);
         let [from, to] = &self.marks;
         let maker = self.blocks.get(block).key.creator;
         self.pool.runs((from, to), (maker, 0), &mut self.runs);
         self.order.clear();
-        let (what, expired) = ((block, &*self.runs, local), expired(&self.classes));
+        let (what, expiry) = ((block, &*self.runs, local), Expiry::of(&self.classes));
         let rest = &mut self.order;
         self.book
-            .execute_apart(&self.blocks, &self.pool, what, expired, rest);
+            .execute_apart(&self.blocks, &self.pool, what, expiry, rest);
     }
 
     /// The watermarks between which a block's transactions lie.
@@ -372,9 +386,10 @@ impl<E: Engine> Simulation<'_, E> {
         let at = self.reached.at;
         for together in self.reached.txs.drain(..) {
             let (from, to) = together.range;
-            let txs = self.pool.range(together.site, from, to);
             let what = (together.levels, together.valid);
-            self.probe.latencies(what, txs, at);
+            for txs in self.pool.slices(together.site, from, to) {
+                self.probe.latencies(what, txs, at);
+            }
         }
         self.reached.from = 0;
     }
@@ -387,7 +402,7 @@ impl<E: Engine> Simulation<'_, E> {
             }
             let tx = *self.pool.get(site, seq);
             let what = (Levels::NONE.with(level), false);
-            self.probe.latencies(what, core::iter::once(&tx), now);
+            self.probe.latencies(what, &[tx], now);
             if !self.liars.is_empty() {
                 self.note_site(level, site, now.saturating_since(tx.at));
             }
@@ -558,13 +573,13 @@ impl<E: Engine> Simulation<'_, E> {
                         if self.is_evicted(block, site, seq) {
                             continue;
                         }
-                        let tx = self.pool.get(site, seq);
-                        let txs = core::iter::once(tx);
-                        self.probe.spread(which == 1, txs, self.now);
+                        let tx = *self.pool.get(site, seq);
+                        self.probe.spread(which == 1, &[tx], self.now);
                     }
                 } else {
-                    let txs = self.pool.range(site, from, to);
-                    self.probe.spread(which == 1, txs, self.now);
+                    for txs in self.pool.slices(site, from, to.max(from)) {
+                        self.probe.spread(which == 1, txs, self.now);
+                    }
                 }
                 self.spread_marks[which][site as usize] = to.max(from);
             }
