@@ -6,8 +6,7 @@
 //! (3,600 a second, 50 validators, 1 s) in 30 s; without a workload 55 M/s to the histogram, and 30 M/s in order
 //! to 10^6 records. Measured (`scripts/perf.sh transactions`, November 2026, CPU time on a machine that others
 //! use): 12.5–13.4 M/s, 31–33 s, 19–22 M/s and 13–15 M/s. **Missed** by 1.1–1.2, 1.04–1.1, 2.5–2.9 and 2.0–2.4
-//! times. The last two are of loops without an engine, three levels of finality and a safety checker. Documents
-//! take three times as long as messages, for submitters act on views and records of many kinds change.
+//! times. The last two are of loops without an engine, three levels of finality and a safety checker.
 //!
 //! Non-goals: faults, sweeps, steady-state cuts, plans and results, which the harness adds.
 

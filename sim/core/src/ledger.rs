@@ -52,8 +52,7 @@ pub trait Ledger {
     /// # Errors
     /// The index of the reason in [`Ledger::reasons`].
     fn step(&self, tx: &Arrival, now: Time, cell: Cell) -> Result<Cell, u8> {
-        let _ = (tx, now);
-        Ok(cell)
+        unreachable!("{tx:?} at {now} on {cell}: a ledger that is alone has a step of its own")
     }
 
     /// What the submitter of a transaction would be told who asks a view of the ledger beforehand; differs

@@ -345,12 +345,7 @@ impl Pool {
     }
 
     /// Some that are still kept, in order.
-    pub(crate) fn range(
-        &self,
-        site: u32,
-        from: u32,
-        to: u32,
-    ) -> impl DoubleEndedIterator<Item = &Arrival> + Clone {
+    pub(crate) fn range(&self, site: u32, from: u32, to: u32) -> impl Iterator<Item = &Arrival> {
         let origin = &self.origins[site as usize];
         let place = |seq: u32| (seq - origin.first) as usize;
         let range = if from < to {
@@ -361,7 +356,7 @@ impl Pool {
         origin.txs.range(range)
     }
 
-    /// The same in two pieces.
+    /// The same in two pieces; `from` must not be above `to`.
     pub(crate) fn slices(&self, site: u32, from: u32, to: u32) -> [&[Arrival]; 2] {
         let origin = &self.origins[site as usize];
         let places = (from - origin.first) as usize..(to - origin.first) as usize;

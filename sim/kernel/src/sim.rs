@@ -230,6 +230,7 @@ pub struct Simulation<'a, E: Engine> {
     pub(crate) conservation: Conservation,
     /// Measured arrivals that are not final yet.
     pub(crate) open: u64,
+    /// What has reached levels at this instant and is not recorded yet.
     pub(crate) reached: Reached,
     /// When the next slice ends.
     pub(crate) slice_end: Time,
@@ -253,8 +254,8 @@ pub struct Simulation<'a, E: Engine> {
     pub(crate) at_height: std::collections::VecDeque<u32>,
     pub(crate) at_height_from: u32,
     pub(crate) settled_height: u32,
-    /// Up to where transactions were forgotten, if that was further.
-    pub(crate) light_height: u32,
+    /// Up to where transactions were settled, if that was further.
+    pub(crate) settled_txs_height: u32,
     /// The height at which to look again for what can be forgotten.
     pub(crate) settle_at: u64,
     pub(crate) spread_marks: [Vec<u32>; 2],
@@ -478,7 +479,7 @@ impl<'a, E: Engine> Simulation<'a, E> {
             at_height: std::collections::VecDeque::new(),
             at_height_from: 1,
             settled_height: 0,
-            light_height: 0,
+            settled_txs_height: 0,
             settle_at: 0,
             spread_marks: [vec![0; sites as usize], vec![0; sites as usize]],
             spread_height: [0; 2],

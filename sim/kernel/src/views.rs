@@ -767,10 +767,10 @@ impl<E: Engine> Simulation<'_, E> {
         // assumption: at 24 bytes each, half of a small second-level cache.
         const MANY: usize = 4096;
         let lowest = self.spread_height[1];
-        if self.book.unsettled() < MANY || lowest <= self.light_height {
+        if self.book.unsettled() < MANY || lowest <= self.settled_txs_height {
             return;
         }
-        self.light_height = lowest;
+        self.settled_txs_height = lowest;
         if self.setup.finality != Finality::Commit || !self.liars.is_empty() {
             return;
         }
