@@ -638,7 +638,8 @@ impl Load for Hospital {
         u32::from(self.people.sites())
     }
 
-    /// A visit is all at one site.
+    /// A visit is all at one site. An entry that found none names a consent, which refuses it whatever else
+    /// happens to it.
     fn local(&self) -> &[ClassId] {
         &self.local
     }
