@@ -2,7 +2,7 @@
 
 use crate::Error;
 use quorate_core::dist::gamma;
-use quorate_core::math::ln;
+use quorate_core::math::ln_each;
 use quorate_core::{Draws, Seed, Span, Time, hash};
 use serde::{Deserialize, Serialize};
 
@@ -295,12 +295,19 @@ impl Clock {
         }
     }
 
+    /// Tells all arrivals before an instant, and moves on to the first after them.
+    #[inline]
+    fn tell_until(&mut self, until_ns: u64, mut tell: impl FnMut(u64)) {
+        while self.at_ns < until_ns {
+            tell(self.at_ns);
+            self.advance();
+        }
+    }
+
     #[inline(never)]
     fn draw(&mut self) {
-        self.drawn = core::array::from_fn(|_| self.draws.open01());
-        for uniform in &mut self.drawn {
-            *uniform = -ln(*uniform);
-        }
+        let uniform = core::array::from_fn(|_| self.draws.open01());
+        self.drawn = ln_each(uniform).map(|ln| -ln);
         self.next = 0;
     }
 
@@ -341,11 +348,20 @@ pub(crate) struct Merged {
     from: Time,
     /// Space to sort in.
     spread: Vec<u64>,
-    ends: Vec<u32>,
 }
+
+/// Where arrivals are put while they are sorted.
+const SLOTS: usize = 256;
 
 /// So many sources at most have places in that room.
 const SOURCES: u32 = 32;
+
+/// What is due some time after an instant, and the place of its source.
+#[inline]
+fn at_place(from: Time, due: u64) -> (Time, usize) {
+    let since = Span::from_ns(due / u64::from(SOURCES));
+    (from + since, due as usize % SOURCES as usize)
+}
 
 impl Merged {
     /// Merges at most 32 sources.
@@ -357,7 +373,6 @@ impl Merged {
             next: 0,
             from: Time::ZERO,
             spread: Vec::new(),
-            ends: Vec::new(),
         };
         merged.refill();
         merged
@@ -369,14 +384,28 @@ impl Merged {
         let Some(&due) = self.due.get(self.next) else {
             return (Time::NEVER, 0);
         };
-        let since = Span::from_ns(due / u64::from(SOURCES));
-        (self.from + since, due as usize % SOURCES as usize)
+        at_place(self.from, due)
     }
 
     /// Moves on to the arrival after this one.
     #[inline]
     pub(crate) fn advance(&mut self) {
-        self.next += 1;
+        self.skip(1);
+    }
+
+    /// The next arrivals, as many as are known.
+    #[inline]
+    pub(crate) fn known(&self) -> impl Iterator<Item = (Time, usize)> {
+        let from = self.from;
+        self.due[self.next..]
+            .iter()
+            .map(move |&due| at_place(from, due))
+    }
+
+    /// Moves on beyond so many of those that are known.
+    #[inline]
+    pub(crate) fn skip(&mut self, arrivals: usize) {
+        self.next += arrivals;
         if self.next >= self.due.len() {
             self.refill();
         }
@@ -401,45 +430,44 @@ impl Merged {
         let until = from + while_ns.max(1);
         self.from = Time::from_ns(from);
         for (place, clock) in (0..).zip(&mut self.clocks) {
-            while clock.at_ns < until {
-                self.due
-                    .push((clock.at_ns - from) * u64::from(SOURCES) + place);
-                clock.advance();
-            }
+            clock.tell_until(until, |at_ns| {
+                self.due.push((at_ns - from) * u64::from(SOURCES) + place);
+            });
         }
         self.sort(until - from);
     }
 
     /// Sorts what is due within a span: first to where it belongs if spread evenly, which is nearly right.
     fn sort(&mut self, span_ns: u64) {
-        let bits = (span_ns.ilog2() + 1) + SOURCES.ilog2();
-        let wanted = (self.due.len() | 1).ilog2() + 1;
-        let slot = |due: u64| (due >> bits.saturating_sub(wanted)) as usize;
-        self.ends.clear();
-        self.ends.resize(1 << wanted.min(bits), 0);
+        let bits = span_ns.ilog2() + 1 + SOURCES.ilog2();
+        let shift = bits.saturating_sub(SLOTS.ilog2());
+        let slot = |due: u64| (due >> shift) as usize % SLOTS;
+        let mut ends = [0_u32; SLOTS];
         for &due in &self.due {
-            self.ends[slot(due)] += 1;
+            ends[slot(due)] = ends[slot(due)].wrapping_add(1);
         }
-        let mut sum = 0;
-        for end in &mut self.ends {
-            sum += core::mem::replace(end, sum);
+        let mut sum = 0_u32;
+        for end in &mut ends {
+            sum = sum.wrapping_add(core::mem::replace(end, sum));
         }
         self.spread.resize(self.due.len(), 0);
         for &due in &self.due {
-            let end = &mut self.ends[slot(due)];
+            let end = &mut ends[slot(due)];
             self.spread[*end as usize] = due;
-            *end += 1;
-        }
-        let mut from = 0;
-        for &end in &self.ends {
-            match &mut self.spread[from as usize..end as usize] {
-                [] | [_] => {}
-                [a, b] => (*a, *b) = (*a.min(b), *a.max(b)),
-                more => more.sort_unstable(),
-            }
-            from = end;
+            *end = end.wrapping_add(1);
         }
         core::mem::swap(&mut self.due, &mut self.spread);
+        // Only neighbours are in a wrong order now.
+        let mut last = 0;
+        for i in 0..self.due.len() {
+            let due = self.due[i];
+            if due < last {
+                let place = self.due[..i].iter().rposition(|&before| before <= due);
+                self.due[place.map_or(0, |p| p + 1)..=i].rotate_right(1);
+            } else {
+                last = due;
+            }
+        }
     }
 }
 

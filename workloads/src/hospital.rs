@@ -45,7 +45,7 @@ const CLASSES: usize = Action::ALL.len();
 const NO_CLASS: ClassId = ClassId(u8::MAX);
 
 /// What a transaction is about.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Content {
     key: u32,
     operand: u32,
@@ -62,6 +62,8 @@ pub struct Hospital {
     reads: Clock,
     /// The writes that occur, and when.
     writes: Vec<Action>,
+    /// Of those that are entries about visits, all that they have in common.
+    entries: Vec<Option<Arrival>>,
     times: Merged,
     /// What each class draws besides its times.
     draws: Vec<Draws>,
@@ -110,7 +112,7 @@ impl Hospital {
         let writes = Action::ALL[1..].iter().copied().zip(clocks);
         let (writes, clocks) = writes.filter(occurs).unzip();
         let (classes, ids) = classes(config, rate);
-        Ok(Self {
+        let mut all = Self {
             classes,
             ids,
             bytes: Action::ALL.map(|action| match action {
@@ -120,6 +122,7 @@ impl Hospital {
             }),
             reads,
             writes,
+            entries: Vec::new(),
             times: Merged::new(clocks),
             draws: Action::ALL
                 .map(|a| seed.stream("content", named(facts(a).name)))
@@ -163,7 +166,12 @@ impl Hospital {
             unsettled: 0,
             layout,
             config: config.clone(),
-        })
+        };
+        let entry = |&write: &Action| {
+            (write.is_entry()).then(|| all.arrival(write, Time::ZERO, Content::default()))
+        };
+        all.entries = all.writes.iter().map(entry).collect();
+        Ok(all)
     }
 
     /// The rules of the ledger that these arrivals belong to.
@@ -470,21 +478,35 @@ impl Hospital {
         (u32::from(appeal) * DECIDED_APPEAL) | (u32::from(approved) * DECIDED_APPROVE)
     }
 
-    /// The next arrival if it is an entry about a visit: by far the most are, where there are any.
-    #[inline]
-    fn next_entry(&mut self) -> Option<Arrival> {
-        let (at, place) = self.times.first();
-        let is_first = !self.extras
-            && at < self.reads.at()
-            && self.racers.last().is_none_or(|racer| at < racer.at);
-        if !is_first || !self.writes[place].is_entry() {
-            return None;
+    /// Appends the next arrivals, so many at most, as long as they are entries about visits: by far the most
+    /// are, where there are any.
+    fn next_entries(&mut self, most: usize, arrivals: &mut Vec<Arrival>) {
+        let (staying, until) = self.visits.staying(self.times.first().0);
+        if self.extras || staying.is_empty() {
+            return;
         }
-        let action = self.writes[place];
-        self.times.advance();
-        let visit = self.visits.any(at, &mut self.draws[action.index()]);
-        let content = self.visited(visit, 0);
-        Some(self.arrival(action, at, content))
+        let racer = self.racers.last().map_or(Time::NEVER, |racer| racer.at);
+        // No entry changes this.
+        let before = self.reads.at().min(racer).min(until);
+        let (first, many) = (arrivals.len(), staying.len() as u64);
+        for (at, place) in self.times.known().take(most) {
+            let Some(entry) = self.entries[place].as_ref().filter(|_| at < before) else {
+                break;
+            };
+            let draws = &mut self.draws[usize::from(entry.action)];
+            // Its place for now.
+            let visit = staying.start + draws.below(many) as usize;
+            let key = EntityId::new(visit as u32);
+            arrivals.push(Arrival { at, key, ..*entry });
+        }
+        // By themselves, so that none waits for the memory of the one before.
+        for entry in &mut arrivals[first..] {
+            let visit = self.visits.at(entry.key.index());
+            entry.key = EntityId::new(visit);
+            entry.site = self.people.home(visit);
+        }
+        let told = arrivals.len() - first;
+        self.times.skip(told);
     }
 
     /// The next arrival, whatever its site does with it.
@@ -669,14 +691,13 @@ impl Load for Hospital {
         if self.reacts() || self.replay.is_some() {
             return arrivals.extend(self.next());
         }
+        let enough = arrivals.len() + SOME;
         arrivals.reserve(SOME);
-        for _ in 0..SOME {
-            if let Some(entry) = self.next_entry() {
-                arrivals.push(entry);
-            } else if let Some(next) = self.generate() {
+        while arrivals.len() < enough {
+            self.next_entries(enough - arrivals.len(), arrivals);
+            if arrivals.len() < enough {
+                let Some(next) = self.generate() else { return };
                 arrivals.push(next);
-            } else {
-                return;
             }
         }
     }

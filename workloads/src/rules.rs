@@ -542,6 +542,7 @@ impl Ledger for Records {
         self.full.is_none()
     }
 
+    #[inline]
     fn step(&self, tx: &Arrival, _: Time, cell: Cell) -> Result<Cell, u8> {
         let action = Action::ALL[usize::from(tx.action)];
         step(action, tx.operand, cell).map_err(|reason| reason as u8)
@@ -574,6 +575,7 @@ fn step(action: Action, operand: u32, cell: Cell) -> Result<Cell, Reason> {
     other_step(action, operand, cell)
 }
 
+#[inline(never)]
 fn other_step(action: Action, operand: u32, cell: Cell) -> Result<Cell, Reason> {
     match action {
         Action::AccessCheck => Ok(cell),

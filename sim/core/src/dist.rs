@@ -128,16 +128,16 @@ impl Weighted {
 /// The quantile function of a distribution, tabulated at the midpoints of 1,024 equal slices of
 /// probability. Per-message jitter looks a hash up here: integer work only.
 #[derive(Clone, Debug)]
-pub struct Quantiles(Vec<u64>);
+pub struct Quantiles(Box<[u64; SLICES]>);
+
+const SLICES: usize = 1 << 10;
 
 impl Quantiles {
     /// Tabulates `quantile(p)`, scaled by `unit` and rounded down.
     pub fn tabulate(unit: f64, quantile: impl Fn(f64) -> f64) -> Self {
-        Self(
-            (0..1024)
-                .map(|i| (unit * quantile((f64::from(i) + 0.5) / 1024.0)) as u64)
-                .collect(),
-        )
+        let middle = |i: usize| (i as f64 + 0.5) / SLICES as f64;
+        let value = |i| (unit * quantile(middle(i))) as u64;
+        Self(Box::new(core::array::from_fn(value)))
     }
 
     /// The exponential distribution with mean `unit`.
@@ -147,7 +147,7 @@ impl Quantiles {
 
     /// The value at the slice that the top bits of `hash` name.
     pub fn at(&self, hash: u64) -> u64 {
-        self.0[(hash >> 54) as usize]
+        self.0[(hash >> (u64::BITS - SLICES.ilog2())) as usize]
     }
 }
 

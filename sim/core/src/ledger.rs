@@ -25,6 +25,30 @@ pub trait State {
     fn set(&mut self, entity: EntityId, cell: Cell);
 }
 
+/// A record that was changed in place, and what it held before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Change {
+    /// In halves, which take 24 bytes with the name.
+    cell: [u64; 2],
+    /// Whose record it is.
+    pub entity: EntityId,
+}
+
+impl Change {
+    /// A change of an entity's record that held `cell`.
+    #[inline]
+    pub const fn of(entity: EntityId, cell: Cell) -> Self {
+        let cell = [cell as u64, (cell >> 64) as u64];
+        Self { cell, entity }
+    }
+
+    /// What it held.
+    #[inline]
+    pub const fn cell(&self) -> Cell {
+        self.cell[0] as Cell | (self.cell[1] as Cell) << 64
+    }
+}
+
 /// The rules.
 pub trait Ledger {
     /// Names of the reasons for a rejection, in the order of [`Verdict::Rejected`].
@@ -53,6 +77,32 @@ pub trait Ledger {
     /// The index of the reason in [`Ledger::reasons`].
     fn step(&self, tx: &Arrival, now: Time, cell: Cell) -> Result<Cell, u8> {
         unreachable!("{tx:?} at {now} on {cell}: a ledger that is alone has a step of its own")
+    }
+
+    /// [`Ledger::step`] for one transaction after the other, on records side by side: `cells` has one for
+    /// every key. Notes what they held before. Ends at the first transaction that is refused or leaves no
+    /// record, and changes nothing for that one; tells which it is, and what its step says.
+    ///
+    /// A ledger need not write this: it is here so that each has its step compiled into the loop.
+    #[inline]
+    fn steps(
+        &self,
+        txs: &[Arrival],
+        now: Time,
+        cells: &mut [Cell],
+        changes: &mut Vec<Change>,
+    ) -> Option<(usize, Result<Cell, u8>)> {
+        for (place, tx) in txs.iter().enumerate() {
+            let cell = &mut cells[tx.key.index()];
+            match self.step(tx, now, *cell) {
+                Ok(next) if next != 0 => {
+                    changes.push(Change::of(tx.key, *cell));
+                    *cell = next;
+                }
+                odd => return Some((place, odd)),
+            }
+        }
+        None
     }
 
     /// What the submitter of a transaction would be told who asks a view of the ledger beforehand; differs

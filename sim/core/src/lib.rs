@@ -35,7 +35,7 @@ pub use finality::{Adversary, Finality, Level};
 pub use hash::Digest;
 pub use id::{BlockId, CertId, EntityId, NodeId, SiteId};
 pub use inversions::Inversions;
-pub use ledger::{Cell, Ledger, State, Verdict};
+pub use ledger::{Cell, Change, Ledger, State, Verdict};
 pub use load::{Arrival, Class, ClassId, Kind, Load, Outcome};
 pub use seed::{Draws, Seed, open01, open01_at};
 pub use time::{Span, Time};

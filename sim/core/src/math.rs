@@ -9,6 +9,45 @@ pub fn ln(x: f64) -> f64 {
     libm::log(x)
 }
 
+/// [`ln`] of several numbers, to the bit, at half the cost of one after the other: nothing branches, so
+/// that processors work on two or more at once. All must be positive, finite and not subnormal.
+// source: FreeBSD msun `e_log.c`, as `libm::log` has it: the same operations in the same order.
+#[inline]
+pub fn ln_each<const N: usize>(mut numbers: [f64; N]) -> [f64; N] {
+    const TOP: u64 = 0x3ff0_0000_0000_0000;
+    // High half of √2 / 2.
+    const LEAST: u64 = 0x3fe6_a09e_0000_0000;
+    const DIGITS: u64 = (1 << 52) - 1;
+    // 2⁵², to whose bits an exponent is added, and what that comes to at exponent 0.
+    const EXPONENT: u64 = 0x4330_0000_0000_0000;
+    const ZERO: f64 = 4_503_599_627_370_496.0 + 1023.0;
+    const LN2: [f64; 2] = [6.931_471_803_691_238e-1, 1.908_214_929_270_587_7e-10];
+    const LG: [f64; 7] = [
+        6.666_666_666_666_735e-1,
+        3.999_999_999_940_942e-1,
+        2.857_142_874_366_239e-1,
+        2.222_219_843_214_978_4e-1,
+        1.818_357_216_161_805e-1,
+        1.531_383_769_920_937_3e-1,
+        1.479_819_860_511_658_6e-1,
+    ];
+    debug_assert!(numbers.iter().all(|x| x.is_normal() && *x > 0.0));
+    for x in &mut numbers {
+        let bits = x.to_bits().wrapping_add(TOP - LEAST);
+        let exponent = f64::from_bits(EXPONENT | bits >> 52) - ZERO;
+        let f = f64::from_bits((bits & DIGITS).wrapping_add(LEAST)) - 1.0;
+        let half_square = 0.5 * f * f;
+        let s = f / (2.0 + f);
+        let z = s * s;
+        let w = z * z;
+        let even = w * (LG[1] + w * (LG[3] + w * LG[5]));
+        let odd = z * (LG[0] + w * (LG[2] + w * (LG[4] + w * LG[6])));
+        let rest = s * (half_square + (odd + even));
+        *x = rest + exponent * LN2[1] - half_square + f + exponent * LN2[0];
+    }
+    numbers
+}
+
 /// Natural logarithm of `1 + x`, accurate near zero.
 pub fn ln_1p(x: f64) -> f64 {
     libm::log1p(x)
@@ -91,6 +130,36 @@ mod tests {
                 4_612_707_742_353_073_099,
             ]
         );
+    }
+
+    #[test]
+    fn several_logarithms_are_those_of_each() {
+        let mut draws = crate::Seed::new(1, 0).stream("logarithms", 0);
+        let near = [
+            1.0,
+            f64::MIN_POSITIVE,
+            f64::MAX,
+            0.5,
+            2.0,
+            f64::from_bits(0x3fe6_a09e_0000_0000),
+        ];
+        for i in 0..200_000 {
+            let numbers: [f64; 8] = core::array::from_fn(|place| {
+                let bits = draws.bits();
+                let around = near[place % near.len()].to_bits();
+                match (i + place) % 3 {
+                    0 => crate::seed::open01(bits),
+                    1 => f64::from_bits(around.wrapping_add(bits % 9).wrapping_sub(4)),
+                    _ => f64::from_bits(bits >> 1),
+                }
+            });
+            let numbers = numbers.map(|x| if x.is_normal() { x } else { 0.75 });
+            assert_eq!(
+                ln_each(numbers).map(f64::to_bits),
+                numbers.map(ln).map(f64::to_bits),
+                "{numbers:?}"
+            );
+        }
     }
 
     #[test]

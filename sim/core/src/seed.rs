@@ -71,13 +71,20 @@ impl Draws {
     pub fn below(&mut self, n: u64) -> u64 {
         assert!(n > 0, "a choice among nothing");
         // Lemire's multiply-and-reject: exact.
-        loop {
-            let product = u128::from(self.bits()) * u128::from(n);
-            let low = product as u64;
-            if low >= n || low >= n.wrapping_neg() % n {
-                return (product >> 64) as u64;
-            }
+        let mut product = u128::from(self.bits()) * u128::from(n);
+        if (product as u64) < n {
+            product = self.accept(product, n);
         }
+        (product >> 64) as u64
+    }
+
+    /// The first of some products that counts; most often this one.
+    #[cold]
+    fn accept(&mut self, mut product: u128, n: u64) -> u128 {
+        while (product as u64) < n.wrapping_neg() % n {
+            product = u128::from(self.bits()) * u128::from(n);
+        }
+        product
     }
 
     /// True with probability `p`.

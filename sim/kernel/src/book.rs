@@ -8,9 +8,12 @@
 //! records are changed in place, and each block keeps what it replaced. The first fork, or too many
 //! looks back, turn what was replaced into versions for good.
 
+use crate::classes::Classes;
 use crate::pool::{Place, Pool, Run};
 use crate::views::Expiry;
-use quorate_core::{Arrival, BlockId, Blocks, Cell, EntityId, Ledger, State, Time, Verdict, hash};
+use quorate_core::{
+    Arrival, BlockId, Blocks, Cell, Change, EntityId, Ledger, State, Time, Verdict, hash,
+};
 use std::collections::VecDeque;
 
 /// A link to no version. Zero, so that a new state is memory that nobody has touched yet.
@@ -32,27 +35,6 @@ struct Version {
     older: u32,
 }
 
-/// A record that a block changed in place.
-#[derive(Clone, Copy)]
-struct Change {
-    /// What it was before; once that is undone, what the block made of it. In halves, which take 24 bytes
-    /// with the name.
-    cell: [u64; 2],
-    entity: EntityId,
-}
-
-impl Change {
-    #[inline]
-    const fn of(entity: EntityId, cell: Cell) -> Self {
-        let cell = [cell as u64, (cell >> 64) as u64];
-        Self { cell, entity }
-    }
-
-    const fn cell(&self) -> Cell {
-        self.cell[0] as Cell | (self.cell[1] as Cell) << 64
-    }
-}
-
 /// What executing one block left behind.
 #[derive(Default)]
 struct Executed {
@@ -60,7 +42,8 @@ struct Executed {
     done: bool,
     /// How many transactions it has.
     txs: usize,
-    /// What it changed in place, in order.
+    /// What it changed in place, in order, with what was there before; once that is undone, with what the
+    /// block made of it.
     changes: Vec<Change>,
     /// Entities that it wrote, each once.
     writes: Vec<EntityId>,
@@ -89,8 +72,8 @@ pub(crate) struct Simulated {
 /// The state of one ledger.
 pub(crate) struct Book<'a> {
     ledger: &'a dyn Ledger,
-    /// The classes whose transactions are kept to be shown, a bit each.
-    pub(crate) shown: u128,
+    /// The classes whose transactions are kept to be shown.
+    pub(crate) shown: Classes,
     /// The final state of the entities that are not 0 here or that `settled` has a bit for; in place, the
     /// state after `tip`.
     base: Vec<Cell>,
@@ -118,7 +101,7 @@ impl<'a> Book<'a> {
         let n = ledger.preloaded() as usize;
         Self {
             ledger,
-            shown: 0,
+            shown: Classes::NONE,
             base: vec![0; n],
             settled: vec![0; n.div_ceil(64)],
             unsettled: 0,
@@ -198,7 +181,11 @@ impl<'a> Book<'a> {
             self.glance(some.iter().map(|p| pool.get(p.site, p.seq).key));
             for &place in some {
                 let tx = pool.get(place.site, place.seq);
-                self.step(tx, place, (now, expiry.is_over(tx, now)), done);
+                let verdict = match self.step(tx, (now, expiry), &mut done.changes) {
+                    Ok(()) => Verdict::Valid,
+                    Err(verdict) => verdict,
+                };
+                self.note(tx, &place, verdict, done);
             }
         }
     }
@@ -210,19 +197,19 @@ impl<'a> Book<'a> {
     }
 
     /// The same with the transactions of an origin one after the other. Those of classes that are not
-    /// `local` come last, in order; `rest` is space for that.
+    /// `apart` come last, in order; `rest` is space for that.
     pub(crate) fn execute_apart<H: Copy>(
         &mut self,
         blocks: &Blocks<H>,
         pool: &Pool,
-        (block, runs, local): (BlockId, &[Run], u128),
+        (block, runs, apart): (BlockId, &[Run], &Classes),
         expiry: Expiry<'_>,
         rest: &mut Vec<Place>,
     ) {
         let now = blocks.get(block).timestamp;
         let mut done = self.begin(blocks, block);
         for &run in runs {
-            self.run_apart(pool, (run, local), (now, expiry), rest, &mut done);
+            self.run_apart(pool, (run, apart), (now, expiry), rest, &mut done);
         }
         rest.sort_unstable_by_key(Place::rank);
         self.execute_in_place(pool, rest, (now, expiry), &mut done);
@@ -234,24 +221,72 @@ impl<'a> Book<'a> {
     fn run_apart(
         &mut self,
         pool: &Pool,
-        (run, local): (Run, u128),
-        (now, expiry): (Time, Expiry<'_>),
+        (run, apart): (Run, &Classes),
+        at: (Time, Expiry<'_>),
         rest: &mut Vec<Place>,
         done: &mut Executed,
     ) {
         let (site, mut seq) = (run.site, run.from);
         let slices = pool.slices(site, run.from, run.to);
-        for some in slices.into_iter().flat_map(|s| s.chunks(AT_ONCE)) {
-            self.glance(some.iter().map(|tx| tx.key));
-            for tx in some {
-                let seen = tx.at + run.delay;
-                let place = Place { seen, site, seq };
-                if local >> tx.class.0 & 1 == 1 {
-                    self.step(tx, place, (now, expiry.is_over(tx, now)), done);
-                } else {
-                    rest.push(place);
+        for mut some in slices.into_iter().flat_map(|s| s.chunks(AT_ONCE)) {
+            self.lay_out(some);
+            while !some.is_empty() {
+                let alike = some.iter().position(|tx| !apart.has(tx.class));
+                let (now, later) = some.split_at(alike.unwrap_or(some.len()));
+                self.steps(now, (site, seq), at, done);
+                seq += now.len() as u32;
+                some = later;
+                if let Some((tx, later)) = some.split_first() {
+                    let seen = tx.at + run.delay;
+                    rest.push(Place { seen, site, seq });
+                    seq += 1;
+                    some = later;
                 }
-                seq += 1;
+            }
+        }
+    }
+
+    /// Transactions of an origin that follow one another, about records that are laid out.
+    fn steps(
+        &mut self,
+        txs: &[Arrival],
+        (site, first): (u32, u32),
+        (now, expiry): (Time, Expiry<'_>),
+        done: &mut Executed,
+    ) {
+        let mut next = 0;
+        while next < txs.len() {
+            let young = expiry.young(&txs[next..], now);
+            let odd = (self.ledger).steps(young, now, &mut self.base, &mut done.changes);
+            let (place, outcome) = match odd {
+                Some((place, outcome)) => (place, outcome.map_err(Verdict::Rejected)),
+                None => (young.len(), Err(Verdict::Expired)),
+            };
+            next += place;
+            let Some(tx) = txs.get(next) else { return };
+            match outcome {
+                Ok(cell) => {
+                    let change = Change::of(tx.key, self.final_state(tx.key));
+                    done.changes.push(change);
+                    self.put(tx.key, cell);
+                }
+                Err(verdict) => done.refused.push((site, first + next as u32, verdict)),
+            }
+            next += 1;
+        }
+    }
+
+    /// Makes place for the records that transactions are about, and asks for those that were not asked for
+    /// yet. One after the other, each would wait for memory; like this they wait together.
+    fn lay_out(&mut self, txs: &[Arrival]) {
+        let last = txs.iter().map(|tx| tx.key.index()).max().unwrap_or(0);
+        if last >= self.base.len() {
+            self.base.resize(last + 1, 0);
+        }
+        for tx in txs {
+            let place = tx.key.index();
+            if self.base[place] == 0 && place < self.preloaded {
+                self.base[place] = self.final_state(tx.key);
             }
         }
     }
@@ -285,23 +320,22 @@ impl<'a> Book<'a> {
         self.looked.get() > LOOKS * (self.changed + LOOKS)
     }
 
-    /// Rules that read and write one record, on the state as it stands.
+    /// Rules that read and write one record, on the state as it stands; the verdict if it is not valid.
     #[inline]
-    fn step(&mut self, tx: &Arrival, at: Place, (now, is_old): (Time, bool), done: &mut Executed) {
+    fn step(
+        &mut self,
+        tx: &Arrival,
+        (now, expiry): (Time, Expiry<'_>),
+        changes: &mut Vec<Change>,
+    ) -> Result<(), Verdict> {
+        if expiry.is_over(tx, now) {
+            return Err(Verdict::Expired);
+        }
         let was = self.final_state(tx.key);
-        let verdict = if is_old {
-            Verdict::Expired
-        } else {
-            match self.ledger.step(tx, now, was) {
-                Ok(cell) => {
-                    self.put(tx.key, cell);
-                    done.changes.push(Change::of(tx.key, was));
-                    Verdict::Valid
-                }
-                Err(reason) => Verdict::Rejected(reason),
-            }
-        };
-        self.note(tx, &at, verdict, done);
+        let cell = self.ledger.step(tx, now, was);
+        self.put(tx.key, cell.map_err(Verdict::Rejected)?);
+        changes.push(Change::of(tx.key, was));
+        Ok(())
     }
 
     /// Any rules.
@@ -342,7 +376,7 @@ impl<'a> Book<'a> {
         if verdict != Verdict::Valid {
             done.refused.push((at.site, at.seq, verdict));
         }
-        if self.shown >> tx.class.0 & 1 == 1 {
+        if self.shown.has(tx.class) {
             done.shown.push(Record {
                 tx: *tx,
                 place: (at.site, at.seq),
@@ -808,14 +842,15 @@ mod tests {
                     txs: 2,
                     exec: Span::ZERO,
                 });
-                // Classes by record, as `local` wants it.
+                // Classes by record, as what goes apart must have.
                 let seqs = txs.map(|(key, operand)| pool.push(&Arrival {
                     at: Time::ZERO, key: EntityId::new(key), operand, bytes: 1, exec_us: 1,
                     site: 0, class: ClassId(u8::from(key > 2)), action: 0,
                 }).1);
                 if apart && book.is_simple_on(ids[parent]) {
                     let runs = [Run { site: 0, from: seqs[0], to: seqs[1] + 1, delay: Span::ZERO }];
-                    let what = (block, &runs[..], 1);
+                    let first = Classes::of([ClassId(0)]);
+                    let what = (block, &runs[..], &first);
                     book.execute_apart(&blocks, &pool, what, Expiry::of(&[]), &mut Vec::new());
                 } else {
                     let order = seqs.map(|seq| Place { seen: Time::ZERO, site: 0, seq });

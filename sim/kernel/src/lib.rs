@@ -6,6 +6,7 @@ pub mod probe;
 pub mod queue;
 
 mod book;
+mod classes;
 mod cpu;
 mod endorse;
 mod eras;

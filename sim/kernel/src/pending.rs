@@ -1,5 +1,6 @@
 //! What is submitted, who waits for it, and how it gets into a block.
 
+use crate::classes::Classes;
 use crate::pool::{Pool, Sum};
 use crate::probe::Probe;
 use crate::report::{Kept, Status};
@@ -51,18 +52,15 @@ impl Ahead {
 /// end of a slice; how many. Knows no engine, so that it is compiled once, for all.
 fn take_plain(
     arrivals: &[Arrival],
-    plain: u128,
+    plain: &Classes,
     (until, slice_end): (Time, Time),
     (probe, pool): (&mut Probe, &mut Pool),
 ) -> usize {
-    for (n, tx) in arrivals.iter().enumerate() {
-        if tx.at > until || tx.at >= slice_end || plain >> tx.class.0 & 1 == 0 {
-            return n;
-        }
-        probe.submitted(tx.class, tx.at);
-        pool.push(tx);
-    }
-    arrivals.len()
+    let stays = |tx: &Arrival| tx.at > until || tx.at >= slice_end || !plain.has(tx.class);
+    let n = arrivals.iter().position(stays).unwrap_or(arrivals.len());
+    probe.submitted_together(&arrivals[..n]);
+    pool.push_all(&arrivals[..n]);
+    n
 }
 
 impl<E: Engine> Simulation<'_, E> {
@@ -73,7 +71,7 @@ impl<E: Engine> Simulation<'_, E> {
 
     /// Whether transactions of a class may have deadlines.
     pub(crate) fn has_deadline(&self, class: ClassId) -> bool {
-        self.deadlines >> class.0 & 1 == 1
+        self.deadlines.has(class)
     }
 
     pub(crate) fn next_arrival(&self) -> Option<Time> {
@@ -113,7 +111,7 @@ impl<E: Engine> Simulation<'_, E> {
     /// Takes in what arrives up to an instant, none of which causes an event.
     pub(crate) fn admit_until(&mut self, until: Time) {
         while let Some(first) = self.ahead.first().filter(|a| a.at <= until) {
-            if self.plain >> first.class.0 & 1 == 1 {
+            if self.plain.has(first.class) {
                 self.admit_plain(until);
             } else {
                 self.close_slices(first.at);
@@ -125,14 +123,14 @@ impl<E: Engine> Simulation<'_, E> {
         }
     }
 
-    /// Of which classes nothing but its origin need know of a write, a bit each.
-    pub(crate) fn plain_classes(&self) -> u128 {
+    /// Of which classes nothing but its origin need know of a write.
+    pub(crate) fn plain_classes(&self) -> Classes {
         let ids = (0..self.classes.len() as u8).map(ClassId);
         let plain = |id: &ClassId| {
             self.classes[id.index()].kind == quorate_core::Kind::Write
                 && self.showing.as_ref().is_none_or(|s| !s.acts(*id))
         };
-        ids.filter(plain).map(|id| 1 << id.0).sum()
+        Classes::of(ids.filter(plain))
     }
 
     /// Takes in the plain writes up to an instant that come next, and as many of them as were asked for
@@ -148,12 +146,12 @@ impl<E: Engine> Simulation<'_, E> {
             let left = left.min((arrivals.len() - next) as u64) as usize;
             let some = &arrivals[next..next + left];
             let until = (until, self.slice_end);
-            next += take_plain(some, self.plain, until, (&mut self.probe, &mut self.pool));
+            next += take_plain(some, &self.plain, until, (&mut self.probe, &mut self.pool));
             // The backlog is sampled of what was submitted before.
             let Some(tx) = arrivals.get(next).filter(|tx| tx.at >= self.slice_end) else {
                 break;
             };
-            if tx.at > until.0 || self.plain >> tx.class.0 & 1 == 0 || (next - from) as u64 > room {
+            if tx.at > until.0 || !self.plain.has(tx.class) || (next - from) as u64 > room {
                 break;
             }
             self.conservation.submitted += (next - counted) as u64;

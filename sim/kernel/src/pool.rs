@@ -13,6 +13,7 @@ use crate::faults::Faults;
 use crate::gossip::Seen;
 use quorate_core::{Arrival, BlockId, Limits, NodeId, Seed, Span, Time, hash};
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::RangeBounds;
 
 /// The node's pool of pending transactions.
 #[derive(Clone, Debug)]
@@ -92,7 +93,6 @@ impl Fees {
 }
 
 /// One origin's transactions, oldest first; sequence numbers stay when old ones are retired.
-#[derive(Default)]
 struct Origin {
     /// The oldest kept, a multiple of [`STEP`].
     first: u32,
@@ -100,10 +100,8 @@ struct Origin {
     /// Of each, where it was endorsed first: when it was handed in, and its seal. Empty elsewhere.
     sealed: VecDeque<(Time, u64)>,
     /// What all transactions before each multiple of [`STEP`] from `first` on add up to, in bytes and
-    /// execution microseconds.
+    /// execution microseconds; one for the end, too, where that is such a multiple.
     sums: VecDeque<(u64, u64)>,
-    /// What all add up to.
-    total: (u64, u64),
 }
 
 /// Transactions between two running sums, which thus take half a byte each beside the 24 of the
@@ -111,6 +109,15 @@ struct Origin {
 const STEP: u32 = 32;
 
 impl Origin {
+    fn new() -> Self {
+        Self {
+            first: 0,
+            txs: VecDeque::new(),
+            sealed: VecDeque::new(),
+            sums: VecDeque::from([(0, 0)]),
+        }
+    }
+
     #[inline]
     fn end(&self) -> u32 {
         self.first + self.txs.len() as u32
@@ -119,13 +126,26 @@ impl Origin {
     #[inline]
     fn push(&mut self, tx: &Arrival) -> u32 {
         let seq = self.end();
-        if seq.is_multiple_of(STEP) {
-            self.sums.push_back(self.total);
-        }
-        self.total.0 += u64::from(tx.bytes);
-        self.total.1 += u64::from(tx.exec_us);
         self.txs.push_back(*tx);
+        if (seq + 1).is_multiple_of(STEP) {
+            self.add_up();
+        }
         seq
+    }
+
+    /// One more step is complete.
+    #[inline(never)]
+    fn add_up(&mut self) {
+        let last = self.sums[self.sums.len() - 1];
+        let step = self.txs.len() - STEP as usize..;
+        self.sums.push_back(self.adding(last, step));
+    }
+
+    fn adding(&self, sum: (u64, u64), places: impl RangeBounds<usize>) -> (u64, u64) {
+        let txs = self.txs.range(places);
+        txs.fold(sum, |(bytes, exec_us), tx| {
+            (bytes + u64::from(tx.bytes), exec_us + u64::from(tx.exec_us))
+        })
     }
 
     /// When the one at a place was handed in.
@@ -138,16 +158,9 @@ impl Origin {
 
     /// What all before a number add up to.
     fn before(&self, seq: u32) -> (u64, u64) {
-        if seq == self.end() {
-            return self.total;
-        }
-        let (mut bytes, mut exec_us) = self.sums[((seq - self.first) / STEP) as usize];
         let place = (seq - self.first) as usize;
-        for tx in self.txs.range(place - (seq % STEP) as usize..place) {
-            bytes += u64::from(tx.bytes);
-            exec_us += u64::from(tx.exec_us);
-        }
-        (bytes, exec_us)
+        let rest = (seq % STEP) as usize;
+        self.adding(self.sums[place / STEP as usize], place - rest..place)
     }
 
     /// Forgets what lies before `seq`, as far as whole steps do.
@@ -265,7 +278,7 @@ impl Pool {
         let all_reach_all = seen.is_none() && !delays.contains(&Span::MAX);
         let row = |node| rows.binary_search(node).expect("it serves a site") as u32;
         Self {
-            origins: serving.iter().map(|_| Origin::default()).collect(),
+            origins: serving.iter().map(|_| Origin::new()).collect(),
             fees: config.fees.clone(),
             fee_key: seed.key("fees"),
             levels,
@@ -315,6 +328,18 @@ impl Pool {
             site = site * self.levels + self.fees.level(self.fee_key, arrival);
         }
         (site, self.origins[site as usize].push(arrival))
+    }
+
+    /// The same for several, of which nobody asks for the number.
+    pub(crate) fn push_all(&mut self, arrivals: &[Arrival]) {
+        if self.levels > 1 {
+            return arrivals.iter().for_each(|arrival| {
+                self.push(arrival);
+            });
+        }
+        for arrival in arrivals {
+            self.origins[usize::from(arrival.site)].push(arrival);
+        }
     }
 
     /// The same for one that was endorsed: handed in now, on reads that its seal stands for.
@@ -381,7 +406,7 @@ impl Pool {
     /// Transactions and bytes of an origin since the start.
     pub(crate) fn submitted(&self, site: u32) -> (u64, u64) {
         let origin = &self.origins[site as usize];
-        (u64::from(origin.end()), origin.total.0)
+        (u64::from(origin.end()), origin.before(origin.end()).0)
     }
 
     /// How many transactions, evictions and sightings are kept.

@@ -2,6 +2,7 @@
 //! on the order of additions.
 
 pub use crate::histogram::LatencyHistogram;
+use crate::histogram::Recording;
 use crate::incidents::{Fate, Incidents};
 use quorate_core::{Arrival, Class, ClassId, Level, Measure, Span, Tell, Time};
 use serde::{Deserialize, Serialize};
@@ -157,7 +158,10 @@ pub struct Probe {
     /// Latencies to all three levels where these were reached together, by class, until they are added
     /// to each.
     #[serde(skip)]
-    together: Vec<LatencyHistogram>,
+    together: Vec<Recording>,
+    /// Latencies until a quorum of sites' nodes holds it as final, and until all do.
+    #[serde(skip)]
+    spreading: [Recording; 2],
     held_back: Vec<Sample>,
     hold_until: Time,
     horizon: Time,
@@ -196,7 +200,8 @@ impl Probe {
             slices: vec![(0, 0); SLICES],
             finished: vec![0; SLICES],
             offered: vec![0; SLICES],
-            together: vec![LatencyHistogram::default(); classes.len()],
+            together: vec![Recording::default(); classes.len()],
+            spreading: Default::default(),
             held_back: Vec::new(),
             hold_until: if may_cut {
                 Time::from_ns(horizon.ns() / 2)
@@ -285,6 +290,19 @@ impl Probe {
         }
     }
 
+    /// Several in order, all in one slice.
+    pub(crate) fn submitted_together(&mut self, txs: &[Arrival]) {
+        let at_once = self.is_calm() && self.count_at_once(txs);
+        let Some(first) = txs.first().filter(|_| at_once) else {
+            return txs.iter().for_each(|tx| self.submitted(tx.class, tx.at));
+        };
+        let slice = self.slice(first.at).expect("it is measured");
+        self.offered[slice] += txs.len() as u64;
+        for tx in txs {
+            self.classes[tx.class.index()].submitted += 1;
+        }
+    }
+
     pub(crate) fn dropped(&mut self, class: ClassId, at: Time) {
         self.incidents.left(at, None, Fate::Dropped);
         self.add(at, class, Slot::Dropped, 0);
@@ -363,18 +381,17 @@ impl Probe {
         // A help for what comes next, not a result.
         self.lately = (Time::ZERO, Time::ZERO, 0);
         let together = core::mem::take(&mut self.together);
-        for (class, together) in self.classes.iter_mut().zip(together) {
+        for (class, recording) in self.classes.iter_mut().zip(together) {
+            let mut together = LatencyHistogram::default();
+            recording.close(&mut together);
             class.valid += together.len();
-            let [first, others @ ..] = &mut class.latency;
-            for level in others {
+            for level in &mut class.latency {
                 level.add(&together);
             }
-            if first.is_empty() {
-                *first = together;
-            } else {
-                first.add(&together);
-            }
         }
+        let [quorum, all] = core::mem::take(&mut self.spreading);
+        quorum.close(&mut self.quorum_final);
+        all.close(&mut self.all_final);
     }
 
     /// So many transactions have become final and valid. Which they are, [`Probe::latencies`] is told.
@@ -415,13 +432,15 @@ impl Probe {
     /// Some transactions are now final at a quorum of sites' nodes, or at all of them.
     pub(crate) fn spread(&mut self, all: bool, txs: &[Arrival], now: Time) {
         let us = |tx: &Arrival| now.since(tx.at).ns() / 1_000;
-        let (slot, target) = if all {
-            (Slot::All, &mut self.all_final)
-        } else {
-            (Slot::Quorum, &mut self.quorum_final)
-        };
+        let slot = if all { Slot::All } else { Slot::Quorum };
+        let at_once = self.count_at_once(txs);
+        let counted = self.hold_until..self.horizon;
+        let target = &mut self.spreading[usize::from(all)];
+        if at_once {
+            return txs.iter().for_each(|tx| target.record(us(tx)));
+        }
         for tx in txs {
-            if self.hold_until <= tx.at && tx.at < self.horizon {
+            if counted.contains(&tx.at) {
                 target.record(us(tx));
             } else if tx.at < self.horizon {
                 self.held_back.push(sample(tx, slot, us(tx)));

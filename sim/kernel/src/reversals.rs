@@ -75,7 +75,7 @@ impl<E: Engine> Simulation<'_, E> {
             self.chain.reversed_txs += u64::from(block.txs);
             at = block.parent.expect("the fork point is below");
         }
-        self.nodes[node.index()].fin = fork;
+        self.set_final(node, fork);
         let blocks = self.chain.reversed_blocks - was.0;
         let txs = self.chain.reversed_txs - was.1;
         let lost = self.note_lost(node, (old, head));

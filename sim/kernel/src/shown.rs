@@ -3,6 +3,7 @@
 //! Nothing of it acts on the run: a domain only looks.
 
 use crate::book::Record;
+use crate::classes::Classes;
 use crate::probe::Probe;
 use crate::sim::Simulation;
 use quorate_core::{
@@ -13,19 +14,18 @@ use std::collections::BTreeMap;
 /// A domain, and what is kept until its transactions are ordered.
 pub(crate) struct Showing<'a> {
     domain: Box<dyn Domain + 'a>,
-    /// The classes whose submitters act at once, a bit each.
-    acted: u128,
+    /// The classes whose submitters act at once.
+    acted: Classes,
     /// What the rules said of these transactions on the view of their sites.
     views: BTreeMap<(u32, u32), Verdict>,
 }
 
 impl<'a> Showing<'a> {
-    /// The same, and the classes that it wants to be shown, a bit each.
-    fn new(domain: Box<dyn Domain + 'a>, classes: &[Class]) -> (Self, u128) {
-        let of = |least: Shown| -> u128 {
+    /// The same, and the classes that it wants to be shown.
+    fn new(domain: Box<dyn Domain + 'a>, classes: &[Class]) -> (Self, Classes) {
+        let of = |least: Shown| {
             let ids = (0..classes.len() as u8).map(ClassId);
-            let wanted = ids.filter(|&id| domain.shown(id) >= least);
-            wanted.map(|id| 1 << id.0).sum()
+            Classes::of(ids.filter(|&id| domain.shown(id) >= least))
         };
         let (ordered, acted) = (of(Shown::Ordered), of(Shown::Acted));
         let views = BTreeMap::new();
@@ -40,7 +40,7 @@ impl<'a> Showing<'a> {
     /// Whether submitters of a class act at once.
     #[inline]
     pub(crate) const fn acts(&self, class: ClassId) -> bool {
-        self.acted >> class.0 & 1 == 1
+        self.acted.has(class)
     }
 
     /// The next transactions of the final order, from one block.
@@ -62,6 +62,8 @@ impl<'a, E: Engine> Simulation<'a, E> {
     pub fn show(&mut self, domain: Box<dyn Domain + 'a>) {
         self.probe.tells(domain.measures());
         let (showing, ordered) = Showing::new(domain, &self.classes);
+        let apart = self.load.local().iter().copied();
+        self.apart = Classes::of(apart.filter(|&id| !ordered.has(id)));
         self.book.shown = ordered;
         self.showing = Some(showing);
     }

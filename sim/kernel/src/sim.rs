@@ -1,6 +1,7 @@
 //! One ledger's simulation: nodes, network and chain, driven event by event.
 
 use crate::book::{Book, mvcc_invalid};
+use crate::classes::Classes;
 use crate::cpu::Cpus;
 use crate::endorse::{ENDORSE_KINDS, Endorsing};
 use crate::eras::Eras;
@@ -164,8 +165,8 @@ pub struct Simulation<'a, E: Engine> {
     pub(crate) is_traced: bool,
     /// Whether an arrival changes nothing but its origin, whoever waits for transactions aside.
     is_undisturbed: bool,
-    /// The classes whose writes nothing but their origin need know of, a bit each.
-    pub(crate) plain: u128,
+    /// The classes whose writes nothing but their origin need know of.
+    pub(crate) plain: Classes,
     /// Whether messages need nobody's attention: no fault swallows them, and nobody is told of them.
     pub(crate) is_plain: bool,
     pub(crate) faults: Faults,
@@ -181,8 +182,8 @@ pub struct Simulation<'a, E: Engine> {
     pub(crate) next_edge: Time,
     pub(crate) ledger: &'a dyn Ledger,
     pub(crate) load: Box<dyn Load + 'a>,
-    /// The classes with deadlines, a bit each.
-    pub(crate) deadlines: u128,
+    /// The classes with deadlines.
+    pub(crate) deadlines: Classes,
     pub(crate) classes: Vec<Class>,
     pub(crate) ahead: Ahead,
     /// By time and the order in which they were called for.
@@ -259,6 +260,8 @@ pub struct Simulation<'a, E: Engine> {
     /// The height at which to look again for what can be forgotten.
     pub(crate) settle_at: u64,
     pub(crate) spread_marks: [Vec<u32>; 2],
+    /// How high the final block of each node is that serves sites.
+    pub(crate) final_heights: Vec<u32>,
     pub(crate) spread_height: [u32; 2],
     /// Nodes that serve sites, in order.
     pub(crate) serving: Vec<NodeId>,
@@ -267,8 +270,8 @@ pub struct Simulation<'a, E: Engine> {
     pub(crate) path: Vec<BlockId>,
     pub(crate) order: Vec<Place>,
     pub(crate) runs: Vec<Run>,
-    /// The classes whose records belong to one site each, a bit each.
-    pub(crate) local: u128,
+    /// The classes whose records belong to one site each, and which nobody wants to be shown in order.
+    pub(crate) apart: Classes,
     pub(crate) digest: Digest,
     pub(crate) now: Time,
 }
@@ -400,7 +403,7 @@ impl<'a, E: Engine> Simulation<'a, E> {
         let kinds = E::KINDS.len() + E::PHASES.len() + kernel + endorse_kinds;
         let mut sim = Self {
             is_traced: setup.trace.is_some(),
-            plain: 0,
+            plain: Classes::NONE,
             is_undisturbed: setup.forms.bulk
                 && faults.is_empty()
                 && endorsing.is_none()
@@ -425,8 +428,8 @@ impl<'a, E: Engine> Simulation<'a, E> {
             reversals: Reversals::new(&classes),
             showing: None,
             classes,
-            local: load.local().iter().map(|c| 1 << c.0).sum(),
-            deadlines: load.deadlines().iter().map(|c| 1 << c.0).sum(),
+            apart: Classes::of(load.local().iter().copied()),
+            deadlines: Classes::of(load.deadlines().iter().copied()),
             load,
             ahead: Ahead::default(),
             reactions: BTreeMap::new(),
@@ -481,6 +484,7 @@ impl<'a, E: Engine> Simulation<'a, E> {
             settled_height: 0,
             settled_txs_height: 0,
             settle_at: 0,
+            final_heights: vec![0; serving.len()],
             spread_marks: [vec![0; sites as usize], vec![0; sites as usize]],
             spread_height: [0; 2],
             serving,

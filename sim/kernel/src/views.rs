@@ -60,6 +60,13 @@ impl<'a> Expiry<'a> {
         let expiry = || self.classes[tx.class.index()].expiry;
         self.some_expire && expiry().is_some_and(|e| tx.at + e < now)
     }
+
+    /// The first of some transactions, up to one that is.
+    pub(crate) fn young<'t>(&self, txs: &'t [Arrival], now: Time) -> &'t [Arrival] {
+        let old = |txs: &[Arrival]| txs.iter().position(|tx| self.is_over(tx, now));
+        let old = self.some_expire.then(|| old(txs)).flatten();
+        &txs[..old.unwrap_or(txs.len())]
+    }
 }
 
 impl<E: Engine> Simulation<'_, E> {
@@ -148,7 +155,7 @@ impl<E: Engine> Simulation<'_, E> {
             .unwrap_or(self.blocks.first());
         if self.liars.lies(node) {
             // Who lies is not believed when it calls something final.
-            self.nodes[node.index()].fin = fork;
+            self.set_final(node, fork);
             return;
         }
         self.count_reversed(node, (fork, old, head));
@@ -269,9 +276,7 @@ impl<E: Engine> Simulation<'_, E> {
 
     fn execute(&mut self, block: BlockId) {
         let parent = self.blocks.get(block).parent;
-        // What is shown is shown in order.
-        let local = self.local & !self.book.shown;
-        let apart = local != 0
+        let apart = !self.apart.is_empty()
             && self.liars.favours.is_empty()
             && self.pool.has_one_level()
             && self.pool.is_simple(&self.faults)
@@ -286,7 +291,7 @@ impl<E: Engine> Simulation<'_, E> {
         let maker = self.blocks.get(block).key.creator;
         self.pool.runs((from, to), (maker, 0), &mut self.runs);
         self.order.clear();
-        let (what, expiry) = ((block, &*self.runs, local), Expiry::of(&self.classes));
+        let (what, expiry) = ((block, &*self.runs, &self.apart), Expiry::of(&self.classes));
         let rest = &mut self.order;
         self.book
             .execute_apart(&self.blocks, &self.pool, what, expiry, rest);
@@ -343,7 +348,7 @@ impl<E: Engine> Simulation<'_, E> {
     /// Whether each transaction that reaches a level needs attention besides that of the histograms.
     fn looks_at_each(&self) -> bool {
         let bulk = self.setup.forms.bulk;
-        !bulk || self.deadlines != 0 || self.pool.evicts() || !self.liars.is_empty()
+        !bulk || !self.deadlines.is_empty() || self.pool.evicts() || !self.liars.is_empty()
     }
 
     /// Some of an origin's transactions have reached a level at its node. What reaches the next one at
@@ -448,7 +453,7 @@ impl<E: Engine> Simulation<'_, E> {
             self.finalise_block(node, step);
         }
         self.path = path;
-        self.nodes[node.index()].fin = block;
+        self.set_final(node, block);
         self.chain.final_height = self
             .chain
             .final_height
@@ -457,6 +462,13 @@ impl<E: Engine> Simulation<'_, E> {
             self.advance_level(node, Level::Final, block);
             self.tell_followers(node, block);
             self.note_spread(node);
+        }
+    }
+
+    pub(crate) fn set_final(&mut self, node: NodeId, block: BlockId) {
+        self.nodes[node.index()].fin = block;
+        if let Some(place) = self.serving_place(node) {
+            self.final_heights[place] = self.blocks.get(block).height;
         }
     }
 
@@ -539,19 +551,17 @@ impl<E: Engine> Simulation<'_, E> {
 
     /// Transactions that are now final at a quorum of sites' nodes, and at all of them.
     fn note_spread(&mut self, node: NodeId) {
-        let finals = self.serving.iter().map(|n| self.nodes[n.index()].fin);
-        let final_heights = finals.map(|fin| self.blocks.find(fin).map_or(0, |b| b.height));
         let lag = (self.setup.tolerated as usize).min(self.serving.len() - 1);
         // Most often too few have got further.
-        let further = final_heights.clone().filter(|&h| h > self.spread_height[0]);
-        if further.count() < self.serving.len() - lag
-            && final_heights.clone().any(|h| h <= self.spread_height[1])
-        {
+        let further = |which: usize| {
+            let reached = self.spread_height[which];
+            self.final_heights.iter().filter(|&&h| h > reached).count()
+        };
+        if further(0) < self.serving.len() - lag && further(1) < self.serving.len() {
             return;
         }
         let mut heights = core::mem::take(&mut self.scratch);
-        heights.clear();
-        heights.extend(final_heights);
+        heights.clone_from(&self.final_heights);
         heights.sort_unstable();
         for (which, place) in [(0, lag), (1, 0)] {
             if heights[place] <= self.spread_height[which] {

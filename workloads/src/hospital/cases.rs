@@ -102,7 +102,7 @@ impl Cases {
 
 /// Visits that are open, oldest first.
 pub(super) struct Visits {
-    open: Queue,
+    open: VecDeque<u32>,
     /// When the youngest of them settle.
     unsettled: VecDeque<Time>,
     /// How many of the oldest may end while an entry is on its way.
@@ -112,7 +112,7 @@ pub(super) struct Visits {
 impl Visits {
     pub(super) fn preloaded(entities: Range<u32>, leaving: usize) -> Self {
         Self {
-            open: Queue::of(entities),
+            open: entities.collect(),
             unsettled: VecDeque::new(),
             leaving,
         }
@@ -120,7 +120,7 @@ impl Visits {
 
     /// A visit that others may refer to from `ready` on.
     pub(super) fn begin(&mut self, entity: u32, ready: Time) {
-        self.open.push(entity);
+        self.open.push_back(entity);
         self.unsettled.push_back(ready);
     }
 
@@ -129,112 +129,36 @@ impl Visits {
         if self.settled(now) == 0 {
             return None;
         }
-        self.open.pop()
+        self.open.pop_front()
     }
 
     /// Any that stays open for a while.
-    #[inline]
     pub(super) fn any(&mut self, now: Time, draws: &mut Draws) -> Option<u32> {
+        let (staying, _) = self.staying(now);
+        let many = staying.len() as u64;
+        (many > 0).then(|| self.at(staying.start + draws.below(many) as usize))
+    }
+
+    /// The places of those that stay open for a while, as long as none begins or ends, and before an
+    /// instant.
+    pub(super) fn staying(&mut self, now: Time) -> (Range<usize>, Time) {
         let settled = self.settled(now);
         let first = self.leaving.min(settled / 2);
-        let many = settled - first;
-        if many == 0 {
-            return None;
-        }
-        Some(self.open.at(first + draws.below(many as u64) as usize))
+        let next = self.unsettled.front().map_or(Time::NEVER, |&ready| ready);
+        (first..settled, next)
+    }
+
+    /// The one at a place.
+    #[inline]
+    pub(super) fn at(&self, place: usize) -> u32 {
+        self.open[place]
     }
 
     /// How many have settled.
-    #[inline]
     fn settled(&mut self, now: Time) -> usize {
         while self.unsettled.front().is_some_and(|&ready| ready <= now) {
             self.unsettled.pop_front();
         }
         self.open.len() - self.unsettled.len()
-    }
-}
-
-/// Numbers in a queue, most of which follow on from the one before: as long as they do, two ranges
-/// stand for them, so that to look one up needs no memory.
-struct Queue {
-    first: Range<u32>,
-    then: Range<u32>,
-    rest: VecDeque<u32>,
-}
-
-impl Queue {
-    fn of(first: Range<u32>) -> Self {
-        Self {
-            first,
-            then: 0..0,
-            rest: VecDeque::new(),
-        }
-    }
-
-    fn push(&mut self, number: u32) {
-        let follows = |range: &Range<u32>| range.end == number;
-        if self.rest.is_empty() && self.then.is_empty() && follows(&self.first) {
-            self.first.end += 1;
-        } else if self.rest.is_empty() && self.then.is_empty() {
-            self.then = number..number + 1;
-        } else if self.rest.is_empty() && follows(&self.then) {
-            self.then.end += 1;
-        } else {
-            self.rest.push_back(number);
-        }
-    }
-
-    fn pop(&mut self) -> Option<u32> {
-        let next = self.first.next().or_else(|| self.then.next());
-        next.or_else(|| self.rest.pop_front())
-    }
-
-    fn len(&self) -> usize {
-        self.first.len() + self.then.len() + self.rest.len()
-    }
-
-    /// The one at a place, which must be below the length.
-    #[inline]
-    fn at(&self, place: usize) -> u32 {
-        let (first, then) = (self.first.len(), self.then.len());
-        if place >= first + then {
-            return self.rest[place - first - then];
-        }
-        // Whichever it is, no branch could guess it.
-        let between = self.then.start.wrapping_sub(self.first.end);
-        let beyond = between & u32::from(place >= first).wrapping_neg();
-        (self.first.start + place as u32).wrapping_add(beyond)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        /// Whatever is pushed and popped, in ranges or out of them.
-        #[test]
-        fn a_queue_is_a_queue(
-            first in 0_u32..6,
-            steps in prop::collection::vec(prop_oneof![Just(None), (0_u32..3).prop_map(Some)], 0..60),
-        ) {
-            let mut queue = Queue::of(10..10 + first);
-            let mut naive: VecDeque<u32> = (10..10 + first).collect();
-            let mut next = 100;
-            for step in steps {
-                if let Some(gap) = step {
-                    next += gap / 2 + 1;
-                    queue.push(next);
-                    naive.push_back(next);
-                } else {
-                    prop_assert_eq!(queue.pop(), naive.pop_front());
-                }
-                prop_assert_eq!(queue.len(), naive.len());
-                for (place, &number) in naive.iter().enumerate() {
-                    prop_assert_eq!(queue.at(place), number);
-                }
-            }
-        }
     }
 }
