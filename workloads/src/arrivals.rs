@@ -306,8 +306,13 @@ impl Clock {
 
     #[inline(never)]
     fn draw(&mut self) {
-        let uniform = core::array::from_fn(|_| self.draws.open01());
-        self.drawn = ln_each(uniform).map(|ln| -ln);
+        for drawn in &mut self.drawn {
+            *drawn = self.draws.open01();
+        }
+        ln_each(&mut self.drawn);
+        for drawn in &mut self.drawn {
+            *drawn = -*drawn;
+        }
         self.next = 0;
     }
 

@@ -174,18 +174,24 @@ impl<'a> Book<'a> {
         &mut self,
         pool: &Pool,
         order: &[Place],
-        (now, expiry): (Time, Expiry<'_>),
+        at: (Time, Expiry<'_>),
         done: &mut Executed,
     ) {
-        for some in order.chunks(AT_ONCE) {
-            self.glance(some.iter().map(|p| pool.get(p.site, p.seq).key));
-            for &place in some {
-                let tx = pool.get(place.site, place.seq);
-                let verdict = match self.step(tx, (now, expiry), &mut done.changes) {
-                    Ok(()) => Verdict::Valid,
-                    Err(verdict) => verdict,
-                };
-                self.note(tx, &place, verdict, done);
+        let mut txs = Vec::with_capacity(AT_ONCE);
+        for places in order.chunks(AT_ONCE) {
+            txs.clear();
+            txs.extend(places.iter().map(|p| *pool.get(p.site, p.seq)));
+            let known = done.refused.len();
+            self.lay_out(&txs);
+            self.steps(&txs, |i| (places[i].site, places[i].seq), at, done);
+            if self.shown.is_empty() {
+                continue;
+            }
+            for (tx, place) in txs.iter().zip(places) {
+                let place = (place.site, place.seq);
+                let refused = done.refused[known..].iter();
+                let verdict = refused.clone().find(|r| (r.0, r.1) == place);
+                self.show_later(tx, place, verdict.map_or(Verdict::Valid, |r| r.2), done);
             }
         }
     }
@@ -233,7 +239,7 @@ impl<'a> Book<'a> {
             while !some.is_empty() {
                 let alike = some.iter().position(|tx| !apart.has(tx.class));
                 let (now, later) = some.split_at(alike.unwrap_or(some.len()));
-                self.steps(now, (site, seq), at, done);
+                self.steps(now, |i| (site, seq + i as u32), at, done);
                 seq += now.len() as u32;
                 some = later;
                 if let Some((tx, later)) = some.split_first() {
@@ -246,11 +252,12 @@ impl<'a> Book<'a> {
         }
     }
 
-    /// Transactions of an origin that follow one another, about records that are laid out.
+    /// Transactions one after the other, about records that are laid out.
+    #[inline]
     fn steps(
         &mut self,
         txs: &[Arrival],
-        (site, first): (u32, u32),
+        place: impl Fn(usize) -> (u32, u32),
         (now, expiry): (Time, Expiry<'_>),
         done: &mut Executed,
     ) {
@@ -258,11 +265,11 @@ impl<'a> Book<'a> {
         while next < txs.len() {
             let young = expiry.young(&txs[next..], now);
             let odd = (self.ledger).steps(young, now, &mut self.base, &mut done.changes);
-            let (place, outcome) = match odd {
-                Some((place, outcome)) => (place, outcome.map_err(Verdict::Rejected)),
+            let (odd, outcome) = match odd {
+                Some((odd, outcome)) => (odd, outcome.map_err(Verdict::Rejected)),
                 None => (young.len(), Err(Verdict::Expired)),
             };
-            next += place;
+            next += odd;
             let Some(tx) = txs.get(next) else { return };
             match outcome {
                 Ok(cell) => {
@@ -270,7 +277,10 @@ impl<'a> Book<'a> {
                     done.changes.push(change);
                     self.put(tx.key, cell);
                 }
-                Err(verdict) => done.refused.push((site, first + next as u32, verdict)),
+                Err(verdict) => {
+                    let (site, seq) = place(next);
+                    done.refused.push((site, seq, verdict));
+                }
             }
             next += 1;
         }
@@ -320,24 +330,6 @@ impl<'a> Book<'a> {
         self.looked.get() > LOOKS * (self.changed + LOOKS)
     }
 
-    /// Rules that read and write one record, on the state as it stands; the verdict if it is not valid.
-    #[inline]
-    fn step(
-        &mut self,
-        tx: &Arrival,
-        (now, expiry): (Time, Expiry<'_>),
-        changes: &mut Vec<Change>,
-    ) -> Result<(), Verdict> {
-        if expiry.is_over(tx, now) {
-            return Err(Verdict::Expired);
-        }
-        let was = self.final_state(tx.key);
-        let cell = self.ledger.step(tx, now, was);
-        self.put(tx.key, cell.map_err(Verdict::Rejected)?);
-        changes.push(Change::of(tx.key, was));
-        Ok(())
-    }
-
     /// Any rules.
     fn execute_each<H: Copy>(
         &mut self,
@@ -376,12 +368,14 @@ impl<'a> Book<'a> {
         if verdict != Verdict::Valid {
             done.refused.push((at.site, at.seq, verdict));
         }
+        self.show_later(tx, (at.site, at.seq), verdict, done);
+    }
+
+    /// Keeps what somebody wants to be shown.
+    fn show_later(&self, tx: &Arrival, place: (u32, u32), verdict: Verdict, done: &mut Executed) {
         if self.shown.has(tx.class) {
-            done.shown.push(Record {
-                tx: *tx,
-                place: (at.site, at.seq),
-                verdict,
-            });
+            let tx = *tx;
+            done.shown.push(Record { tx, place, verdict });
         }
     }
 
@@ -417,14 +411,6 @@ impl<'a> Book<'a> {
             let place = entity.index();
             seen ^ newest(place) ^ base(place)
         });
-        core::hint::black_box(seen);
-    }
-
-    /// The same where all is in place.
-    #[inline]
-    fn glance(&self, entities: impl Iterator<Item = EntityId>) {
-        let base = |place: usize| self.base.get(place).map_or(0, |&cell| cell as u32);
-        let seen = entities.fold(0, |seen, entity| seen ^ base(entity.index()));
         core::hint::black_box(seen);
     }
 
