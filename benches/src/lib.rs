@@ -14,6 +14,7 @@ pub mod budget;
 pub mod end_to_end;
 pub mod engines;
 pub mod network;
+pub mod pipeline;
 pub mod queue;
 pub mod workload;
 
@@ -91,6 +92,7 @@ pub fn all(scale: Scale) -> Vec<Case> {
         network::cases(scale),
         engines::cases(scale),
         workload::cases(scale),
+        pipeline::cases(scale),
         end_to_end::cases(scale),
     ];
     modules.into_iter().flatten().collect()

@@ -2,8 +2,8 @@
 
 use crate::Outcome;
 use quorate::places::{self, CLOUD_REGIONS, WORLD_REGIONS};
-use quorate_core::dist::exponential;
 use quorate_core::hash::fold_all;
+use quorate_core::math::ln_each;
 use quorate_core::{
     Arrival, Cell, Class, ClassId, Costs, Domain, Draws, Engine, EntityId, Finality, Kind, Ledger,
     Level, Load, NodeId, Seed, Span, State, Time, Verdict, byzantine_bound,
@@ -180,8 +180,10 @@ impl Load for Drip {
 pub(crate) struct Stream {
     classes: [Class; 1],
     draws: Draws,
-    at_s: f64,
-    gap_s: f64,
+    /// Those that are drawn, the last first.
+    drawn: Vec<Arrival>,
+    at: Time,
+    mean_ns: f64,
     sites: u32,
     records: u32,
 }
@@ -196,26 +198,36 @@ impl Stream {
                 tells: "",
             }],
             draws: SEED.stream("stream", 0),
-            at_s: 0.0,
-            gap_s: 1.0 / tps,
+            drawn: Vec::new(),
+            at: Time::ZERO,
+            mean_ns: 1e9 / tps,
             sites,
             records,
         }
     }
 
-    fn arrival(&mut self) -> Arrival {
-        self.at_s += exponential(self.gap_s, &mut self.draws);
-        let bits = self.draws.bits();
-        let any = |bits: u64, of: u32| ((bits * u64::from(of)) >> 32) as u32;
-        Arrival {
-            at: Time::ZERO + Span::from_s_f64(self.at_s),
-            key: EntityId::new(any(bits >> 32, self.records)),
-            operand: 1,
-            bytes: 250,
-            exec_us: 5,
-            site: any(bits & u64::from(u32::MAX), self.sites) as u16,
-            class: ClassId(0),
-            action: 0,
+    /// Appends the next sixteen.
+    fn draw(&mut self, arrivals: &mut Vec<Arrival>) {
+        let mut gaps = [0.0; 16];
+        for gap in &mut gaps {
+            *gap = self.draws.open01();
+        }
+        ln_each(&mut gaps);
+        let any = |bits: u64, of: u32| (bits * u64::from(of)) >> 32;
+        for gap in gaps {
+            let what = self.draws.bits();
+            self.at += Span::from_ns((-gap * self.mean_ns) as u64);
+            let low = what & u64::from(u32::MAX);
+            arrivals.push(Arrival {
+                at: self.at,
+                key: EntityId::new(any(what >> 32, self.records) as u32),
+                operand: 1,
+                bytes: 200 + (low % 256) as u16,
+                exec_us: 5,
+                site: any(low, self.sites) as u16,
+                class: ClassId(0),
+                action: 0,
+            });
         }
     }
 }
@@ -230,11 +242,20 @@ impl Load for Stream {
     }
 
     fn next(&mut self) -> Option<Arrival> {
-        Some(self.arrival())
+        if self.drawn.is_empty() {
+            let mut drawn = core::mem::take(&mut self.drawn);
+            self.draw(&mut drawn);
+            drawn.reverse();
+            self.drawn = drawn;
+        }
+        self.drawn.pop()
     }
 
     fn next_some(&mut self, arrivals: &mut Vec<Arrival>) {
-        arrivals.extend((0..64).map(|_| self.arrival()));
+        arrivals.extend(self.drawn.drain(..).rev());
+        for _ in 0..4 {
+            self.draw(arrivals);
+        }
     }
 }
 
@@ -265,6 +286,7 @@ impl Ledger for Tally {
         true
     }
 
+    #[inline]
     fn step(&self, tx: &Arrival, _: Time, cell: Cell) -> Result<Cell, u8> {
         Ok(cell.wrapping_mul(31).wrapping_add(Cell::from(tx.operand)))
     }

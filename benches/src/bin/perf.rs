@@ -11,7 +11,7 @@
     reason = "it measures time and prints a table"
 )]
 
-use quorate_benches::{Outcome, end_to_end, engines, network, queue, workload};
+use quorate_benches::{Outcome, end_to_end, engines, network, pipeline, queue, workload};
 use std::hint::black_box;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
@@ -123,12 +123,18 @@ const JOBS: &[Job] = &[
         "transactions to the histogram",
         "transaction",
         Goal::Rate(55.0),
-        || end_to_end::plain(10_000_000, 0),
+        || pipeline::transactions(10_000_000, 0),
     ),
     job(
         "transactions in order, to 10^6 records",
         "transaction",
         Goal::Rate(30.0),
+        || pipeline::transactions(10_000_000, 1_000_000),
+    ),
+    job(
+        "such transactions through an engine",
+        "transaction",
+        Goal::Shown,
         || end_to_end::plain(10_000_000, 1_000_000),
     ),
     job(

@@ -50,7 +50,7 @@ impl Ahead {
 
 /// Takes in the first of some writes, as many as are of `plain` classes and come by an instant, and before the
 /// end of a slice; how many. Knows no engine, so that it is compiled once, for all.
-fn take_plain(
+pub(crate) fn take_plain(
     arrivals: &[Arrival],
     plain: &Classes,
     (until, slice_end): (Time, Time),

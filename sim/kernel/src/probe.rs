@@ -117,7 +117,7 @@ pub(crate) struct Levels(u8);
 
 impl Levels {
     pub(crate) const NONE: Self = Self(0);
-    const ALL: Self = Self(0b111);
+    pub(crate) const ALL: Self = Self(0b111);
 
     const fn has(self, level: Level) -> bool {
         self.0 >> level as u8 & 1 == 1
