@@ -93,6 +93,8 @@ pub(crate) struct Book<'a> {
     first: u32,
     executed: VecDeque<Executed>,
     spare: Vec<Executed>,
+    /// Space for transactions that are executed together.
+    some: Vec<Arrival>,
 }
 
 impl<'a> Book<'a> {
@@ -115,6 +117,7 @@ impl<'a> Book<'a> {
             first: 0,
             executed: VecDeque::new(),
             spare: Vec::new(),
+            some: Vec::with_capacity(AT_ONCE),
         }
     }
 
@@ -177,7 +180,7 @@ impl<'a> Book<'a> {
         at: (Time, Expiry<'_>),
         done: &mut Executed,
     ) {
-        let mut txs = Vec::with_capacity(AT_ONCE);
+        let mut txs = core::mem::take(&mut self.some);
         for places in order.chunks(AT_ONCE) {
             txs.clear();
             txs.extend(places.iter().map(|p| *pool.get(p.site, p.seq)));
@@ -194,6 +197,7 @@ impl<'a> Book<'a> {
                 self.show_later(tx, place, verdict.map_or(Verdict::Valid, |r| r.2), done);
             }
         }
+        self.some = txs;
     }
 
     /// Whether blocks on top of this one can be executed with [`Book::execute_apart`]: rules read and write

@@ -72,6 +72,10 @@ impl LatencyHistogram {
 
     /// The same; `None` where a bucket would hold too many.
     pub fn checked_add(&mut self, other: &Self) -> Option<()> {
+        // The last page first, so that the list of them grows once.
+        if let Some(last) = other.pages.len().checked_sub(1) {
+            self.page(last);
+        }
         for (place, page) in other.pages.iter().enumerate() {
             if let Some(page) = page {
                 let own = self.page(place);
@@ -192,6 +196,11 @@ impl Recording {
 
     /// Adds all to a histogram.
     pub(crate) fn close(self, into: &mut LatencyHistogram) {
+        if self.highest == 0 {
+            return;
+        }
+        // The last page first, so that the list of them grows once.
+        into.page(self.counts.len() / PAGE);
         let counts = self.counts.iter().copied().chain([self.highest]);
         for (bucket, count) in counts.enumerate().filter(|&(_, count)| count > 0) {
             into.page(bucket / PAGE)[bucket % PAGE] += count;

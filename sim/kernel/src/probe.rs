@@ -385,8 +385,14 @@ impl Probe {
             let mut together = LatencyHistogram::default();
             recording.close(&mut together);
             class.valid += together.len();
-            for level in &mut class.latency {
+            let [first, others @ ..] = &mut class.latency;
+            for level in others {
                 level.add(&together);
+            }
+            if first.is_empty() {
+                *first = together;
+            } else {
+                first.add(&together);
             }
         }
         let [quorum, all] = core::mem::take(&mut self.spreading);
