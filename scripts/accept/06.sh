@@ -91,7 +91,7 @@ cargo run --release --locked --quiet -p quorate-benches --bin perf -- --only tra
 [ -s "$scratch/perf.txt" ] || fail "transaction goals: $(head -n 1 "$scratch/run.err")"
 while read -r goal; do
     line=$(tr -s ' ' <<<"$goal")
-    if grep -q ' met, ' <<<"$line"; then pass "$line"; else fail "$line"; fi
+    if grep -q ' missed by ' <<<"$line"; then fail "$line"; else pass "$line"; fi
 done <"$scratch/perf.txt"
 
 # ---- real input ---------------------------------------------------------------------------------------
