@@ -45,7 +45,7 @@ pub fn transactions(transactions: u64, records: u32) -> Outcome {
         }
         arrivals.clear();
     }
-    let (probe, _) = pipeline.finish();
+    let probe = pipeline.finish();
     let latency = &probe.classes[0].latency[Level::Final as usize];
     let figures = [latency.len(), latency.max(), latency.mean().to_bits()];
     Outcome {

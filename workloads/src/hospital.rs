@@ -481,8 +481,12 @@ impl Hospital {
     /// Appends the next arrivals, so many at most, as long as they are entries about visits: by far the most
     /// are, where there are any.
     fn next_entries(&mut self, most: usize, arrivals: &mut Vec<Arrival>) {
+        // What comes unannounced may come before, and would find visits that have not settled.
+        if self.extras {
+            return;
+        }
         let (staying, until) = self.visits.staying(self.times.first().0);
-        if self.extras || staying.is_empty() {
+        if staying.is_empty() {
             return;
         }
         let racer = self.racers.last().map_or(Time::NEVER, |racer| racer.at);

@@ -145,8 +145,8 @@ impl LatencyHistogram {
     }
 }
 
-/// Latencies while they are recorded: one row of counts instead of pages, and to add one takes a third of
-/// the time.
+/// Latencies while they are recorded: one row of counts, which is faster to add to than pages are, and
+/// takes 220 KB at the most.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Recording {
     /// Counts of the buckets below that of the largest value.
@@ -325,7 +325,6 @@ mod tests {
         for bit in 0..u64::BITS {
             for near in 0..3 {
                 for value in [(1 << bit) - 1 + near, u64::MAX >> bit, 3 << bit >> 1] {
-                    // A row of counts for the largest of them would not fit into memory.
                     assert_eq!(bucket_by_float(value), bucket(value), "{value}");
                 }
             }

@@ -59,7 +59,9 @@ pub(crate) fn take_plain(
     let stays = |tx: &Arrival| tx.at > until || tx.at >= slice_end || !plain.has(tx.class);
     let n = arrivals.iter().position(stays).unwrap_or(arrivals.len());
     probe.submitted_together(&arrivals[..n]);
-    pool.push_all(&arrivals[..n]);
+    for tx in &arrivals[..n] {
+        pool.push(tx);
+    }
     n
 }
 

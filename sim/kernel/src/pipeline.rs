@@ -9,8 +9,7 @@ use crate::pool::{MempoolConfig, Place, Pool};
 use crate::probe::{Levels, Probe, SLICES};
 use crate::views::Expiry;
 use quorate_core::{
-    Arrival, Block, BlockId, BlockKey, Blocks, Class, ClassId, Ledger, Limits, NodeId, Seed, Span,
-    Time,
+    Arrival, Block, BlockKey, Blocks, Class, ClassId, Ledger, Limits, NodeId, Seed, Span, Time,
 };
 
 /// One producer, whose blocks are final when they are made.
@@ -114,10 +113,10 @@ impl<'a> Pipeline<'a> {
         sum.txs
     }
 
-    /// What was measured, and the newest block.
-    pub fn finish(mut self) -> (Probe, BlockId) {
+    /// What was measured.
+    pub fn finish(mut self) -> Probe {
         self.probe.close();
-        (self.probe, self.blocks.last())
+        self.probe
     }
 }
 
@@ -219,7 +218,7 @@ mod tests {
             let head = pipeline.blocks.last();
             assert_eq!(book.read(&pipeline.blocks, head, EntityId::new(key)), cell);
         }
-        let (probe, _) = pipeline.finish();
+        let probe = pipeline.finish();
         let counts = &probe.classes[0];
         assert_eq!((counts.submitted, counts.valid), (100, 100));
         let latency = &counts.latency[Level::Final as usize];

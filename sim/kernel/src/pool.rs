@@ -330,18 +330,6 @@ impl Pool {
         (site, self.origins[site as usize].push(arrival))
     }
 
-    /// The same for several, of which nobody asks for the number.
-    pub(crate) fn push_all(&mut self, arrivals: &[Arrival]) {
-        if self.levels > 1 {
-            return arrivals.iter().for_each(|arrival| {
-                self.push(arrival);
-            });
-        }
-        for arrival in arrivals {
-            self.origins[usize::from(arrival.site)].push(arrival);
-        }
-    }
-
     /// The same for one that was endorsed: handed in now, on reads that its seal stands for.
     pub(crate) fn push_sealed(&mut self, arrival: &Arrival, now: Time, seal: u64) -> (u32, u32) {
         self.sealed = true;
