@@ -3,7 +3,7 @@
 use crate::Outcome;
 use quorate::places::{self, CLOUD_REGIONS, WORLD_REGIONS};
 use quorate_core::hash::fold_all;
-use quorate_core::math::ln_each;
+use quorate_core::math::{exp, ln};
 use quorate_core::{
     Arrival, Cell, Class, ClassId, Costs, Domain, Draws, Engine, EntityId, Finality, Kind, Ledger,
     Level, Load, NodeId, Seed, Span, State, Time, Verdict, byzantine_bound,
@@ -180,10 +180,10 @@ impl Load for Drip {
 pub(crate) struct Stream {
     classes: [Class; 1],
     draws: Draws,
+    gaps: Ziggurat,
     /// Those that are drawn, the last first.
     drawn: Vec<Arrival>,
     at: Time,
-    mean_ns: f64,
     sites: u32,
     records: u32,
 }
@@ -198,27 +198,22 @@ impl Stream {
                 tells: "",
             }],
             draws: SEED.stream("stream", 0),
+            gaps: Ziggurat::new(1e9 / tps),
             drawn: Vec::new(),
             at: Time::ZERO,
-            mean_ns: 1e9 / tps,
             sites,
             records,
         }
     }
 
-    /// Appends the next sixteen.
-    fn draw(&mut self, arrivals: &mut Vec<Arrival>) {
-        let mut gaps = [0.0; 16];
-        for gap in &mut gaps {
-            *gap = self.draws.open01();
-        }
-        ln_each(&mut gaps);
+    /// Appends so many.
+    fn draw(&mut self, arrivals: &mut Vec<Arrival>, n: usize) {
         let any = |bits: u64, of: u32| (bits * u64::from(of)) >> 32;
-        for gap in gaps {
+        arrivals.extend((0..n).map(|_| {
+            self.at += Span::from_ns(self.gaps.draw(&mut self.draws) as u64);
             let what = self.draws.bits();
-            self.at += Span::from_ns((-gap * self.mean_ns) as u64);
             let low = what & u64::from(u32::MAX);
-            arrivals.push(Arrival {
+            Arrival {
                 at: self.at,
                 key: EntityId::new(any(what >> 32, self.records) as u32),
                 operand: 1,
@@ -227,7 +222,62 @@ impl Stream {
                 site: any(low, self.sites) as u16,
                 class: ClassId(0),
                 action: 0,
-            });
+            }
+        }));
+    }
+}
+
+/// Exponential draws from boxes of equal area below the density, without a logarithm 98 times in a hundred.
+// source: Marsaglia and Tsang, "The Ziggurat Method for Generating Random Variables", J. Stat. Software 5(8),
+// 2000: 256 boxes.
+struct Ziggurat {
+    mean: f64,
+    /// Where the boxes end, the lowest first; behind the last, zero.
+    ends: [f64; 257],
+}
+
+impl Ziggurat {
+    /// Where the tail begins, and the area of a box.
+    const TAIL: f64 = 7.697_117_470_131_05;
+    const AREA: f64 = 0.003_949_659_822_581_557;
+
+    fn new(mean: f64) -> Self {
+        let mut ends = [0.0; 257];
+        (ends[0], ends[1]) = (Self::AREA / exp(-Self::TAIL), Self::TAIL);
+        for i in 2..256 {
+            ends[i] = -ln(Self::AREA / ends[i - 1] + exp(-ends[i - 1]));
+        }
+        Self { mean, ends }
+    }
+
+    #[inline]
+    fn draw(&self, draws: &mut Draws) -> f64 {
+        let bits = draws.bits();
+        let place = usize::from(bits as u8);
+        let x = open01(bits) * self.ends[place];
+        if x < self.ends[place + 1] {
+            return x * self.mean;
+        }
+        self.above(place, x, draws) * self.mean
+    }
+
+    /// Outside the part of a box that lies below the density whatever its height.
+    #[cold]
+    fn above(&self, mut place: usize, mut x: f64, draws: &mut Draws) -> f64 {
+        loop {
+            if x < self.ends[place + 1] {
+                return x;
+            }
+            if place == 0 {
+                return Self::TAIL - ln(draws.open01());
+            }
+            let [low, high] = [place, place + 1].map(|i| exp(-self.ends[i]));
+            if low + (high - low) * draws.open01() < exp(-x) {
+                return x;
+            }
+            let bits = draws.bits();
+            place = usize::from(bits as u8);
+            x = open01(bits) * self.ends[place];
         }
     }
 }
@@ -244,7 +294,7 @@ impl Load for Stream {
     fn next(&mut self) -> Option<Arrival> {
         if self.drawn.is_empty() {
             let mut drawn = core::mem::take(&mut self.drawn);
-            self.draw(&mut drawn);
+            self.draw(&mut drawn, 16);
             drawn.reverse();
             self.drawn = drawn;
         }
@@ -253,9 +303,7 @@ impl Load for Stream {
 
     fn next_some(&mut self, arrivals: &mut Vec<Arrival>) {
         arrivals.extend(self.drawn.drain(..).rev());
-        for _ in 0..4 {
-            self.draw(arrivals);
-        }
+        self.draw(arrivals, 64);
     }
 }
 
@@ -310,5 +358,26 @@ impl Ledger for Accept {
 
     fn apply(&self, _: &Arrival, _: Time, _: &mut dyn State) -> Verdict {
         Verdict::Valid
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Shares above some values, each within four standard errors, tail included.
+    #[test]
+    fn gaps_are_exponential() {
+        const N: u32 = 1_000_000;
+        let (gaps, mut draws) = (Ziggurat::new(1.0), SEED.stream("test", 0));
+        let drawn: Vec<f64> = (0..N).map(|_| gaps.draw(&mut draws)).collect();
+        for above in [0.01, 0.1, 0.5, 1.0, 2.0, 4.0, 7.0, 8.0, 9.0] {
+            let want = exp(-above) * f64::from(N);
+            let got = drawn.iter().filter(|gap| **gap > above).count() as f64;
+            assert!(
+                (got - want).abs() < 4.0 * want.sqrt(),
+                "{got} above {above}, not {want}"
+            );
+        }
     }
 }

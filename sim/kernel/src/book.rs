@@ -11,6 +11,7 @@
 use crate::classes::Classes;
 use crate::pool::{Place, Pool, Run};
 use crate::views::Expiry;
+use prefetch_index::prefetch_index;
 use quorate_core::{
     Arrival, BlockId, Blocks, Cell, Change, EntityId, Ledger, State, Time, Verdict, hash,
 };
@@ -93,8 +94,8 @@ pub(crate) struct Book<'a> {
     first: u32,
     executed: VecDeque<Executed>,
     spare: Vec<Executed>,
-    /// Space for transactions that are executed together.
-    some: Vec<Arrival>,
+    /// Space for transactions that are executed together, and for those after them.
+    some: [Vec<Arrival>; 2],
 }
 
 impl<'a> Book<'a> {
@@ -117,7 +118,7 @@ impl<'a> Book<'a> {
             first: 0,
             executed: VecDeque::new(),
             spare: Vec::new(),
-            some: Vec::with_capacity(AT_ONCE),
+            some: [(); 2].map(|()| Vec::with_capacity(AT_ONCE)),
         }
     }
 
@@ -180,10 +181,14 @@ impl<'a> Book<'a> {
         at: (Time, Expiry<'_>),
         done: &mut Executed,
     ) {
-        let mut txs = core::mem::take(&mut self.some);
-        for places in order.chunks(AT_ONCE) {
-            txs.clear();
-            txs.extend(places.iter().map(|p| *pool.get(p.site, p.seq)));
+        let [mut txs, mut next] = core::mem::take(&mut self.some);
+        let mut chunks = order.chunks(AT_ONCE);
+        let mut later = chunks.next().unwrap_or_default();
+        self.fetch(pool, later, &mut next);
+        while !later.is_empty() {
+            let places = core::mem::replace(&mut later, chunks.next().unwrap_or_default());
+            core::mem::swap(&mut txs, &mut next);
+            self.fetch(pool, later, &mut next);
             let known = done.refused.len();
             self.lay_out(&txs);
             self.steps(&txs, |i| (places[i].site, places[i].seq), at, done);
@@ -197,7 +202,17 @@ impl<'a> Book<'a> {
                 self.show_later(tx, place, verdict.map_or(Verdict::Valid, |r| r.2), done);
             }
         }
-        self.some = txs;
+        self.some = [txs, next];
+    }
+
+    /// Looks transactions up and asks for their records, without waiting for memory.
+    fn fetch(&self, pool: &Pool, places: &[Place], txs: &mut Vec<Arrival>) {
+        txs.clear();
+        for place in places {
+            let tx = pool.get(place.site, place.seq);
+            prefetch_index(&self.base, tx.key.index());
+            txs.push(*tx);
+        }
     }
 
     /// Whether blocks on top of this one can be executed with [`Book::execute_apart`]: rules read and write
@@ -218,28 +233,31 @@ impl<'a> Book<'a> {
     ) {
         let now = blocks.get(block).timestamp;
         let mut done = self.begin(blocks, block);
-        for &run in runs {
-            self.run_apart(pool, (run, apart), (now, expiry), rest, &mut done);
-        }
+        self.run_apart(pool, (runs, apart), (now, expiry), rest, &mut done);
         rest.sort_unstable_by_key(Place::rank);
         self.execute_in_place(pool, rest, (now, expiry), &mut done);
         let txs = runs.iter().map(|run| (run.to - run.from) as usize);
         self.end(block, done, txs.sum());
     }
 
-    /// The transactions of an origin in a block.
+    /// The transactions of a block, origin by origin.
     fn run_apart(
         &mut self,
         pool: &Pool,
-        (run, apart): (Run, &Classes),
+        (runs, apart): (&[Run], &Classes),
         at: (Time, Expiry<'_>),
         rest: &mut Vec<Place>,
         done: &mut Executed,
     ) {
-        let (site, mut seq) = (run.site, run.from);
-        let slices = pool.slices(site, run.from, run.to);
-        for mut some in slices.into_iter().flat_map(|s| s.chunks(AT_ONCE)) {
+        let pieces = |run| pool.pieces(run, AT_ONCE).map(move |piece| (run, piece));
+        let mut pieces = runs.iter().flat_map(pieces).peekable();
+        while let Some((run, (mut seq, mut some))) = pieces.next() {
+            // Memory is asked for what comes next before this is executed.
+            for tx in pieces.peek().map_or(&[][..], |(_, (_, txs))| txs) {
+                prefetch_index(&self.base, tx.key.index());
+            }
             self.lay_out(some);
+            let site = run.site;
             while !some.is_empty() {
                 let alike = some.iter().position(|tx| !apart.has(tx.class));
                 let (now, later) = some.split_at(alike.unwrap_or(some.len()));
@@ -293,14 +311,12 @@ impl<'a> Book<'a> {
     /// Makes place for the records that transactions are about, and asks for those that were not asked for
     /// yet. One after the other, each would wait for memory; like this they wait together.
     fn lay_out(&mut self, txs: &[Arrival]) {
-        let last = txs.iter().map(|tx| tx.key.index()).max().unwrap_or(0);
-        if last >= self.base.len() {
-            self.base.resize(last + 1, 0);
-        }
         for tx in txs {
             let place = tx.key.index();
-            if self.base[place] == 0 && place < self.preloaded {
-                self.base[place] = self.final_state(tx.key);
+            match self.base.get(place) {
+                Some(0) if place < self.preloaded => self.base[place] = self.final_state(tx.key),
+                Some(_) => {}
+                None => self.base.resize(place + 1, 0),
             }
         }
     }

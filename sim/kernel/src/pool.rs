@@ -380,6 +380,19 @@ impl Pool {
         [&a[first], &b[then]]
     }
 
+    /// Those of a run, so many at a time, with the number of the first of them.
+    pub(crate) fn pieces(&self, run: &Run, some: usize) -> impl Iterator<Item = (u32, &[Arrival])> {
+        let mut seq = run.from;
+        let slices = self.slices(run.site, run.from, run.to).into_iter();
+        slices
+            .flat_map(move |txs| txs.chunks(some))
+            .map(move |txs| {
+                let first = seq;
+                seq += txs.len() as u32;
+                (first, txs)
+            })
+    }
+
     /// The oldest number of an origin that is kept.
     pub(crate) fn first(&self, site: u32) -> u32 {
         self.origins[site as usize].first
