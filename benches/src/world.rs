@@ -6,7 +6,7 @@ use quorate_core::hash::fold_all;
 use quorate_core::math::{exp, ln};
 use quorate_core::{
     Arrival, Cell, Class, ClassId, Costs, Domain, Draws, Engine, EntityId, Finality, Kind, Ledger,
-    Level, Load, NodeId, Seed, Span, State, Time, Verdict, byzantine_bound,
+    Level, Load, NodeId, Seed, Span, State, Time, Verdict, byzantine_bound, open01,
 };
 use quorate_kernel::{
     Forms, Jitter, MempoolConfig, NetworkConfig, OverlayConfig, Report, RunLimits, Setup,
@@ -234,6 +234,8 @@ struct Ziggurat {
     mean: f64,
     /// Where the boxes end, the lowest first; behind the last, zero.
     ends: [f64; 257],
+    /// How high the density is there.
+    heights: [f64; 257],
 }
 
 impl Ziggurat {
@@ -247,7 +249,11 @@ impl Ziggurat {
         for i in 2..256 {
             ends[i] = -ln(Self::AREA / ends[i - 1] + exp(-ends[i - 1]));
         }
-        Self { mean, ends }
+        Self {
+            mean,
+            heights: ends.map(|end| exp(-end)),
+            ends,
+        }
     }
 
     #[inline]
@@ -271,7 +277,7 @@ impl Ziggurat {
             if place == 0 {
                 return Self::TAIL - ln(draws.open01());
             }
-            let [low, high] = [place, place + 1].map(|i| exp(-self.ends[i]));
+            let (low, high) = (self.heights[place], self.heights[place + 1]);
             if low + (high - low) * draws.open01() < exp(-x) {
                 return x;
             }

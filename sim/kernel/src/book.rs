@@ -361,7 +361,7 @@ impl<'a> Book<'a> {
     ) {
         let (ledger, sealed) = (self.ledger, pool.is_sealed());
         for some in order.chunks(AT_ONCE) {
-            self.touch(some.iter().map(|p| pool.get(p.site, p.seq).key));
+            self.prefetch(some.iter().map(|p| pool.get(p.site, p.seq).key));
             for p in some {
                 let tx = pool.get(p.site, p.seq);
                 let verdict = if expiry.is_over(tx, now) {
@@ -422,16 +422,13 @@ impl<'a> Book<'a> {
         self.executed = executed;
     }
 
-    /// Reads the records of several entities without need: one after the other, each would wait for
-    /// memory; like this they wait together.
-    fn touch(&self, entities: impl Iterator<Item = EntityId>) {
-        let newest = |place: usize| self.newest.get(place).copied().unwrap_or(NONE);
-        let base = |place: usize| self.base.get(place).map_or(0, |&cell| cell as u32);
-        let seen = entities.fold(0, |seen, entity| {
-            let place = entity.index();
-            seen ^ newest(place) ^ base(place)
-        });
-        core::hint::black_box(seen);
+    /// Asks memory for the records of several entities: one after the other, each would wait; like this
+    /// they wait together.
+    fn prefetch(&self, entities: impl Iterator<Item = EntityId>) {
+        for entity in entities {
+            prefetch_index(&self.newest, entity.index());
+            prefetch_index(&self.base, entity.index());
+        }
     }
 
     fn is_settled(&self, place: usize) -> bool {
@@ -666,7 +663,7 @@ impl<'a> Book<'a> {
                 show(&done.shown, blocks.get(block).timestamp);
             }
             for some in done.writes.chunks(AT_ONCE) {
-                self.touch(some.iter().copied());
+                self.prefetch(some.iter().copied());
                 for &entity in some {
                     self.drop_version(entity, block, keep);
                 }

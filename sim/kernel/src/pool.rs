@@ -645,8 +645,9 @@ impl Pool {
             });
         }
         let first = order.len() as u32;
-        let mut sum = first;
+        let (mut sum, mut most) = (first, 0);
         for end in &mut sorter.ends {
+            most = most.max(*end);
             sum += core::mem::replace(end, sum);
         }
         let nowhere = Place {
@@ -671,10 +672,13 @@ impl Pool {
                 seq += 1;
             });
         }
+        if most <= FEW {
+            return sort_nearly(&mut order[first as usize..]);
+        }
         let mut from = first as usize;
         for &end in &sorter.ends {
             let end = end as usize;
-            sort_few(&mut order[from..end]);
+            order[from..end].sort_unstable_by_key(Place::rank);
             from = end;
         }
     }
@@ -812,17 +816,20 @@ impl Pool {
     }
 }
 
-/// Sorts places, most often one or two.
-#[inline]
-fn sort_few(places: &mut [Place]) {
-    match places {
-        [] | [_] => {}
-        [a, b] => {
-            if b.rank() < a.rank() {
-                core::mem::swap(a, b);
-            }
+/// How many places may share a slot before slots are sorted one by one.
+// assumption: to move one by one gets slower than to sort; it decides about speed alone.
+const FEW: u32 = 16;
+
+/// Sorts places that are at most a few from where they belong.
+fn sort_nearly(places: &mut [Place]) {
+    for i in 1..places.len() {
+        let place = places[i];
+        let mut to = i;
+        while to > 0 && place.rank() < places[to - 1].rank() {
+            places[to] = places[to - 1];
+            to -= 1;
         }
-        _ => places.sort_unstable_by_key(Place::rank),
+        places[to] = place;
     }
 }
 
