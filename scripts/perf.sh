@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Goals against measurements on this machine, about five minutes; `scripts/perf.sh PART` runs the
+# Goals against measurements on this machine, about a quarter of an hour; `scripts/perf.sh PART` runs the
 # jobs with PART in their names. Nothing is written: speed never mixes with simulated results.
 set -euo pipefail
 cd "$(dirname "$0")/.."
