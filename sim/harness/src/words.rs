@@ -220,7 +220,8 @@ pub(crate) fn finality(place: &Placement, sheet: &EngineSheet) -> String {
     match (&sheet.finality, place.depths) {
         (Err(why), _) => format!("never: {why}"),
         (_, Some((safe, fin))) => format!(
-            "{fin} blocks (safe: {safe}), if {}",
+            "{fin} blocks, against {} liars (safe: {safe}), if {}",
+            bears(sheet),
             sheet.facts.final_holds_if
         ),
         _ if sheet.facts.guarantee == Guarantee::Synchrony => format!(
