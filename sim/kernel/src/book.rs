@@ -208,11 +208,11 @@ impl<'a> Book<'a> {
     /// Looks transactions up and asks for their records, without waiting for memory.
     fn fetch(&self, pool: &Pool, places: &[Place], txs: &mut Vec<Arrival>) {
         txs.clear();
-        for place in places {
-            let tx = pool.get(place.site, place.seq);
+        txs.extend(places.iter().map(|place| {
+            let tx = *pool.get(place.site, place.seq);
             prefetch_index(&self.base, tx.key.index());
-            txs.push(*tx);
-        }
+            tx
+        }));
     }
 
     /// Whether blocks on top of this one can be executed with [`Book::execute_apart`]: rules read and write
