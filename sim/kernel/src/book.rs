@@ -308,8 +308,8 @@ impl<'a> Book<'a> {
         }
     }
 
-    /// Makes place for the records that transactions are about, and asks for those that were not asked for
-    /// yet. One after the other, each would wait for memory; like this they wait together.
+    /// Makes place for the records that transactions are about, and asks the ledger for those that it was
+    /// not asked for yet.
     fn lay_out(&mut self, txs: &[Arrival]) {
         for tx in txs {
             let place = tx.key.index();
