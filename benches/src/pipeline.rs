@@ -2,9 +2,10 @@
 //! block every two seconds, executes it, and records latencies. One unit of work is one transaction.
 //!
 //! Goals: at least 55 M transactions/s to the histogram, and 30 M/s in order to 10^6 records. Measured
-//! (`scripts/perf.sh transactions`, November 2026, CPU time on a machine that others use, at 165 to 205 ns a
-//! dependent load): 44–48 and 18–19 M/s. **Missed** by 1.15–1.25 and 1.6 times. Of the 22 ns to the histogram 13 are
-//! the draws; of the 53 in order 15 are spent waiting for records.
+//! (`scripts/perf.sh transactions`, November 2026, CPU time, at 160 to 170 ns a dependent load): 61–66 and
+//! 33–34 M/s. Beside busy neighbours, which take up to half as long again, 44 and 24–26: the first two goals
+//! to be missed then. Of the 15 ns to the histogram 7 are the draws; of the 29 in order 14 are order and records,
+//! for which memory is asked ahead: they wait for it no more.
 //!
 //! Non-goals: an engine, several levels of finality, several views and workloads; [`crate::end_to_end`] has
 //! them.

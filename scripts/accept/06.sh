@@ -57,6 +57,8 @@ shows lock-race 'entered_after_lock:share' "data accepted after lock"
 cat >"$scratch/nation.toml" <<'TOML'
 name = "nation"
 kind = "replay"
+# Days differ by a factor of their own; those of this seed come to the mean that a nation's people cause, 3.6 k/s (of seed 1 to 5 % more).
+seed = 4
 replications = 2
 [network]
 nodes = 50
