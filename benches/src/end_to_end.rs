@@ -4,7 +4,7 @@
 //!
 //! Goals: with a workload, its rules and its metrics at least 15 M transactions/s, and a nation's day of them
 //! (3,600 a second, 50 validators, 1 s) in 30 s. Measured (`scripts/perf.sh transactions`, November 2026, CPU
-//! time, at 160 to 170 ns a dependent load): 17.2–18.4 M/s and 24.4–24.9 s.
+//! time, at 160 to 170 ns a dependent load): 16.8–18.4 M/s and 24.4–25.7 s.
 //!
 //! Non-goals: faults, sweeps, steady-state cuts, plans and results, which the harness adds.
 

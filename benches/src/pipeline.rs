@@ -3,9 +3,8 @@
 //!
 //! Goals: at least 55 M transactions/s to the histogram, and 30 M/s in order to 10^6 records. Measured
 //! (`scripts/perf.sh transactions`, November 2026, CPU time, at 160 to 170 ns a dependent load): 61–66 and
-//! 33–34 M/s. Beside busy neighbours, which take up to half as long again, 44 and 24–26: the first two goals
-//! to be missed then. Of the 15 ns to the histogram 7 are the draws; of the 29 in order 14 are order and records,
-//! for which memory is asked ahead: they wait for it no more.
+//! 32–34 M/s. Beside busy neighbours the same takes up to half as long again, and both goals are missed. Order
+//! and records are half of the time of the second.
 //!
 //! Non-goals: an engine, several levels of finality, several views and workloads; [`crate::end_to_end`] has
 //! them.

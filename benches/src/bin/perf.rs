@@ -247,6 +247,8 @@ fn table(wanted: impl Fn(&Job) -> bool) -> ExitCode {
 }
 
 const ROUNDS: usize = 3;
+/// What takes longer runs once a round, everything else three times.
+const LONG_S: f64 = 5.0;
 
 /// Runs all jobs, one after the other, again and again; what was measured of each.
 fn rounds(jobs: &[&Job]) -> Vec<Vec<Sample>> {
@@ -262,9 +264,6 @@ fn rounds(jobs: &[&Job]) -> Vec<Vec<Sample>> {
     }
     all
 }
-
-/// What takes longer runs once a round, everything else three times.
-const LONG_S: f64 = 5.0;
 
 /// Prints a line; whether its goal is met.
 fn line(job: &Job, mut samples: Vec<Sample>, load_ns: f64) -> bool {

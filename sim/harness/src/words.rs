@@ -220,8 +220,11 @@ pub(crate) fn finality(place: &Placement, sheet: &EngineSheet) -> String {
     match (&sheet.finality, place.depths) {
         (Err(why), _) => format!("never: {why}"),
         (_, Some((safe, fin))) => format!(
-            "{fin} blocks, against {} liars (safe: {safe}), if {}",
-            bears(sheet),
+            "{fin} blocks, against {} (safe: {safe}), if {}",
+            match bears(sheet) {
+                1 => "1 liar".to_owned(),
+                most => format!("{most} liars"),
+            },
             sheet.facts.final_holds_if
         ),
         _ if sheet.facts.guarantee == Guarantee::Synchrony => format!(
